@@ -1,0 +1,1 @@
+"""API security gateway for the APIs that move money."""

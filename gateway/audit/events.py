@@ -1,0 +1,149 @@
+"""What the gate records: one frozen type for each kind of event, made by the engine, turned into OCSF by `record`."""
+
+from dataclasses import dataclass
+
+from gateway.core.decision import Decision
+from gateway.core.message import Address, Instant, Peer, Tls
+from gateway.core.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyFacts:
+    """Which policy was in force."""
+
+    name: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestDecided:
+    """A request was allowed or denied. An allow is recorded before anything is forwarded.
+
+    A denial is the end of its request: `status` is what the caller was answered. An allow has no status yet;
+    exactly one RequestFinished with the same request id follows.
+    """
+
+    at: Instant
+    request_id: str
+    decision: Decision
+    gate_seconds: float
+    """Time from the head's first byte to the decision, waiting for the body included."""
+    status: int | None
+    unread: str | None = None
+    """For a head that could not be read: its first line, escaped and cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFinished:
+    """The outcome of an allowed request."""
+
+    at: Instant
+    request_id: str
+    decision: Decision
+    reason: Reason
+    """ALLOWED where upstream's answer was passed on whole; else what went wrong after the allow."""
+    detail: str
+    status: int | None
+    """Status the caller was sent; None where none was."""
+    gate_seconds: float
+    """Time the gate itself took: the total less the upstream's."""
+    upstream_seconds: float | None
+    """Time from the request's first byte to upstream until the end of its answer; None: it was never reached."""
+    response_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionRefused:
+    """A connection that was closed before a request could be read from it."""
+
+    at: Instant
+    policy: PolicyFacts
+    connection_id: str
+    listener: str
+    address: Address
+    port: int
+    reason: Reason
+    detail: str
+    tls: Tls | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GateStarted:
+    """The gate listens."""
+
+    at: Instant
+    policy: PolicyFacts
+    listeners: tuple[str, ...]
+    """`name address:port` of each."""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GateStopped:
+    """The gate stopped in good order: the last record of a run."""
+
+    at: Instant
+    policy: PolicyFacts
+    because: str
+    unfinished: int = 0
+    """Requests that were cut off when the time to drain was over."""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyLoaded:
+    """A new policy is in force."""
+
+    at: Instant
+    policy: PolicyFacts
+    previous: PolicyFacts
+    because: str
+    """`signal` or `file change`."""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRefused:
+    """A new policy was refused; the old one stays in force."""
+
+    at: Instant
+    policy: PolicyFacts
+    """The one that stays."""
+    because: str
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ControlFailed:
+    """A control or something it depends on stopped working (PCI DSS 10.7)."""
+
+    at: Instant
+    policy: PolicyFacts
+    control: str
+    """`audit`, `state`, `token.keys:operator`, …"""
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class ControlRecovered:
+    """The end of a failure."""
+
+    at: Instant
+    policy: PolicyFacts
+    control: str
+    failed_at: Instant
+    detail: str
+    denied: int = 0
+    """Requests refused meanwhile that could not be recorded one by one."""
+
+
+type Event = (
+    RequestDecided
+    | RequestFinished
+    | ConnectionRefused
+    | GateStarted
+    | GateStopped
+    | PolicyLoaded
+    | PolicyRefused
+    | ControlFailed
+    | ControlRecovered
+)

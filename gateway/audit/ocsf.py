@@ -1,0 +1,159 @@
+"""The parts of OCSF 1.8.0 that every record is made of: classes, envelope, TLS, verdicts of a reason."""
+
+from enum import Enum
+from functools import lru_cache
+from importlib.metadata import version
+
+import orjson
+
+from gateway.audit.events import PolicyFacts
+from gateway.audit.redact import MEDIUM, clean, clean_digest
+from gateway.core.message import Address, Certificate, Instant, Tls
+from gateway.core.reasons import Reason
+
+VERSION = "1.8.0"
+PROFILES = ("security_control",)
+PRODUCT = {"name": "gateway", "vendor_name": "gateway", "version": version("gateway")}
+
+INFORMATIONAL, LOW, MEDIUM_SEVERITY, HIGH = 1, 2, 3, 4
+SUCCESS, FAILURE = 1, 2
+ALLOWED, DENIED = 1, 2
+
+_EARLIEST, _LATEST = -62_135_596_800.0, 253_402_300_799.0
+"""The years 1 and 9999, beyond which readers of JSON have no dates."""
+
+type Json = dict[str, object]
+
+
+class Kind(Enum):
+    """The kinds of records: `metadata.event_code`, then category, class and activity of OCSF."""
+
+    DECISION = ("decision", 6, 6003, 0)  # API Activity; the activity is the method's
+    OUTCOME = ("outcome", 6, 6003, 0)
+    CONNECTION = ("connection", 4, 4001, 5)  # Network Activity: Refuse
+    START = ("start", 6, 6002, 3)  # Application Lifecycle: Start
+    STOP = ("stop", 6, 6002, 4)  # Application Lifecycle: Stop
+    POLICY_LOADED = ("policy.loaded", 3, 3004, 3)  # Entity Management: Update
+    POLICY_REFUSED = ("policy.refused", 3, 3004, 3)
+    CONTROL_FAILED = ("control.failed", 6, 6008, 1)  # Application Error: General Error
+    CONTROL_RECOVERED = ("control.recovered", 6, 6008, 99)  # Application Error: Other
+
+    def __init__(self, code: str, category: int, class_uid: int, activity: int) -> None:
+        self.code = code
+        self.category = category
+        self.class_uid = class_uid
+        self.activity = activity
+
+
+def envelope(kind: Kind, at: Instant, policy: PolicyFacts, severity: int, activity: int | None = None) -> Json:
+    """Give the fields that every record begins with; `line` adds sequence and uid."""
+    activity = kind.activity if activity is None else activity
+    return {
+        "time": milliseconds(at),
+        "metadata": {
+            "version": VERSION,
+            "product": PRODUCT,
+            "profiles": PROFILES,
+            "log_name": "audit",
+            "event_code": kind.code,
+            "tenant_uid": clean(policy.name),
+        },
+        "category_uid": kind.category,
+        "class_uid": kind.class_uid,
+        "activity_id": activity,
+        "type_uid": kind.class_uid * 100 + activity,
+        "severity_id": severity,
+        "policy": policy_object(policy),
+    }
+
+
+def policy_object(policy: PolicyFacts) -> Json:
+    """Give the policy by name and digest."""
+    return {"name": clean(policy.name), "uid": clean_digest(policy.digest)}
+
+
+def milliseconds(at: Instant) -> int:
+    """Give an instant as OCSF's timestamp_t; what no calendar holds becomes its end."""
+    return int(max(_EARLIEST, min(at, _LATEST)) * 1000)
+
+
+def endpoint(address: Address, port: int) -> Json:
+    """Give a network endpoint."""
+    return {"ip": str(address), "port": port}
+
+
+@lru_cache(maxsize=4096)
+def tls_fragment(tls: Tls) -> orjson.Fragment:
+    """Give the tls object as JSON: made once for all requests of a connection."""
+    return orjson.Fragment(orjson.dumps(tls_object(tls)))
+
+
+def tls_object(tls: Tls) -> Json:
+    """Give the tls object."""
+    made: Json = {"version": clean(tls.version), "cipher": clean(tls.cipher)}
+    if tls.server_name is not None:
+        made["sni"] = clean(tls.server_name, MEDIUM)
+    if tls.alpn is not None:
+        name = "application_layer_protocol_negotiation"
+        made["tls_extension_list"] = [{"type_id": 16, "type": name, "data": clean(tls.alpn)}]
+    if tls.certificate is not None:
+        made["certificate"] = _certificate(tls.certificate)
+    return made
+
+
+def _certificate(certificate: Certificate) -> Json:
+    names = [("URI", name) for name in certificate.san_uri] + [("DNS", name) for name in certificate.san_dns]
+    made: Json = {
+        "subject": clean(certificate.subject, MEDIUM),
+        "issuer": clean(certificate.issuer, MEDIUM),
+        "serial_number": clean(certificate.serial),
+        "fingerprints": [{"algorithm": "SHA-256", "algorithm_id": 3, "value": clean_digest(certificate.fingerprint)}],
+        "created_time": milliseconds(certificate.not_before),
+        "expiration_time": milliseconds(certificate.not_after),
+    }
+    if names:
+        # Eight say who it is; certificates with hundreds exist.
+        made["sans"] = [{"type": kind, "name": clean(name)} for kind, name in names[:8]]
+    return made
+
+
+_ALARMING = frozenset(
+    {
+        Reason.TLS_CERTIFICATE_UNTRUSTED, Reason.PROXY_UNTRUSTED, Reason.FRAMING_AMBIGUOUS, Reason.TARGET_AMBIGUOUS,
+        Reason.CERTIFICATE_AMBIGUOUS, Reason.TOKEN_ALGORITHM, Reason.TOKEN_SIGNATURE, Reason.TOKEN_SUBJECT,
+        Reason.SIGNATURE_MISMATCH, Reason.REPLAY_SEEN,
+        Reason.UPSTREAM_TIMEOUT, Reason.UPSTREAM_BROKEN,
+    }
+)  # fmt: skip
+"""Forged, stolen or repeated; or money whose fate is not known."""
+
+_BLOCKED, _REJECTED, _UNAUTHORIZED, _ERROR = 2, 25, 26, 27
+_DISPOSITION = {
+    "http": _REJECTED,
+    "address": _UNAUTHORIZED,
+    "certificate": _UNAUTHORIZED,
+    "partner": _UNAUTHORIZED,
+    "token": _UNAUTHORIZED,
+    "signature": _UNAUTHORIZED,
+    "upstream": _ERROR,
+}
+
+
+def _severity(reason: Reason) -> int:
+    if reason in (Reason.ALLOWED, Reason.DRAINING):
+        return INFORMATIONAL
+    if reason in _ALARMING:
+        return MEDIUM_SEVERITY
+    return HIGH if reason.status == 503 else LOW
+
+
+def _disposition(reason: Reason) -> int:
+    if reason is Reason.ALLOWED:
+        return ALLOWED
+    return _ERROR if reason.status == 503 else _DISPOSITION.get(reason.code.partition(".")[0], _BLOCKED)
+
+
+SEVERITY = {reason: _severity(reason) for reason in Reason}
+"""severity_id of a record with this reason."""
+DISPOSITION = {reason: _disposition(reason) for reason in Reason}
+"""disposition_id of a record with this reason."""

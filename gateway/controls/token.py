@@ -1,0 +1,199 @@
+"""Access tokens: bearer JWTs (RFC 6750, RFC 9068) of one issuer, for one audience, with the scopes a route needs."""
+
+import re
+from collections import OrderedDict
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from types import MappingProxyType
+from typing import TYPE_CHECKING, ClassVar
+
+from gateway.controls.claims import ClaimRules, text_claim, time_claim
+from gateway.core.chain import Answer, Ask, FetchKeys, answered
+from gateway.core.facts import Claims
+from gateway.core.message import Headers, Instant
+from gateway.core.policy import Issuer
+from gateway.core.reasons import Denied, Reason
+from gateway.signing.jose import read_object
+from gateway.signing.jwks import ALGORITHMS, KeySet
+from gateway.signing.jws import CompactJws
+
+if TYPE_CHECKING:
+    from gateway.core.exchange import Exchange
+
+MAX_TOKEN_BYTES = 8_192
+"""Bytes of a token. Tokens of many claims have 2 to 4 KiB; more than this is not parsed at all."""
+
+_CHALLENGE = 'Bearer realm="gateway"'
+_BEARER = re.compile(r"bearer(?: +(?P<token>[A-Za-z0-9\-._~+/]+=*))?\Z", re.IGNORECASE | re.ASCII)
+_OTHER_SCHEME = re.compile(r"(?!bearer(?: |\Z))", re.IGNORECASE | re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedToken:
+    """What a token says whose signature was verified, with its algorithm. Its claims are not checked."""
+
+    algorithm: str
+    claims: Mapping[str, object]
+    expires: Instant
+
+
+class VerifiedTokens:
+    """The tokens of one issuer whose signatures were verified, so that each is verified once.
+
+    A token is known by the SHA-256 of its text. Only canonical text gets here, and only after its signature was
+    verified; it is forgotten at its exp, when the key set is replaced by another, or as the oldest of too many.
+    """
+
+    __slots__ = ("_capacity", "_keys", "_tokens")
+
+    def __init__(self, capacity: int = 10_000) -> None:
+        self._capacity = capacity
+        self._keys: KeySet | None = None
+        self._tokens: OrderedDict[bytes, VerifiedToken] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._tokens)
+
+    def __repr__(self) -> str:
+        return f"VerifiedTokens({len(self)} of {self._capacity})"
+
+    def find(self, digest: bytes, keys: KeySet, now: Instant) -> VerifiedToken | None:
+        """Give the token with this digest where `keys` verified it and `now` is before its exp."""
+        if keys is not self._keys:
+            self._tokens.clear()
+            self._keys = keys
+        token = self._tokens.get(digest)
+        if token is not None and now >= token.expires:
+            del self._tokens[digest]
+            return None
+        return token
+
+    def remember(self, digest: bytes, keys: KeySet, token: VerifiedToken) -> None:
+        """Keep a token that `keys` verified, unless `keys` has been replaced meanwhile."""
+        if keys is not self._keys or self._capacity <= 0:
+            return
+        while len(self._tokens) >= self._capacity:
+            self._tokens.popitem(last=False)
+        self._tokens[digest] = token
+
+
+@dataclass(frozen=True, slots=True)
+class TokenControl:
+    """Takes one bearer token from the Authorization field, verifies it, and identifies or confirms the partner."""
+
+    issuer: Issuer
+    audience: str
+    scopes: frozenset[str]
+    """Scopes that the token must all have."""
+    max_lifetime: float | None
+    """Most seconds between iat and exp; None: any."""
+    verified: VerifiedTokens
+
+    name: ClassVar[str] = "token"
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for an issuer whose algorithms are not all asymmetric ones that are known."""
+        if not self.issuer.algorithms or not self.issuer.algorithms <= ALGORITHMS:
+            raise ValueError(f"issuer {self.issuer.name}: algorithms must be some of {', '.join(sorted(ALGORITHMS))}")
+
+    def check(self, exchange: "Exchange") -> Generator[Ask, Answer, None]:
+        """Check the token.
+
+        1. one Authorization field carries one bearer token: TOKEN_MISSING, FIELD_REPEATED
+        2. it is a compact JWS of bounded size in canonical form: TOKEN_MALFORMED
+        3. the policy allows its algorithm, the issuer has its key, and both fit: TOKEN_ALGORITHM, TOKEN_KEY_UNKNOWN
+        4. the key verifies its signature: TOKEN_SIGNATURE
+        5. its claims hold now, for this issuer and audience (`ClaimRules.check`)
+        6. the partner claim is one of the partner's subjects: TOKEN_SUBJECT, PARTNER_NOT_ALLOWED
+        7. it has every scope that the route needs: TOKEN_SCOPE
+
+        Steps 2 to 4 are skipped for a token that has been through them with the same keys. Raises Denied with those
+        reasons and the challenge of RFC 6750 section 3.
+        """
+        try:
+            yield from self._check(exchange)
+        except Denied as denied:
+            denied.fields += _challenge(denied.reason, self.scopes)
+            raise
+
+    def _check(self, exchange: "Exchange") -> Generator[Ask, Answer, None]:
+        token = bearer_token(exchange.request.headers)
+        keys = answered((yield FetchKeys(self.issuer.name)), KeySet)
+        verified = self._verify(token, keys, exchange.now)
+        rules = ClaimRules(self.issuer, self.audience, self.max_lifetime)
+        exchange.claims = claims = rules.check(verified.claims, exchange.now)
+        self._identify(exchange, claims)
+        missing = self.scopes - claims.scopes
+        if missing:
+            raise Denied(Reason.TOKEN_SCOPE, f"lacks {' '.join(sorted(missing))}")
+
+    def _verify(self, token: str, keys: KeySet, now: Instant) -> VerifiedToken:
+        digest = sha256(token.encode("ascii")).digest()
+        known = self.verified.find(digest, keys, now)
+        if known is not None and known.algorithm in self.issuer.algorithms:
+            return known
+        try:
+            jws = CompactJws.read(token)
+        except ValueError as error:
+            raise Denied(Reason.TOKEN_MALFORMED, str(error)) from None
+        if jws.algorithm not in self.issuer.algorithms:
+            raise Denied(Reason.TOKEN_ALGORITHM, f"alg {jws.algorithm[:32]!r} is not allowed for {self.issuer.name}")
+        key = keys.keys.get(jws.key_id) if jws.key_id is not None else None
+        if key is None:
+            raise Denied(Reason.TOKEN_KEY_UNKNOWN, f"kid {(jws.key_id or '')[:64]!r} is no key of {self.issuer.name}")
+        if jws.algorithm not in key.algorithms:
+            raise Denied(Reason.TOKEN_ALGORITHM, f"key {key.kid!r} is not for {jws.algorithm}")
+        if not key.verifies(jws.algorithm, jws.signing_input, jws.signature):
+            raise Denied(Reason.TOKEN_SIGNATURE, f"key {key.kid!r} did not make it")
+        try:
+            claims = MappingProxyType(read_object(jws.payload))
+        except ValueError as error:
+            raise Denied(Reason.TOKEN_MALFORMED, f"claims: {error}") from None
+        verified = VerifiedToken(jws.algorithm, claims, time_claim(claims, "exp"))
+        self.verified.remember(digest, keys, verified)
+        return verified
+
+    def _identify(self, exchange: "Exchange", claims: Claims) -> None:
+        claim = self.issuer.partner_claim
+        subject = text_claim(claims.all, claim)
+        partner = exchange.partner
+        if partner is None:
+            names = exchange.policy.partners_of_subject(self.issuer.name, subject)
+            if len(names) != 1:
+                listed = f"is listed by {', '.join(sorted(names))}" if names else "is no partner's"
+                raise Denied(Reason.TOKEN_SUBJECT, f"{claim} {listed}")
+            partner = exchange.policy.partners[next(iter(names))]
+        elif subject not in partner.subjects.get(self.issuer.name, frozenset()):
+            raise Denied(Reason.TOKEN_SUBJECT, f"{claim} is no subject of {partner.name} at {self.issuer.name}")
+        exchange.identify(partner, Reason.TOKEN_SUBJECT)
+
+
+def bearer_token(headers: Headers) -> str:
+    """Give the one bearer token of a request (RFC 6750 section 2.1), unverified.
+
+    Raises Denied(TOKEN_MISSING) where there is none, FIELD_REPEATED where Authorization stands twice, and
+    TOKEN_MALFORMED where what follows `Bearer` is too long or no single token.
+    """
+    credentials = headers.single("authorization")
+    if credentials is None or _OTHER_SCHEME.match(credentials):
+        raise Denied(Reason.TOKEN_MISSING, "no Authorization field with the Bearer scheme")
+    if len(credentials) > MAX_TOKEN_BYTES:
+        raise Denied(Reason.TOKEN_MALFORMED, f"{len(credentials)} bytes; at most {MAX_TOKEN_BYTES} are read")
+    match = _BEARER.match(credentials)
+    if match is None or match["token"] is None:
+        raise Denied(Reason.TOKEN_MALFORMED, "Bearer is not followed by one token (RFC 6750 2.1)")
+    return match["token"]
+
+
+def _challenge(reason: Reason, scopes: frozenset[str]) -> tuple[tuple[str, str], ...]:
+    """Give the WWW-Authenticate field of RFC 6750 section 3; a request without a token gets no error code (3.1)."""
+    if reason is Reason.TOKEN_MISSING:
+        challenge = _CHALLENGE
+    elif reason is Reason.TOKEN_SCOPE:
+        challenge = f'{_CHALLENGE}, error="insufficient_scope", scope="{" ".join(sorted(scopes))}"'
+    elif reason.status == 401:
+        challenge = f'{_CHALLENGE}, error="invalid_token"'
+    else:
+        return ()
+    return (("www-authenticate", challenge),)

@@ -1,0 +1,133 @@
+"""The chain of controls: what a control is, what it may ask for, and the order that no policy changes."""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+from gateway.core.message import Instant
+
+if TYPE_CHECKING:
+    from gateway.core.exchange import Exchange
+
+ORDER = ("mutual_tls", "ip_allowlist", "token", "rate_limit", "signature", "replay")
+"""Cheap and identifying controls first; the rate is taken before the body is read and before costly crypto;
+a nonce is claimed only after a good signature. Controls of third parties follow in the order of their names."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBody:
+    """Ask for the whole body as received, transfer coding removed. Answer: `bytes`.
+
+    The engine MUST read no more than `limit` bytes and throw Denied(BODY_TOO_LARGE) in beyond that.
+    """
+
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """`amount` requests in `window` seconds, counted in fixed windows or a sliding one."""
+
+    name: str
+    amount: int
+    window: int
+    sliding: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """One request's cost against one limit, counted under `key`."""
+
+    limit: RateLimit
+    key: tuple[str, ...]
+    cost: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TakeRate:
+    """Ask to take from several buckets, all or none. Answer: `RateTaken`."""
+
+    takes: tuple[Take, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RateState:
+    """Where a bucket stands after the ask."""
+
+    limit: RateLimit
+    allowed: bool
+    remaining: int
+    reset_after: float
+    """Seconds until the bucket takes this request again (where refused) or is full (where allowed)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RateTaken:
+    """Answer to TakeRate: taken everywhere, or nowhere."""
+
+    allowed: bool
+    states: tuple[RateState, ...]
+
+
+class Claim(Enum):
+    """Answer to ClaimOnce."""
+
+    NEW = "new"
+    SEEN = "seen"
+    UNKNOWABLE = "unknowable"
+    """Dated before the store's memory begins: whether it was seen cannot be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimOnce:
+    """Ask to claim `key` in `space` for the first and only time. Answer: `Claim`.
+
+    The store MUST keep the claim until `until`, and MUST NOT answer NEW for anything dated before its memory
+    begins. `dated` is the time the signer stated.
+    """
+
+    space: str
+    key: bytes
+    dated: Instant
+    until: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class FetchKeys:
+    """Ask for an issuer's verification keys. Answer: a key set as the token control understands it."""
+
+    issuer: str
+
+
+type Ask = ReadBody | TakeRate | ClaimOnce | FetchKeys
+
+type Answer = object
+"""Each ask states the type of its answer; whoever asks checks it (`answered`)."""
+
+type Asks = Generator[Ask, Answer, None] | tuple[()]
+"""What `check` gives: a generator that asks, or NOTHING where there is nothing to ask."""
+
+NOTHING: tuple[()] = ()
+
+
+class Control(Protocol):
+    """One check of the chain, bound to a route's settings when the policy was compiled.
+
+    `check` raises Denied where the request must not pass, and adds what it verified to the exchange. It MUST NOT
+    do I/O or read a clock, MUST NOT keep anything of one exchange for another but what it verified beyond doubt,
+    and MUST NOT put a secret into a Denied.
+    """
+
+    name: ClassVar[str]
+
+    def check(self, exchange: "Exchange") -> Asks:
+        """Check one exchange."""
+        ...
+
+
+def answered[T](answer: Answer, kind: type[T]) -> T:
+    """Give the answer with its type; an engine that answers with another type is at fault."""
+    if not isinstance(answer, kind):
+        raise TypeError(f"asked for {kind.__name__}, answered with {type(answer).__name__}")
+    return answer

@@ -1,0 +1,39 @@
+"""Facts that a control has verified. Each type has one constructor call outside the tests: in that control."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.core.message import Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """Claims of an access token whose signature, issuer, audience and times were verified (`token`)."""
+
+    issuer: str
+    """Name of the issuer in the policy."""
+    subject: str
+    token_id: str | None
+    """The jti claim."""
+    scopes: frozenset[str]
+    issued_at: Instant
+    expires: Instant
+    all: Mapping[str, object]
+
+    def __repr__(self) -> str:
+        """Without the claims themselves: they may hold personal data."""
+        return f"Claims(issuer={self.issuer!r}, subject={self.subject!r}, token_id={self.token_id!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedSignature:
+    """A request signature that matched (`signature`)."""
+
+    key_id: str
+    created: Instant | None
+    """The signed timestamp; None where the scheme has none."""
+    nonce: str | None
+    digest: bytes
+    """SHA-256 over the string to sign: identifies the request where the scheme has no nonce."""
+    window_end: Instant | None
+    """When the timestamp leaves the window; None where the scheme has no timestamp."""

@@ -1,0 +1,134 @@
+"""What came in, in the words of RFC 9110 and RFC 5280: untrusted facts, frozen when they were read."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from typing import NewType
+
+from gateway.core.reasons import Denied, Reason
+
+type Address = IPv4Address | IPv6Address
+
+Instant = NewType("Instant", float)
+"""A point in time: seconds since 1970-01-01T00:00:00Z, leap seconds not counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """The client certificate whose chain OpenSSL accepted in the handshake.
+
+    Its chain and purpose are verified; which partner it stands for is not decided yet.
+    """
+
+    fingerprint: str
+    """SHA-256 of the DER encoding, lower-case hex."""
+    public_key_fingerprint: str
+    """SHA-256 of the DER SubjectPublicKeyInfo, lower-case hex (RFC 7469 calls it the SPKI pin)."""
+    subject: str
+    """Distinguished name in the form of RFC 4514."""
+    issuer: str
+    serial: str
+    """Serial number in lower-case hex."""
+    not_before: Instant
+    not_after: Instant
+    """Earliest end of validity in the verified chain, so that an expired issuer counts too."""
+    san_dns: tuple[str, ...] = ()
+    san_uri: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Facts of the handshake that carried the request."""
+
+    version: str
+    """As OpenSSL names it: `TLSv1.3`."""
+    cipher: str
+    server_name: str | None
+    """The name the client asked for (SNI, unverified)."""
+    alpn: str | None
+    certificate: Certificate | None
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """The other end of the connection."""
+
+    address: Address
+    """Address of the TCP peer, or the one its PROXY header named where the listener demands such a header.
+
+    IPv4-mapped IPv6 addresses are stored as IPv4.
+    """
+    port: int
+    listener: str
+    """Name of the policy's listener that accepted the connection."""
+    tls: Tls | None
+    connection_id: str
+
+
+class Headers:
+    """The header section of a message: field lines in the order received, names in lower case.
+
+    Values are latin-1 text without surrounding white space, so that the bytes received can be had back
+    by encoding.
+    """
+
+    __slots__ = ("_index", "fields")
+
+    fields: tuple[tuple[str, str], ...]
+
+    def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
+        self.fields = tuple(fields)
+        index: dict[str, tuple[str, ...]] = {}
+        for name, value in self.fields:
+            index[name] = (*index[name], value) if name in index else (value,)
+        self._index = index
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._index
+
+    def __repr__(self) -> str:
+        """Names only: values may hold tokens and signatures."""
+        return f"Headers({', '.join(name for name, _ in self.fields)})"
+
+    def all(self, name: str) -> tuple[str, ...]:
+        """Every value of the field `name` (lower case), in order; empty where it is absent."""
+        return self._index.get(name, ())
+
+    def single(self, name: str) -> str | None:
+        """Give the value of a field that may stand only once; None where it is absent.
+
+        Raises Denied(FIELD_REPEATED) where it stands more than once: whose reading would count?
+        """
+        values = self._index.get(name)
+        if values is None:
+            return None
+        if len(values) > 1:
+            raise Denied(Reason.FIELD_REPEATED, f"{name} stands {len(values)} times")
+        return values[0]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHead:
+    """The control data and header section of a request, strictly read (`gateway.core.syntax` makes these)."""
+
+    method: str
+    target: str
+    """The request target in origin form exactly as received: path and query, percent-encoding untouched."""
+    path: str
+    query: str | None
+    """The part after the first `?`; None where there is none."""
+    version: str
+    """`1.1` or `2`."""
+    authority: str
+    """Host and port as received in Host or :authority."""
+    host: str
+    """The host alone in lower case, brackets of an IPv6 literal kept."""
+    headers: Headers
+    content_length: int | None
+    """Length of the body in bytes as declared; None where it was not declared."""
+    has_body: bool
+    """Whether a body follows the head."""
+
+    def __repr__(self) -> str:
+        """Without query and values: they may hold personal data."""
+        return f"RequestHead({self.method} {self.path} HTTP/{self.version}, {self.headers!r})"

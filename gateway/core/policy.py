@@ -1,0 +1,280 @@
+"""The compiled policy: frozen, complete, and free of text still to be read. `gateway.policy` makes these."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePath
+
+from gateway.core.chain import Control
+from gateway.core.message import Certificate, Instant, RequestHead
+from gateway.core.networks import NetworkSet
+from gateway.core.reasons import Denied, Reason
+from gateway.core.routing import RouteTable
+
+
+class Secret:
+    """Bytes that must not be shown: no repr, no equality, no hash."""
+
+    __hash__ = None  # type: ignore[assignment]
+    __slots__ = ("_value",)
+
+    def __init__(self, value: bytes) -> None:
+        self._value = value
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+    def __eq__(self, other: object) -> bool:
+        raise TypeError("secrets are compared in constant time, never by ==")
+
+    def reveal(self) -> bytes:
+        """Give the bytes themselves."""
+        return self._value
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateMatch:
+    """What a certificate must carry to stand for a partner: every value that is given."""
+
+    san_uri: str | None = None
+    san_dns: str | None = None
+    """Lower case."""
+    subject: str | None = None
+    """RFC 4514 form."""
+    fingerprint: str | None = None
+    public_key: str | None = None
+
+    def fits(self, certificate: Certificate) -> bool:
+        """Whether the certificate carries all of it. One without any value fits nothing."""
+        given = (self.san_uri, self.san_dns, self.subject, self.fingerprint, self.public_key)
+        return any(value is not None for value in given) and (
+            (self.san_uri is None or self.san_uri in certificate.san_uri)
+            and (self.san_dns is None or self.san_dns in certificate.san_dns)
+            and (self.subject is None or self.subject == certificate.subject)
+            and (self.fingerprint is None or self.fingerprint == certificate.fingerprint)
+            and (self.public_key is None or self.public_key == certificate.public_key_fingerprint)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A key a partner signs requests with. In force from `not_before` until before `not_after`."""
+
+    id: str
+    algorithm: str
+    secret: Secret
+    not_before: Instant | None = None
+    not_after: Instant | None = None
+
+    def in_force(self, now: Instant) -> bool:
+        """Whether the key counts at `now`."""
+        return (self.not_before is None or self.not_before <= now) and (self.not_after is None or now < self.not_after)
+
+
+@dataclass(frozen=True, slots=True)
+class Partner:
+    """An organisation that calls."""
+
+    name: str
+    certificates: tuple[CertificateMatch, ...] = ()
+    networks: NetworkSet = field(default_factory=NetworkSet)
+    subjects: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Token subjects by the name of their issuer."""
+    signing_keys: Mapping[str, SigningKey] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """Where allowed requests go."""
+
+    name: str
+    scheme: str
+    host: str
+    port: int
+    ca: PurePath | None = None
+    """PEM file of the CAs that the upstream's certificate must lead to; None: the system's."""
+    connect_timeout: float = 2.0
+    """Seconds, TLS included."""
+    response_timeout: float = 30.0
+    """Seconds from the request's last byte sent to the response's head, and between parts of its body."""
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """Who issues access tokens."""
+
+    name: str
+    issuer: str
+    """The iss claim, compared character by character."""
+    keys: PurePath
+    """JWKS file (RFC 7517)."""
+    algorithms: frozenset[str]
+    skew: float = 10.0
+    """Seconds of tolerance for exp, nbf and iat."""
+    partner_claim: str = "sub"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one listener takes from its callers, before any of them is trusted."""
+
+    head: int = 16_384
+    """Bytes of request line and header section."""
+    fields: int = 100
+    connections: int = 10_000
+    handshake_timeout: float = 10.0
+    head_timeout: float = 10.0
+    body_timeout: float = 30.0
+    idle_timeout: float = 75.0
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerTls:
+    """Files and settings of a listener's TLS."""
+
+    certificate: PurePath
+    key: PurePath
+    client_ca: PurePath
+    minimum: str = "1.2"
+    client_certificate_required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Where the gate accepts connections."""
+
+    name: str
+    address: str
+    port: int
+    tls: ListenerTls
+    trusted_proxies: NetworkSet = field(default_factory=NetworkSet)
+    proxy_protocol: bool = False
+    """Every connection must start with a PROXY header from a trusted proxy."""
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityFields:
+    """Fields that only the gate may set towards upstream: a caller's own are removed."""
+
+    prefix: str = "x-gateway-"
+    """Prefix of the fields the gate sets, lower case."""
+    names: frozenset[str] = frozenset({"forwarded", "x-real-ip"})
+    prefixes: tuple[str, ...] = ("x-gateway-", "x-forwarded-", "x-client-cert", "x-ssl-")
+
+    def covers(self, name: str) -> bool:
+        """Whether a caller's field of this (lower-case) name is removed."""
+        return name in self.names or name.startswith(self.prefixes)
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchedOff:
+    """A control that a route does without, and why."""
+
+    control: str
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Which requests a route is about: methods, a path template such as `/v1/players/{player}`, and hosts."""
+
+    methods: frozenset[str]
+    path: str
+    hosts: frozenset[str] | None = None
+    """Lower-case hosts without port; None: any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A rule: what it is about, who may call it, which controls they must pass, and where it leads."""
+
+    name: str
+    match: Match
+    upstream: Upstream
+    partners: frozenset[str] | None
+    """Names of the partners that may call; None: the policy switched partners off in words."""
+    chain: tuple[Control, ...]
+    switched_off: tuple[SwitchedOff, ...] = ()
+    body_limit: int = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class StateSettings:
+    """Bounds of the in-memory state."""
+
+    replay_entries: int = 1_000_000
+    """Nonces kept for each partner."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """One whole policy. A request is decided by one of these from start to end."""
+
+    name: str
+    digest: str
+    """SHA-256 over the policy's files, lower-case hex."""
+    listeners: Mapping[str, Listener]
+    upstreams: Mapping[str, Upstream]
+    issuers: Mapping[str, Issuer]
+    partners: Mapping[str, Partner]
+    routes: tuple[Route, ...]
+    identity: IdentityFields = field(default_factory=IdentityFields)
+    state: StateSettings = field(default_factory=StateSettings)
+    owner: str = ""
+    review_by: str = ""
+
+    def __post_init__(self) -> None:
+        table = RouteTable([(route.match.methods, route.match.path, route.match.hosts, route) for route in self.routes])
+        object.__setattr__(self, "_table", table)
+        by_value: dict[tuple[str, str], list[tuple[CertificateMatch, Partner]]] = {}
+        for partner in self.partners.values():
+            for match in partner.certificates:
+                by_value.setdefault(_index_key(match), []).append((match, partner))
+        object.__setattr__(self, "_by_certificate", by_value)
+        by_subject: dict[tuple[str, str], set[str]] = {}
+        for partner in self.partners.values():
+            for issuer, subjects in partner.subjects.items():
+                for subject in subjects:
+                    by_subject.setdefault((issuer, subject), set()).add(partner.name)
+        object.__setattr__(self, "_by_subject", by_subject)
+
+    def route_for(self, head: RequestHead) -> Route:
+        """Give the one route this request is about; raises Denied(ROUTE_UNKNOWN or METHOD_NOT_ALLOWED)."""
+        table: RouteTable[Route] = self._table  # type: ignore[attr-defined]
+        methods = table.find(head.host, head.path)
+        if methods is None:
+            raise Denied(Reason.ROUTE_UNKNOWN, "no route matches host and path")
+        route = methods.get(head.method)
+        if route is None:
+            allow = ", ".join(sorted(methods))
+            raise Denied(Reason.METHOD_NOT_ALLOWED, f"routes exist for {allow}", (("allow", allow),))
+        return route
+
+    def partners_of(self, certificate: Certificate) -> frozenset[str]:
+        """Names of all partners the certificate fits. More than one is an ambiguity that must deny."""
+        by_value: dict[tuple[str, str], list[tuple[CertificateMatch, Partner]]]
+        by_value = self._by_certificate  # type: ignore[attr-defined]
+        values = [
+            ("fingerprint", certificate.fingerprint),
+            ("public_key", certificate.public_key_fingerprint),
+            ("subject", certificate.subject),
+            *(("san_uri", value) for value in certificate.san_uri),
+            *(("san_dns", value) for value in certificate.san_dns),
+        ]
+        return frozenset(
+            partner.name for value in values for match, partner in by_value.get(value, ()) if match.fits(certificate)
+        )
+
+    def partners_of_subject(self, issuer: str, subject: str) -> frozenset[str]:
+        """Names of all partners that list the subject of the issuer of this name. More than one must deny."""
+        by_subject: dict[tuple[str, str], set[str]] = self._by_subject  # type: ignore[attr-defined]
+        return frozenset(by_subject.get((issuer, subject), ()))
+
+
+def _index_key(match: CertificateMatch) -> tuple[str, str]:
+    """Give the one of the match's values under which it is looked up: any will do, all are checked."""
+    for kind in ("fingerprint", "public_key", "san_uri", "san_dns", "subject"):
+        value: str | None = getattr(match, kind)
+        if value is not None:
+            return kind, value
+    raise ValueError("a certificate match needs at least one value")

@@ -1,0 +1,488 @@
+"""Every reason for which the gate refuses or ends something, and the exception that carries one.
+
+A code is stable: callers, dashboards and policies may rely on it. docs/reasons.md is generated from this file.
+"""
+
+from enum import Enum
+
+
+class Reason(Enum):
+    """A stable code, the HTTP status, the caller's title, and a sentence for each of the three users.
+
+    The status is None where no HTTP answer can be given: the connection is closed instead.
+    """
+
+    # fmt: off
+    # code, status, title for the caller, for the deployer, for the policy's author, for the auditor
+
+    ALLOWED = (
+        "allowed", 200, "Allowed",
+        "The request was forwarded; the status the caller saw is the upstream's.",
+        "Every control named on the route passed, or is switched off there in words.",
+        "A decision with this reason is followed by exactly one outcome with the same request id.",
+    )
+
+    # Connection and handshake
+    CONNECTION_LIMIT = (
+        "connection.limit", None, "Too many connections",
+        "Raise listener.limits.connections, or look for clients that leave connections open.",
+        "listener.limits.connections bounds the memory that callers can hold.",
+        "The connection was closed before TLS; no request was read.",
+    )
+    PROXY_HEADER_INVALID = (
+        "connection.proxy_header", None, "PROXY protocol header missing or invalid",
+        "Let the load balancer send PROXY protocol v1 or v2, or remove proxy_protocol from the listener.",
+        "With proxy_protocol: required, every connection starts with a PROXY header from a trusted proxy.",
+        "The client's address could not be established, so the connection was closed.",
+    )
+    PROXY_UNTRUSTED = (
+        "connection.proxy_untrusted", None, "Not a trusted proxy",
+        "A host other than the load balancer reached a listener that stands behind one: close that way in.",
+        "List the load balancer's addresses under listener.trusted_proxies.",
+        "A peer outside trusted_proxies connected to a listener that takes addresses from proxies.",
+    )
+    TLS_PLAINTEXT = (
+        "tls.plaintext", None, "Plaintext on a TLS port",
+        "Something speaks plain HTTP, or a port scan; point it at https.",
+        "A listener speaks TLS only; there is nothing to switch off.",
+        "Bytes that are not a TLS handshake arrived; they were not read as a request.",
+    )
+    TLS_NO_CERTIFICATE = (
+        "tls.no_certificate", None, "Client certificate required",
+        "The client offered no certificate; check its key store.",
+        "listener.tls.client_certificate is required; optional lets routes decide.",
+        "An unauthenticated peer was refused in the handshake.",
+    )
+    TLS_CERTIFICATE_UNTRUSTED = (
+        "tls.certificate_untrusted", None, "Client certificate not trusted",
+        "The chain does not lead to listener.tls.client_ca; a missing intermediate looks the same.",
+        "Add the partner's CA to client_ca, or have the certificate issued by a listed one.",
+        "A certificate from a CA outside the trust store was refused in the handshake.",
+    )
+    TLS_CERTIFICATE_EXPIRED = (
+        "tls.certificate_expired", None, "Client certificate expired or not yet valid",
+        "Renew the certificate, and check both clocks.",
+        "Validity is always checked; no policy lifts it.",
+        "A certificate outside its validity was refused in the handshake.",
+    )
+    TLS_CERTIFICATE_PURPOSE = (
+        "tls.certificate_purpose", None, "Client certificate not meant for clients",
+        "Issue a certificate with the extended key usage clientAuth.",
+        "The purpose is always checked; no policy lifts it.",
+        "A certificate issued for another purpose was refused in the handshake.",
+    )
+    TLS_CERTIFICATE_INVALID = (
+        "tls.certificate_invalid", None, "Client certificate invalid",
+        "OpenSSL's own words stand in the record's detail.",
+        "The chain is checked by OpenSSL with its strict rules.",
+        "A certificate that breaks RFC 5280 was refused in the handshake.",
+    )
+    TLS_VERSION = (
+        "tls.version", None, "TLS version not supported",
+        "The client speaks no version from listener.tls.minimum on.",
+        "listener.tls.minimum is 1.2 or 1.3.",
+        "A peer that offered outdated TLS only was refused.",
+    )
+    TLS_RESUMPTION = (
+        "tls.resumption", None, "TLS session could not be resumed",
+        "The client resumed a session whose certificate chain is no longer known; it will make a full handshake next.",
+        "A session is resumed only while its verified chain is known and valid.",
+        "A resumed session was closed, because its certificate could not be validated again.",
+    )
+    TLS_HANDSHAKE = (
+        "tls.handshake", None, "TLS handshake failed",
+        "OpenSSL's own words stand in the record's detail; port scans and health checks look like this.",
+        "Cipher suites and versions are set by listener.tls.",
+        "The peer and the gate found no common TLS parameters, or the peer went away.",
+    )
+    TLS_TIMEOUT = (
+        "tls.timeout", None, "TLS handshake took too long",
+        "The peer connected and did not finish its handshake in time.",
+        "listener.limits.handshake_timeout sets the time.",
+        "A peer that held a connection open without a handshake was closed.",
+    )
+
+    # Reading the message
+    MESSAGE_MALFORMED = (
+        "http.malformed", 400, "Malformed HTTP message",
+        "The bytes are not HTTP by RFC 9112 or 9113; look at what stands in front of the gate.",
+        "Reading is strict on every listener; there is no lenient mode.",
+        "The message could not be read as one request, so it was refused.",
+    )
+    VERSION_UNSUPPORTED = (
+        "http.version", 505, "HTTP version not supported",
+        "Use HTTP/1.1 or HTTP/2.",
+        "HTTP/1.0 and unknown versions are never served.",
+        "A request in another HTTP version was refused.",
+    )
+    METHOD_UNKNOWN = (
+        "http.method", 501, "Method not implemented",
+        "Only GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS are read.",
+        "Routes name their methods; CONNECT and TRACE are never forwarded.",
+        "A request with an unknown method was refused.",
+    )
+    TARGET_INVALID = (
+        "http.target", 400, "Invalid request target",
+        "The target breaks RFC 3986 or is longer than 8,000 bytes.",
+        "Targets are read strictly; encode reserved characters.",
+        "The request target was not valid.",
+    )
+    TARGET_AMBIGUOUS = (
+        "http.target_ambiguous", 400, "Ambiguous request target",
+        "The path has dot or empty segments, `;`, or needless percent-encoding: send it in its plain form.",
+        "A path that upstream could read as another one matches no route.",
+        "A path with two readings was refused; this is how access rules are walked around.",
+    )
+    HOST_INVALID = (
+        "http.host", 400, "Invalid host",
+        "Send exactly one Host that agrees with the target.",
+        "A route may match by host; so the host must be beyond doubt.",
+        "No host, several, or one that disagrees with the target.",
+    )
+    FIELD_INVALID = (
+        "http.field", 400, "Invalid header field",
+        "A field name or value breaks RFC 9110: control characters, folding, underscores in the name.",
+        "Fields are read strictly; there is no lenient mode.",
+        "A header field that programs read differently was refused.",
+    )
+    FIELD_REPEATED = (
+        "http.field_repeated", 400, "Repeated header field",
+        "A field that a control reads must stand once.",
+        "Fields named in a policy may stand only once in a request.",
+        "Two values for a security field: which one would have counted is open, so it was refused.",
+    )
+    FRAMING_AMBIGUOUS = (
+        "http.framing", 400, "Ambiguous message framing",
+        "Content-Length and Transfer-Encoding conflict or are malformed; the connection was closed.",
+        "Nothing in a policy lifts this.",
+        "The signature of a request-smuggling attempt.",
+    )
+    EXPECTATION_UNKNOWN = (
+        "http.expectation", 417, "Expectation failed",
+        "Only `Expect: 100-continue` is known.",
+        "Nothing in a policy changes this.",
+        "A request with an unknown expectation was refused.",
+    )
+    HEAD_TOO_LARGE = (
+        "http.head_too_large", 431, "Request head too large",
+        "Raise listener.limits.head or .fields, or send smaller headers.",
+        "listener.limits.head bounds bytes, .fields the number of field lines.",
+        "A head beyond the listener's limits was refused.",
+    )
+    HEAD_TIMEOUT = (
+        "http.head_timeout", 408, "Request head took too long",
+        "The client sent its head too slowly, or stopped half-way.",
+        "listener.limits.head_timeout sets the time.",
+        "A slow sender was refused; attackers hold connections this way.",
+    )
+    BODY_TOO_LARGE = (
+        "http.body_too_large", 413, "Request body too large",
+        "Raise the route's body.limit, or send less.",
+        "body.limit on the route bounds what is read.",
+        "A body beyond the route's limit was refused; nothing of it reached upstream.",
+    )
+    BODY_TIMEOUT = (
+        "http.body_timeout", 408, "Request body took too long",
+        "The client sent its body too slowly, or stopped half-way.",
+        "listener.limits.body_timeout sets the time.",
+        "A slow sender was refused.",
+    )
+    CLIENT_CLOSED = (
+        "http.client_closed", None, "Client closed the connection",
+        "The client went away before its answer was complete; upstream may have done the work.",
+        "Nothing in a policy changes this.",
+        "An outcome with this reason: upstream may have acted, and the caller never learned of it.",
+    )
+
+    # Route, address, certificate, partner
+    ROUTE_UNKNOWN = (
+        "route.unknown", 404, "No such resource",
+        "No route of the policy matches host and path.",
+        "What no route names is denied; add a route to open it.",
+        "A request for something the policy does not expose.",
+    )
+    METHOD_NOT_ALLOWED = (
+        "route.method", 405, "Method not allowed",
+        "The path has a route, but not for this method; Allow lists those it has.",
+        "Add the method to a route's match to open it.",
+        "A request with a method the policy does not expose on this path.",
+    )
+    ADDRESS_UNREADABLE = (
+        "address.unreadable", 400, "Client address unreadable",
+        "A trusted proxy sent an X-Forwarded-For that holds no address at the place that counts.",
+        "trusted_proxies must append the address they saw, without ports or names.",
+        "The client's address could not be established, so the request was refused.",
+    )
+    ADDRESS_NOT_ALLOWED = (
+        "address.not_allowed", 403, "Client address not allowed",
+        "The caller's address is in none of the allowed networks; NAT and new egress addresses look like this.",
+        "Add the network to the partner's networks or the route's ip_allowlist.",
+        "A caller outside the allowlist was refused.",
+    )
+    CERTIFICATE_MISSING = (
+        "certificate.missing", 403, "Client certificate required",
+        "The listener lets clients come without a certificate, this route does not.",
+        "mutual_tls: required on the route.",
+        "An unauthenticated request was refused.",
+    )
+    CERTIFICATE_EXPIRED = (
+        "certificate.expired", 403, "Client certificate expired",
+        "The certificate, or its issuer, expired while the connection stood; connect again with a renewed one.",
+        "Validity is checked on every request; no policy lifts it.",
+        "A long-lived connection outlived its certificate and was refused.",
+    )
+    CERTIFICATE_AMBIGUOUS = (
+        "certificate.ambiguous", 403, "Client certificate fits two partners",
+        "The record's detail names the partners it fits.",
+        "Give partners names or pins that no other partner's certificate carries.",
+        "One certificate stood for two partners, so it stood for none.",
+    )
+    PARTNER_UNKNOWN = (
+        "partner.unknown", 403, "Unknown partner",
+        "The certificate is trusted but fits no partner of the policy.",
+        "Add its SAN, subject or pin to a partner.",
+        "A certificate from a trusted CA that stands for nobody was refused.",
+    )
+    PARTNER_NOT_ALLOWED = (
+        "partner.not_allowed", 403, "Partner not allowed here",
+        "The partner is known, but the route does not list it.",
+        "Add the partner to the route's partners.",
+        "A known partner asked for something it has no right to.",
+    )
+
+    # Token
+    TOKEN_MISSING = (
+        "token.missing", 401, "Access token required",
+        "Send one Authorization field with the Bearer scheme.",
+        "Tokens are read from the Authorization field only.",
+        "A request without an access token was refused.",
+    )
+    TOKEN_MALFORMED = (
+        "token.malformed", 401, "Malformed access token",
+        "The token is not a compact JWS in canonical form.",
+        "Only signed JWTs are read; no nesting, no `crit`, no needless padding.",
+        "Something that is not a well-formed token was refused.",
+    )
+    TOKEN_ALGORITHM = (
+        "token.algorithm", 401, "Access token algorithm not allowed",
+        "The issuer signs with an algorithm the policy does not list.",
+        "issuers.NAME.algorithms decides, never the token.",
+        "`none`, a swapped algorithm, or an unlisted one: refused before its signature was looked at.",
+    )
+    TOKEN_KEY_UNKNOWN = (
+        "token.key_unknown", 401, "Access token key unknown",
+        "The token's kid is not in the issuer's key set; a rotation that has not arrived looks like this.",
+        "Publish the new key in the JWKS before signing with it.",
+        "A token signed by a key that is not the issuer's was refused.",
+    )
+    TOKEN_SIGNATURE = (
+        "token.signature", 401, "Access token signature invalid",
+        "The token was changed, or signed by somebody else under a known kid.",
+        "Check that the JWKS file belongs to the issuer.",
+        "A forged or damaged token was refused.",
+    )
+    TOKEN_ISSUER = (
+        "token.issuer", 401, "Access token from another issuer",
+        "The iss claim is not the issuer's that the route names.",
+        "issuers.NAME.issuer must equal iss, character by character.",
+        "A token of another issuer was refused.",
+    )
+    TOKEN_AUDIENCE = (
+        "token.audience", 401, "Access token for another audience",
+        "The token was issued for another API.",
+        "token.audience on the route must be in aud.",
+        "A token meant for another API was refused.",
+    )
+    TOKEN_EXPIRED = (
+        "token.expired", 401, "Access token expired",
+        "Fetch a new token, and check the clocks.",
+        "issuers.NAME.skew is the only tolerance.",
+        "A token past its expiry was refused.",
+    )
+    TOKEN_NOT_YET_VALID = (
+        "token.not_yet_valid", 401, "Access token not yet valid",
+        "nbf or iat lies in the future by more than the skew; check the issuer's clock.",
+        "issuers.NAME.skew is the only tolerance.",
+        "A token from the future was refused.",
+    )
+    TOKEN_LIFETIME = (
+        "token.lifetime", 401, "Access token lives too long",
+        "exp minus iat is more than the route allows; let the issuer issue shorter tokens.",
+        "token.max_lifetime on the route bounds exp minus iat.",
+        "A token valid for longer than the policy allows was refused.",
+    )
+    TOKEN_CLAIM = (
+        "token.claim", 401, "Access token claim missing or invalid",
+        "The record's detail names the claim.",
+        "iss, aud, sub, exp and iat must be there, with the types RFC 7519 gives them.",
+        "A token without the facts that authorisation needs was refused.",
+    )
+    TOKEN_SCOPE = (
+        "token.scope", 403, "Access token lacks a scope",
+        "Request the scope from the issuer.",
+        "token.scopes on the route must all be in the token's scope claim.",
+        "A caller with a valid token asked for more than it was granted.",
+    )
+    TOKEN_SUBJECT = (
+        "token.subject", 403, "Access token belongs to another partner",
+        "The token's subject is not one of the partner's.",
+        "partners.NAME.subjects lists whose tokens the partner may use.",
+        "A partner used another's token; look for a leaked one.",
+    )
+    TOKEN_KEYS_UNAVAILABLE = (
+        "token.keys_unavailable", 503, "Access token keys unavailable",
+        "The issuer's key set could not be read; a control-failure record tells since when.",
+        "Check the file that issuers.NAME.keys names.",
+        "No token could be checked, so requests were refused.",
+    )
+
+    # Rate
+    RATE_EXCEEDED = (
+        "rate.exceeded", 429, "Rate limit exceeded",
+        "Retry-After tells when the next request will be taken.",
+        "The record's detail names the limit of the route that was reached.",
+        "A caller beyond its rate was refused.",
+    )
+
+    # Signature and replay
+    SIGNATURE_MISSING = (
+        "signature.missing", 401, "Request signature required",
+        "One of the fields that carry key id, timestamp, nonce or signature is absent.",
+        "The route's signature scheme names the fields.",
+        "An unsigned request was refused.",
+    )
+    SIGNATURE_MALFORMED = (
+        "signature.malformed", 401, "Malformed request signature",
+        "A signature field does not have its form: not hex or base64, not a number, too long.",
+        "The scheme's encoding and timestamp form must be the partner's.",
+        "A signature that cannot be one was refused before any key was used.",
+    )
+    SIGNATURE_KEY_UNKNOWN = (
+        "signature.key_unknown", 401, "Signing key unknown",
+        "The key id is none of this partner's.",
+        "Add the key to partners.NAME.signing_keys, or tell the partner its key id.",
+        "A request named a key that is not its partner's.",
+    )
+    SIGNATURE_KEY_INACTIVE = (
+        "signature.key_inactive", 401, "Signing key not in force",
+        "The key's not_before lies ahead, or its not_after has passed.",
+        "Overlap not_after of the old key with not_before of the new one for a rotation.",
+        "A request was signed with a key before or after its time.",
+    )
+    SIGNATURE_STALE = (
+        "signature.stale", 401, "Request signature too old",
+        "The timestamp is older than the window; check the clocks and queues on the way.",
+        "signature.max_age is the window into the past.",
+        "An old signed request was refused; it may be a replay.",
+    )
+    SIGNATURE_FUTURE = (
+        "signature.future", 401, "Request signature from the future",
+        "The partner's clock is ahead.",
+        "signature.max_ahead is the window into the future.",
+        "A post-dated request was refused; it would stay valid for longer than the window.",
+    )
+    SIGNATURE_MISMATCH = (
+        "signature.mismatch", 401, "Request signature does not match",
+        "Body, path or a signed field differs from what was signed, or the secret does.",
+        "Compare the scheme's parts with what the partner signs; most often the body was serialised again.",
+        "A changed or forged request was refused.",
+    )
+    REPLAY_SEEN = (
+        "replay.seen", 409, "Request already received",
+        "The same nonce came before; retries must be signed anew.",
+        "replay remembers nonces for the signature's whole window.",
+        "A replayed request was refused; the first one with this nonce stands earlier in the log.",
+    )
+    REPLAY_UNKNOWABLE = (
+        "replay.unknowable", 401, "Request must be signed anew",
+        "The request is dated before the gate's memory of nonces begins, as after a crash; sign it anew.",
+        "Nonces are kept across an orderly restart; after a crash, older signatures are refused.",
+        "Whether the request had been received before could not be told, so it was refused.",
+    )
+    REPLAY_MEMORY_FULL = (
+        "replay.memory_full", 503, "Replay memory full",
+        "Raise state.replay_entries, or shorten the window.",
+        "state.replay_entries bounds the nonces kept for each partner; a rate limit below it keeps it from filling.",
+        "The nonce could not be remembered, so the request was refused.",
+    )
+
+    # The gate itself
+    CONTROL_FAILED = (
+        "gate.control_failed", 503, "Temporarily unavailable",
+        "A control raised an error; the detail names it and the place. Please report it.",
+        "A control that cannot decide denies.",
+        "The gate failed closed.",
+    )
+    STATE_UNAVAILABLE = (
+        "gate.state_unavailable", 503, "Temporarily unavailable",
+        "The store for rates and nonces did not answer.",
+        "A control whose store fails denies.",
+        "The gate failed closed; a control-failure record tells since when.",
+    )
+    AUDIT_UNAVAILABLE = (
+        "gate.audit_unavailable", 503, "Temporarily unavailable",
+        "The audit log cannot be written: disk full, read-only or gone. Nothing is forwarded until it can.",
+        "Nothing is forwarded unrecorded; no policy lifts this.",
+        "Requests were refused because they could not be recorded; how many is in the record of the failure's end.",
+    )
+    DRAINING = (
+        "gate.draining", 503, "Shutting down",
+        "The gate is stopping; the caller should connect again.",
+        "Nothing in a policy changes this.",
+        "A request arrived on an open connection after the gate began to stop.",
+    )
+
+    # Upstream
+    UPSTREAM_UNREACHABLE = (
+        "upstream.unreachable", 502, "Upstream unreachable",
+        "No connection to the upstream could be made.",
+        "Check upstreams.NAME.url.",
+        "The request was allowed, and never reached the upstream.",
+    )
+    UPSTREAM_TIMEOUT = (
+        "upstream.timeout", 504, "Upstream too slow",
+        "The upstream did not answer in time; it may still have done the work.",
+        "upstreams.NAME.timeout.response sets the time.",
+        "The request reached the upstream and its result is not known: reconcile it.",
+    )
+    UPSTREAM_BROKEN = (
+        "upstream.broken", 502, "Upstream answer invalid",
+        "The upstream closed early or sent what is not HTTP; it may have done the work.",
+        "Nothing in a policy changes this.",
+        "The request reached the upstream and its result is not known: reconcile it.",
+    )
+
+    # fmt: on
+
+    def __init__(self, code: str, status: int | None, title: str, deployer: str, author: str, auditor: str) -> None:
+        self.code = code
+        self.status = status
+        self.title = title
+        self.deployer = deployer
+        self.author = author
+        self.auditor = auditor
+
+
+class Denied(Exception):  # noqa: N818 - a verdict, not an error of ours
+    """A peer's fault, or a failure that must deny: why, the detail for the log, and fields for the answer.
+
+    The detail never holds a secret, a token, a signature or a body; `fields` go to the caller.
+    """
+
+    def __init__(self, reason: Reason, detail: str = "", fields: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(f"{reason.code}: {detail}")
+        self.reason = reason
+        self.detail = detail
+        self.fields = fields
+
+
+class Unavailable(Exception):  # noqa: N818 - as above
+    """Something the decision asked for could not be had: the ask fails and the request is denied.
+
+    `reason` is the denial it leads to unless the policy states another.
+    """
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        super().__init__(f"{reason.code}: {detail}")
+        self.reason = reason
+        self.detail = detail

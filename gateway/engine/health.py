@@ -1,0 +1,36 @@
+"""Which controls are failing, so that the log tells the beginning and the end of each failure (PCI DSS 10.7)."""
+
+from collections.abc import Callable, Iterable
+
+from gateway.audit.events import ControlFailed, ControlRecovered, Event, PolicyFacts
+from gateway.core.message import Instant
+
+
+class Health:
+    """Remembers since when a control fails; records the first failure and the recovery, not each request."""
+
+    def __init__(self, record: Callable[[Event], object]) -> None:
+        self._record = record
+        self._failing: dict[str, Instant] = {}
+
+    @property
+    def failing(self) -> tuple[str, ...]:
+        """Names of the controls that fail now."""
+        return tuple(self._failing)
+
+    def failed(self, control: str, detail: str, now: Instant, policy: PolicyFacts) -> None:
+        """Note that `control` could not do its work."""
+        if control not in self._failing:
+            self._failing[control] = now
+            self._record(ControlFailed(at=now, policy=policy, control=control, detail=detail))
+
+    def worked(self, controls: Iterable[str], now: Instant, policy: PolicyFacts) -> None:
+        """Note that the controls did their work."""
+        if not self._failing:
+            return
+        for control in controls:
+            since = self._failing.pop(control, None)
+            if since is not None:
+                self._record(
+                    ControlRecovered(at=now, policy=policy, control=control, failed_at=since, detail="works again")
+                )

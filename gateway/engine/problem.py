@@ -1,0 +1,43 @@
+"""Refusals as problem details (RFC 9457): a stable code and a request id, and nothing that helps an attacker."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import orjson
+
+from gateway.core.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole response that the gate gives itself."""
+
+    status: int
+    fields: tuple[tuple[str, str], ...]
+    """Without framing, which whoever writes the message adds."""
+    body: bytes
+
+
+def problem(reason: Reason, request_id: str, request_id_field: str, fields: Iterable[tuple[str, str]] = ()) -> Answer:
+    """Make the answer to a request that was refused or failed for `reason`."""
+    if reason.status is None:
+        raise RuntimeError(f"{reason.code} has no HTTP answer")
+    body = orjson.dumps(
+        {
+            "type": f"urn:gateway:reason:{reason.code}",
+            "title": reason.title,
+            "status": reason.status,
+            "code": reason.code,
+            "request_id": request_id,
+        }
+    )
+    return Answer(
+        status=reason.status,
+        fields=(
+            ("content-type", "application/problem+json"),
+            ("cache-control", "no-store"),
+            (request_id_field, request_id),
+            *fields,
+        ),
+        body=body,
+    )

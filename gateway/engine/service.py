@@ -1,0 +1,286 @@
+"""The service: brings everything up in order, watches, reloads, drains, and takes everything down again.
+
+Start: policy, log, state, TLS, listeners; each failure stops the start with a message that says what to do.
+Stop: listeners first, then open requests within their time, then state and log.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import uvloop
+from mitmproxy import options
+from mitmproxy.addons import core, proxyserver
+from mitmproxy.hooks import RunningHook
+from mitmproxy.master import Master
+
+from gateway.audit.events import GateStarted, GateStopped, PolicyLoaded, PolicyRefused
+from gateway.audit.log import AuditLog
+from gateway.controls.signature import SignatureControl
+from gateway.core.policy import Policy
+from gateway.engine.addon import CoreAddon
+from gateway.engine.connection import GateConnectionHandler, UpstreamTls
+from gateway.engine.gate import Clock, Gate, InForce
+from gateway.engine.listener import AcceptLoop
+from gateway.engine.mode import spec_of
+from gateway.engine.tls import ServerContext
+from gateway.engine.watch import Watch
+from gateway.policy import Loaded, PolicyInvalid, load
+from gateway.state.memory import MemoryState
+
+logger = logging.getLogger(__name__)
+
+DRAIN_SECONDS = 30.0
+"""Time that open requests have after SIGTERM."""
+
+TICK_SECONDS = 1.0
+"""How often files are looked at and the log is synced."""
+
+EXIT_USAGE = 2
+
+
+class StartError(Exception):
+    """The gate cannot start; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to run the gate; everything else stands in the policy."""
+
+    policy: Path
+    audit: Path
+    state: Path
+    environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    drain_seconds: float = DRAIN_SECONDS
+    clock: Clock = field(default_factory=Clock)
+    ready: Callable[["Service"], None] | None = None
+    """Called once the listeners accept."""
+
+
+def run(settings: Settings) -> int:
+    """Run the gate until it is told to stop; gives the exit code."""
+    try:
+        return uvloop.run(Service(settings).run())
+    except PolicyInvalid as invalid:
+        for problem in invalid.problems:
+            print(problem, file=sys.stderr)  # noqa: T201
+        return EXIT_USAGE
+    except StartError as error:
+        print(f"gateway: {error}", file=sys.stderr)  # noqa: T201
+        return EXIT_USAGE
+
+
+class GateMaster(Master):
+    """mitmproxy's master with the gate's addon only: no flow lists, no certificates and no TLS of mitmproxy's own."""
+
+    def __init__(self, gate: Gate, policy: Policy) -> None:
+        super().__init__(options.Options(), asyncio.get_running_loop())
+        self.gate = gate
+        self.contexts = make_contexts(policy)
+        self.upstream_tls = UpstreamTls(policy.upstreams)
+        self.listeners: dict[str, AcceptLoop] = {}
+        self.handlers: set[GateConnectionHandler] = set()
+        self.proxyserver = proxyserver.Proxyserver()
+        self.addons.add(core.Core(), self.proxyserver, CoreAddon())
+        self.options.update(
+            connection_strategy="lazy",
+            validate_inbound_headers=True,
+            # The gate has its own deadlines; mitmproxy's watchdog must never be the first.
+            tcp_timeout=10**9,
+            mode=[spec_of(listener) for listener in policy.listeners.values()],
+        )
+
+    async def start(self) -> None:
+        """Bring up the listeners. Raises StartError.
+
+        In place of Master.run, whose eager task factory fails on uvloop 0.23.
+        """
+        if not await self.proxyserver.setup_servers():
+            errors = [str(server.last_exception) for server in self.proxyserver.servers if server.last_exception]
+            raise StartError("; ".join(errors) or "a listener could not be started: is another process using its port?")
+        await self.addons.trigger_event(RunningHook())
+
+
+def make_contexts(policy: Policy) -> dict[str, ServerContext]:
+    """Make the TLS context of each listener. Raises OSError or ssl.SSLError."""
+    return {name: ServerContext(listener.tls) for name, listener in policy.listeners.items()}
+
+
+class Service:
+    """One run of the gate."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.clock = settings.clock
+        self._stop = asyncio.Event()
+        self._because = "unknown"
+        self._reload = asyncio.Event()
+        self._reload_because = ""
+
+    async def run(self) -> int:
+        """Run until stopped."""
+        check_environment(self.settings.environ)
+        loaded = load(self.settings.policy, self.settings.environ)
+        policy = loaded.policy
+        self.log = open_log(self.settings.audit)
+        try:
+            self.state = MemoryState(policy.state)
+            self.state.restore(self.settings.state, self.clock.now(), future_window(policy))
+            self.gate = Gate(InForce(policy, loaded.key_sets), self.state, self.log, self.clock)
+            self.watch = Watch(loaded.files)
+            try:
+                self.master = GateMaster(self.gate, policy)
+                await self.master.start()
+            except OSError as error:
+                raise StartError(f"{error.strerror or error}: {error.filename or ''}") from error
+            try:
+                await self._serve(loaded)
+            finally:
+                await self._take_down()
+        finally:
+            self.log.close()
+        return 0
+
+    async def _serve(self, loaded: Loaded) -> None:
+        policy = loaded.policy
+        listeners = tuple(f"{one.name} {one.address}:{one.port}" for one in policy.listeners.values())
+        warnings = tuple(str(warning) for warning in loaded.warnings)
+        # The first record of a run; without it nothing is served.
+        self.log.append(GateStarted(self.clock.now(), self.gate.in_force.facts, listeners, warnings))
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop, signal.Signals(number).name)
+        loop.add_signal_handler(signal.SIGHUP, self.request_reload, "signal")
+        for line in listeners:
+            logger.info("listening: %s", line)
+        logger.info("policy %s %s in force", policy.name, policy.digest[:12])
+        if self.settings.ready is not None:
+            self.settings.ready(self)
+        while not self._stop.is_set():
+            await self._tick()
+
+    async def _tick(self) -> None:
+        waits = [asyncio.ensure_future(self._stop.wait()), asyncio.ensure_future(self._reload.wait())]
+        await asyncio.wait(waits, timeout=TICK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        if self._stop.is_set():
+            return
+        if not self._reload.is_set() and self.watch.changed():
+            self.request_reload("file change")
+        if self._reload.is_set():
+            self._reload.clear()
+            await self.reload(self._reload_because)
+        self.log.sync()
+
+    def stop(self, because: str) -> None:
+        """Begin to stop."""
+        self._because = because
+        self._stop.set()
+
+    def request_reload(self, because: str) -> None:
+        """Have the policy read again."""
+        self._reload_because = because
+        self._reload.set()
+
+    async def reload(self, because: str) -> bool:
+        """Read the policy anew and put it in force whole, or record why not and keep the old one."""
+        old = self.gate.in_force
+        try:
+            # Off the loop: a policy of 10,000 partners takes seconds to read.
+            loaded = await asyncio.to_thread(load, self.settings.policy, self.settings.environ)
+            contexts = make_contexts(loaded.policy)
+            upstream_tls = UpstreamTls(loaded.policy.upstreams)
+            unchangeable(old.policy, loaded.policy)
+        except PolicyInvalid as invalid:
+            self._refuse_reload(because, tuple(str(problem) for problem in invalid.problems))
+            return False
+        except (OSError, StartError) as error:
+            self._refuse_reload(because, (str(error),))
+            return False
+        except Exception as error:
+            logger.exception("reload")
+            self._refuse_reload(because, (f"{type(error).__name__} while the policy was read",))
+            return False
+        now = self.clock.now()
+        before, after = past_window(old.policy), past_window(loaded.policy)
+        if after > before:
+            # What is older than the old window was forgotten already.
+            self.state.raise_floor(type(now)(now - before))
+        self.state.settings = loaded.policy.state
+        self.master.contexts = contexts
+        self.master.upstream_tls = upstream_tls
+        for name, listener in self.master.listeners.items():
+            listener.context = contexts[name]
+        self.gate.in_force = InForce(loaded.policy, loaded.key_sets)
+        self.watch = Watch(loaded.files)
+        warnings = tuple(str(warning) for warning in loaded.warnings)
+        self.gate.record(PolicyLoaded(now, self.gate.in_force.facts, old.facts, because, warnings))
+        logger.info("policy %s %s in force", loaded.policy.name, loaded.policy.digest[:12])
+        return True
+
+    def _refuse_reload(self, because: str, problems: tuple[str, ...]) -> None:
+        for problem in problems:
+            logger.error("policy refused: %s", problem)
+        self.gate.record(PolicyRefused(self.clock.now(), self.gate.in_force.facts, because, problems))
+
+    async def _take_down(self) -> None:
+        """Stop accepting, let open requests finish, then save the state and close the log."""
+        self.gate.draining = True
+        for listener in self.master.listeners.values():
+            listener.close()
+        for handler in list(self.master.handlers):
+            handler.drain()
+        ends = self.clock.monotonic() + self.settings.drain_seconds
+        while self.master.handlers and self.clock.monotonic() < ends:  # noqa: ASYNC110 - many ends, one wait
+            await asyncio.sleep(0.02)
+        unfinished = self.gate.unfinished
+        for handler in list(self.master.handlers):
+            handler.abort()
+        for listener in self.master.listeners.values():
+            listener.abort()
+        await asyncio.sleep(0)
+        await self.master.done()
+        self.state.save(self.settings.state, self.clock.now())
+        self.state.close()
+        self.gate.record(GateStopped(self.clock.now(), self.gate.in_force.facts, self._because, unfinished))
+        logger.info("stopped: %s", self._because)
+
+
+def check_environment(environ: Mapping[str, str]) -> None:
+    """Raise StartError where the environment would undo the gate's protection."""
+    if environ.get("SSLKEYLOGFILE"):
+        raise StartError("SSLKEYLOGFILE is set: TLS secrets would be written to a file. Unset it.")
+
+
+def open_log(directory: Path) -> AuditLog:
+    """Open the audit log. Raises StartError."""
+    try:
+        return AuditLog(directory)
+    except Exception as error:
+        raise StartError(f"audit log in {directory}: {error}") from error
+
+
+def unchangeable(old: Policy, new: Policy) -> None:
+    """Raise StartError where a reload would change what only a restart can."""
+    if {spec_of(one) for one in old.listeners.values()} != {spec_of(one) for one in new.listeners.values()}:
+        raise StartError("listeners cannot be added, removed or moved while the gate runs: restart it")
+
+
+def future_window(policy: Policy) -> float:
+    """Seconds by which a request may be dated ahead, the most of all routes."""
+    return max((one.window.max_ahead for one in _signatures(policy)), default=0.0)
+
+
+def past_window(policy: Policy) -> float:
+    """Seconds that an accepted request's date may lie back, the most of all routes."""
+    return max((one.window.max_age for one in _signatures(policy)), default=0.0)
+
+
+def _signatures(policy: Policy) -> list[SignatureControl]:
+    return [control for route in policy.routes for control in route.chain if isinstance(control, SignatureControl)]

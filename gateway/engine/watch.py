@@ -1,0 +1,39 @@
+"""Noticing that files changed: by looking, since mounts and network file systems send no word of it."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+type Stamp = tuple[int, int, int]
+
+
+class Watch:
+    """Knows how files were when it was made. A change counts once it has settled for one look."""
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        """Watch files, and folders for files that come and go."""
+        self._paths = tuple(paths)
+        self._seen = self._look()
+        self._unsettled: dict[Path, Stamp | None] | None = None
+
+    def changed(self) -> bool:
+        """Whether the files differ from what was seen before, and no longer move. Tells each change once."""
+        found = self._look()
+        if found == self._seen:
+            self._unsettled = None
+            return False
+        if found != self._unsettled:
+            self._unsettled = found
+            return False
+        self._seen, self._unsettled = found, None
+        return True
+
+    def _look(self) -> dict[Path, Stamp | None]:
+        return {path: _stamp(path) for path in self._paths}
+
+
+def _stamp(path: Path) -> Stamp | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino

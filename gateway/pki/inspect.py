@@ -1,0 +1,88 @@
+"""Reading the facts of a certificate that OpenSSL has accepted. Nothing is verified here."""
+
+import hashlib
+import warnings
+
+from cryptography import x509
+from cryptography.utils import CryptographyDeprecationWarning
+
+from gateway.core.message import Certificate, Instant
+
+
+def certificate_facts(der: bytes, chain_not_after: Instant | None = None) -> Certificate:
+    """Give the facts of the DER certificate that the handshake authenticated.
+
+    `chain_not_after` is the earliest end of validity among its issuers; where it comes first, it counts.
+
+    OpenSSL accepts more than cryptography reads (odd names, repeated extensions, unknown kinds of name): raises
+    ValueError that says what could not be read, and nothing else.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Such as a serial number of zero: OpenSSL took it, and all it is used for is the log.
+            warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+            return _facts(der, chain_not_after)
+    except Exception as error:
+        raise ValueError(f"certificate cannot be read: {type(error).__name__}: {error}") from error
+
+
+def _facts(der: bytes, chain_not_after: Instant | None) -> Certificate:
+    certificate = x509.load_der_x509_certificate(der)
+    try:
+        alternatives = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        alternatives = x509.SubjectAlternativeName([])
+    not_after = Instant(certificate.not_valid_after_utc.timestamp())
+    if chain_not_after is not None:
+        not_after = min(not_after, chain_not_after)
+    return Certificate(
+        fingerprint=hashlib.sha256(der).hexdigest(),
+        public_key_fingerprint=hashlib.sha256(_public_key_info(der)).hexdigest(),
+        subject=certificate.subject.rfc4514_string(),
+        issuer=certificate.issuer.rfc4514_string(),
+        serial=_hex(certificate.serial_number),
+        not_before=Instant(certificate.not_valid_before_utc.timestamp()),
+        not_after=not_after,
+        san_dns=tuple(name.lower() for name in alternatives.get_values_for_type(x509.DNSName)),
+        san_uri=tuple(alternatives.get_values_for_type(x509.UniformResourceIdentifier)),
+    )
+
+
+def _hex(serial: int) -> str:
+    """Lower-case hex of whole octets, as `openssl x509 -serial` prints it but for the case."""
+    digits = f"{abs(serial):x}"
+    return ("-" if serial < 0 else "") + digits.zfill(len(digits) + len(digits) % 2)
+
+
+_EXPLICIT_VERSION = 0xA0
+"""Tag of TBSCertificate.version, which is absent in version 1 (RFC 5280 4.1)."""
+
+
+def _public_key_info(der: bytes) -> bytes:
+    """Cut the SubjectPublicKeyInfo out of a certificate, octet by octet as it was signed.
+
+    Encoding the loaded key anew could give other octets (compressed points, absent parameters), hence another pin,
+    and fails on key types that cryptography does not know.
+    """
+    certificate, _ = _element(der, 0)
+    position, _ = _element(der, certificate)
+    if der[position] == _EXPLICIT_VERSION:
+        _, position = _element(der, position)
+    for _ in ("serialNumber", "signature", "issuer", "validity", "subject"):
+        _, position = _element(der, position)
+    _, end = _element(der, position)
+    return der[position:end]
+
+
+def _element(der: bytes, start: int) -> tuple[int, int]:
+    """Give where the contents of the DER element at `start` begin, and where it ends; its tag is one octet."""
+    length = der[start + 1]
+    contents = start + 2
+    if length & 0x80:
+        octets = length & 0x7F
+        length = int.from_bytes(der[contents : contents + octets])
+        contents += octets
+    end = contents + length
+    if end > len(der):
+        raise ValueError(f"element at octet {start} ends beyond the certificate")
+    return contents, end

@@ -1,0 +1,428 @@
+"""One valid world: a partner, its keys, its certificate, and a request that passes the whole chain.
+
+A test takes `World()` and breaks exactly one thing: with an argument (`World(method=b"GET")`), a changed field
+(`World(fields={"authorization": None})`), a changed policy (`World(policy=policy(chain=...))`), or an answer
+(`World(answers=Answers({TakeRate: raising(Unavailable(...))}))`). Keys are made once a session, at run time.
+"""
+
+import hmac
+import json
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from ipaddress import ip_address, ip_network
+from pathlib import PurePath
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from jwt import get_algorithm_by_name
+
+from gateway.controls.ip_allowlist import IpAllowlist
+from gateway.controls.mutual_tls import MutualTls
+from gateway.controls.token import TokenControl, VerifiedTokens
+from gateway.core.chain import (
+    Answer,
+    Ask,
+    Claim,
+    ClaimOnce,
+    Control,
+    FetchKeys,
+    RateState,
+    RateTaken,
+    ReadBody,
+    TakeRate,
+)
+from gateway.core.decision import Decision
+from gateway.core.exchange import Exchange, decide
+from gateway.core.message import Address, Certificate, Instant, Peer, RequestHead, Tls
+from gateway.core.networks import NetworkSet
+from gateway.core.policy import (
+    CertificateMatch,
+    Issuer,
+    Listener,
+    ListenerTls,
+    Match,
+    Partner,
+    Policy,
+    Route,
+    Secret,
+    SigningKey,
+    Upstream,
+)
+from gateway.core.syntax import read_head
+from gateway.signing.jose import encode_base64url
+from gateway.signing.jwks import KeySet
+
+NOW = Instant(1_795_352_400.0)
+"""2026-11-22T13:00:00Z, the time of every request unless a test moves it."""
+
+HOST = "api.psp.example"
+BODY = b'{"player":"p-1","amount":2500,"currency":"EUR","reference":"dep-1"}'
+
+PARTNER = "acme-casino"
+OTHER_PARTNER = "blue-bingo"
+"""Known to the policy, not listed on the route."""
+
+ADDRESS = ip_address("198.51.100.7")
+OTHER_ADDRESS = ip_address("203.0.113.9")
+"""In OTHER_PARTNER's networks."""
+
+ISSUER = "https://idp.operator.example"
+AUDIENCE = "psp"
+SCOPE = "deposit:write"
+SUBJECT = "acme-backend"
+OTHER_SUBJECT = "blue-backend"
+KEY_ID = "operator-1"
+
+SIGNING_KEY_ID = "acme-2026-11"
+SIGNING_SECRET = b"0123456789abcdef0123456789abcdef"
+
+type PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
+
+
+# Keys and tokens
+
+
+@cache
+def private_key(kind: str = "P-256", name: str = KEY_ID) -> PrivateKey:
+    """Give the session's key of a kind: P-256, P-384, P-521, Ed25519, or RSA-2048 and the like. `name` makes others."""
+    del name  # part of the cache's key only
+    if kind == "Ed25519":
+        return ed25519.Ed25519PrivateKey.generate()
+    if kind.startswith("RSA-"):
+        return rsa.generate_private_key(65_537, int(kind.removeprefix("RSA-")))
+    return ec.generate_private_key({"P-256": ec.SECP256R1, "P-384": ec.SECP384R1, "P-521": ec.SECP521R1}[kind]())
+
+
+def jwk(key: PrivateKey | None = None, **changes: Any) -> dict[str, Any]:
+    """Give the public JWK of a key as an issuer publishes it; a member changed to None is left out."""
+    public = (key or private_key()).public_key()
+    members: dict[str, Any] = {"kid": KEY_ID, "use": "sig"}
+    if isinstance(public, rsa.RSAPublicKey):
+        numbers = public.public_numbers()
+        members |= {"kty": "RSA", "n": _octets(numbers.n), "e": _octets(numbers.e)}
+    elif isinstance(public, ed25519.Ed25519PublicKey):
+        members |= {"kty": "OKP", "crv": "Ed25519", "x": encode_base64url(public.public_bytes_raw())}
+    else:
+        point, size = public.public_numbers(), (public.key_size + 7) // 8
+        members |= {
+            "kty": "EC",
+            "crv": f"P-{public.key_size}",
+            "x": _octets(point.x, size),
+            "y": _octets(point.y, size),
+        }
+    return _changed(members, changes)
+
+
+def jwks(*keys: Mapping[str, Any]) -> bytes:
+    """Give the text of a key set; without arguments, the issuer's."""
+    return json.dumps({"keys": keys or (jwk(),)}).encode()
+
+
+@cache
+def key_set() -> KeySet:
+    """Give the issuer's key set."""
+    return KeySet.load(jwks())
+
+
+def claims(**changes: Any) -> dict[str, Any]:
+    """Give the claims of a valid token; a claim changed to None is left out."""
+    valid = {
+        "iss": ISSUER,
+        "aud": AUDIENCE,
+        "sub": SUBJECT,
+        "iat": int(NOW) - 60,
+        "nbf": int(NOW) - 60,
+        "exp": int(NOW) + 240,
+        "jti": "token-1",
+        "scope": f"openid {SCOPE}",
+    }
+    return _changed(valid, changes)
+
+
+def token(
+    payload: Mapping[str, Any] | bytes | None = None,
+    *,
+    header: Mapping[str, Any] | bytes | None = None,
+    algorithm: str = "ES256",
+    key: PrivateKey | None = None,
+) -> str:
+    """Mint a token, signed in earnest whatever it says: bytes are taken as they are, mappings as JSON.
+
+    `header` mappings change the valid header: a parameter changed to None is left out.
+    """
+    if not isinstance(header, bytes):
+        header = json.dumps(_changed({"alg": algorithm, "kid": KEY_ID, "typ": "at+jwt"}, header or {})).encode()
+    if not isinstance(payload, bytes):
+        payload = json.dumps(claims() if payload is None else payload).encode()
+    signing_input = f"{encode_base64url(header)}.{encode_base64url(payload)}"
+    signature = get_algorithm_by_name(algorithm).sign(signing_input.encode(), key or private_key())
+    return f"{signing_input}.{encode_base64url(signature)}"
+
+
+# The policy
+
+
+def issuer(**changes: Any) -> Issuer:
+    """Give the operator's issuer."""
+    valid = Issuer("operator", ISSUER, PurePath("certs/operator-jwks.json"), frozenset({"ES256"}))
+    return replace(valid, **changes)
+
+
+def token_control(**changes: Any) -> TokenControl:
+    """Give the route's token control, with a memory of its own."""
+    valid = TokenControl(issuer(), AUDIENCE, frozenset({SCOPE}), 600.0, VerifiedTokens())
+    return replace(valid, **changes)
+
+
+def signing_key(**changes: Any) -> SigningKey:
+    """Give the key the partner signs with."""
+    return replace(SigningKey(SIGNING_KEY_ID, "hmac-sha256", Secret(SIGNING_SECRET)), **changes)
+
+
+def partner(**changes: Any) -> Partner:
+    """Give the partner that calls."""
+    valid = Partner(
+        PARTNER,
+        certificates=(CertificateMatch(san_uri="spiffe://acme.example/casino"),),
+        networks=NetworkSet([ip_network("198.51.100.0/24"), ip_network("2001:db8:ac3e::/48")]),
+        subjects={"operator": frozenset({SUBJECT})},
+        signing_keys={SIGNING_KEY_ID: signing_key()},
+    )
+    return replace(valid, **changes)
+
+
+def other_partner(**changes: Any) -> Partner:
+    """Give a partner that the policy knows and the route does not list."""
+    valid = Partner(
+        OTHER_PARTNER,
+        certificates=(CertificateMatch(san_uri="spiffe://blue.example/bingo"),),
+        networks=NetworkSet([ip_network("203.0.113.0/24")]),
+        subjects={"operator": frozenset({OTHER_SUBJECT})},
+        signing_keys={"blue-1": SigningKey("blue-1", "hmac-sha256", Secret(b"fedcba9876543210fedcba9876543210"))},
+    )
+    return replace(valid, **changes)
+
+
+def chain(**changes: Control | None) -> tuple[Control, ...]:
+    """Give the full chain in its order; a control changed to None is left out."""
+    valid: dict[str, Control] = {
+        "mutual_tls": MutualTls(),
+        "ip_allowlist": IpAllowlist(None),
+        "token": token_control(),
+    }
+    return tuple(_changed(valid, changes).values())
+
+
+def listener(**changes: Any) -> Listener:
+    """Give the listener that callers come to."""
+    tls = ListenerTls(PurePath("certs/gateway.pem"), PurePath("certs/gateway.key"), PurePath("certs/partners-ca.pem"))
+    return replace(Listener("public", "127.0.0.1", 8443, tls), **changes)
+
+
+def upstream(**changes: Any) -> Upstream:
+    """Give the payment API behind the gate."""
+    return replace(Upstream("psp", "http", "127.0.0.1", 9000), **changes)
+
+
+def route(**changes: Any) -> Route:
+    """Give the route with the full chain: POST /v1/deposits."""
+    valid = {
+        "name": "deposit",
+        "match": Match(frozenset({"POST"}), "/v1/deposits"),
+        "upstream": upstream(),
+        "partners": frozenset({PARTNER}),
+        "chain": None,
+    }
+    values = valid | changes
+    if values["chain"] is None:
+        values["chain"] = chain()
+    return Route(**values)
+
+
+def policy(*routes: Route, **changes: Any) -> Policy:
+    """Give the policy; without routes, with the one of the full chain."""
+    valid = {
+        "name": "psp",
+        "digest": "0" * 64,
+        "listeners": {"public": listener()},
+        "upstreams": {"psp": upstream()},
+        "issuers": {"operator": issuer()},
+        "partners": {PARTNER: partner(), OTHER_PARTNER: other_partner()},
+        "routes": routes or (route(),),
+    }
+    return Policy(**valid | changes)
+
+
+# The caller
+
+
+def certificate(**changes: Any) -> Certificate:
+    """Give the partner's certificate, as the handshake left it."""
+    valid = Certificate(
+        fingerprint="ab" * 32,
+        public_key_fingerprint="cd" * 32,
+        subject="CN=casino,O=Acme",
+        issuer="CN=Partners CA",
+        serial="0a1b2c",
+        not_before=Instant(NOW - 86_400),
+        not_after=Instant(NOW + 86_400),
+        san_uri=("spiffe://acme.example/casino",),
+    )
+    return replace(valid, **changes)
+
+
+def other_certificate(**changes: Any) -> Certificate:
+    """Give OTHER_PARTNER's certificate."""
+    valid = certificate(
+        fingerprint="12" * 32,
+        public_key_fingerprint="34" * 32,
+        subject="CN=bingo,O=Blue",
+        serial="0d4e5f",
+        san_uri=("spiffe://blue.example/bingo",),
+    )
+    return replace(valid, **changes)
+
+
+def peer(address: Address = ADDRESS, *, certificate: Certificate | None = certificate(), **changes: Any) -> Peer:  # noqa: B008 - frozen
+    """Give the other end of the connection."""
+    tls = Tls("TLSv1.3", "TLS_AES_256_GCM_SHA384", HOST, "http/1.1", certificate)
+    return replace(Peer(address, 50_000, "public", tls, "connection-1"), **changes)
+
+
+def signed(method: bytes, target: bytes, body: bytes, nonce: str = "nonce-1", now: float = NOW) -> dict[str, str]:
+    """Give the fields of the reference scheme: HMAC-SHA256 over method, path, timestamp, nonce and body by lines."""
+    timestamp = str(int(now))
+    text = b"\n".join((method, target.partition(b"?")[0], timestamp.encode(), nonce.encode(), body))
+    return {
+        "x-key-id": SIGNING_KEY_ID,
+        "x-timestamp": timestamp,
+        "x-nonce": nonce,
+        "x-signature": hmac.digest(SIGNING_SECRET, text, "sha256").hex(),
+    }
+
+
+# Driving a decision
+
+
+class Answers:
+    """Answers asks as an engine with everything in memory does, and keeps them in `asked`.
+
+    `overrides` gives other behaviour for a type of ask: a function of the ask, whose result is the answer; what it
+    raises is thrown in.
+    """
+
+    def __init__(self, overrides: Mapping[type, Callable[[Any], object]] | None = None, *, body: bytes = BODY) -> None:
+        self.body = body
+        self.asked: list[Ask] = []
+        self.claimed: set[tuple[str, bytes]] = set()
+        self._answers: dict[type, Callable[[Any], object]] = {
+            ReadBody: lambda _: self.body,
+            FetchKeys: lambda _: key_set(),
+            TakeRate: _take,
+            ClaimOnce: self._claim,
+            **(overrides or {}),
+        }
+
+    def __call__(self, ask: Ask) -> Answer:
+        self.asked.append(ask)
+        return self._answers[type(ask)](ask)
+
+    def _claim(self, ask: ClaimOnce) -> Claim:
+        known = (ask.space, ask.key) in self.claimed
+        self.claimed.add((ask.space, ask.key))
+        return Claim.SEEN if known else Claim.NEW
+
+
+def raising(error: Exception) -> Callable[[Ask], Answer]:
+    """Make an answer that fails."""
+
+    def answer(_: Ask) -> Answer:
+        raise error
+
+    return answer
+
+
+def drive[T](asking: Generator[Ask, Answer, T] | tuple[()], answer: Callable[[Ask], Answer]) -> T | None:
+    """Run what asks to its end and give its result; what `answer` raises is thrown in."""
+    if isinstance(asking, tuple):
+        return None
+    try:
+        ask = next(asking)
+        while True:
+            try:
+                answered = answer(ask)
+            except Exception as error:  # noqa: BLE001 - thrown in, as the engine does
+                ask = asking.throw(error)
+            else:
+                ask = asking.send(answered)
+    except StopIteration as end:
+        return end.value
+
+
+@dataclass
+class World:
+    """One request and all that decides about it. As it stands, it is allowed."""
+
+    policy: Policy = field(default_factory=policy)
+    peer: Peer = field(default_factory=peer)
+    now: Instant = NOW
+    method: bytes = b"POST"
+    target: bytes = b"/v1/deposits"
+    version: str = "HTTP/1.1"
+    body: bytes = BODY
+    token: str = field(default_factory=token)
+    nonce: str = "nonce-1"
+    fields: Mapping[str, str | None] = field(default_factory=dict)
+    """Changes to the valid fields; None leaves one out."""
+    extra: Sequence[tuple[str, str]] = ()
+    """Fields to add after the others, also a second time."""
+    answers: Answers = field(default_factory=Answers)
+
+    def __post_init__(self) -> None:
+        self.answers.body = self.body
+
+    def raw_fields(self) -> list[tuple[bytes, bytes]]:
+        """Give the header section as it is sent."""
+        valid = {
+            "host": HOST,
+            "content-type": "application/json",
+            "content-length": str(len(self.body)),
+            "authorization": f"Bearer {self.token}",
+            **signed(self.method, self.target, self.body, self.nonce, self.now),
+        }
+        fields = [*_changed(valid, self.fields).items(), *self.extra]
+        return [(name.encode(), value.encode("latin-1")) for name, value in fields]
+
+    def head(self) -> RequestHead:
+        """Read the head; raises Denied where a test made it unreadable."""
+        return read_head(method=self.method, target=self.target, version=self.version, fields=self.raw_fields())
+
+    def exchange(self) -> Exchange:
+        """Give the exchange as it enters the chain: the route is found, the client's address established."""
+        exchange = Exchange(self.policy, self.peer, self.head(), self.now)
+        exchange.route = self.policy.route_for(exchange.request)
+        return exchange
+
+    def decide(self) -> Decision:
+        """Decide."""
+        decision = drive(decide(self.policy, self.peer, self.head(), self.now), self.answers)
+        assert decision is not None
+        return decision
+
+
+def check(control: Control, exchange: Exchange, answers: Answers | None = None) -> None:
+    """Let one control check an exchange; raises Denied where it denies."""
+    drive(control.check(exchange), answers or Answers())
+
+
+def _take(ask: TakeRate) -> RateTaken:
+    return RateTaken(True, tuple(RateState(take.limit, True, take.limit.amount - 1, 0.0) for take in ask.takes))
+
+
+def _changed[V](valid: Mapping[str, V], changes: Mapping[str, V | None]) -> dict[str, V]:
+    return {name: value for name, value in {**valid, **changes}.items() if value is not None}
+
+
+def _octets(number: int, size: int | None = None) -> str:
+    return encode_base64url(number.to_bytes(size or (number.bit_length() + 7) // 8))
