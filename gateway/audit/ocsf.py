@@ -7,7 +7,7 @@ from importlib.metadata import version
 import orjson
 
 from gateway.audit.events import PolicyFacts
-from gateway.audit.redact import MEDIUM, clean, clean_digest
+from gateway.audit.redact import TEXT, clean, clean_digest, clean_id, clean_name
 from gateway.core.message import Address, Certificate, Instant, Tls
 from gateway.core.reasons import Reason
 
@@ -15,7 +15,7 @@ VERSION = "1.8.0"
 PROFILES = ("security_control",)
 PRODUCT = {"name": "gateway", "vendor_name": "gateway", "version": version("gateway")}
 
-INFORMATIONAL, LOW, MEDIUM_SEVERITY, HIGH = 1, 2, 3, 4
+INFORMATIONAL, LOW, MEDIUM, HIGH = 1, 2, 3, 4
 SUCCESS, FAILURE = 1, 2
 ALLOWED, DENIED = 1, 2
 
@@ -45,19 +45,28 @@ class Kind(Enum):
         self.activity = activity
 
 
-def envelope(kind: Kind, at: Instant, policy: PolicyFacts, severity: int, activity: int | None = None) -> Json:
-    """Give the fields that every record begins with; `line` adds sequence and uid."""
+def envelope(
+    kind: Kind, at: Instant, policy: PolicyFacts, severity: int, correlation: str | None = None,
+    activity: int | None = None,
+) -> Json:  # fmt: skip
+    """Give the fields that every record begins with; `record.line` adds sequence and uid.
+
+    `correlation` is the id of the request or connection it is about.
+    """
     activity = kind.activity if activity is None else activity
+    metadata: Json = {
+        "version": VERSION,
+        "product": PRODUCT,
+        "profiles": PROFILES,
+        "log_name": "audit",
+        "event_code": kind.code,
+        "tenant_uid": clean_name(policy.name),
+    }
+    if correlation is not None:
+        metadata["correlation_uid"] = clean_id(correlation)
     return {
         "time": milliseconds(at),
-        "metadata": {
-            "version": VERSION,
-            "product": PRODUCT,
-            "profiles": PROFILES,
-            "log_name": "audit",
-            "event_code": kind.code,
-            "tenant_uid": clean(policy.name),
-        },
+        "metadata": metadata,
         "category_uid": kind.category,
         "class_uid": kind.class_uid,
         "activity_id": activity,
@@ -67,8 +76,9 @@ def envelope(kind: Kind, at: Instant, policy: PolicyFacts, severity: int, activi
     }
 
 
+@lru_cache(maxsize=64)
 def policy_object(policy: PolicyFacts) -> Json:
-    """Give the policy by name and digest."""
+    """Give the policy by name and digest: one object for all records under it."""
     return {"name": clean(policy.name), "uid": clean_digest(policy.digest)}
 
 
@@ -92,7 +102,7 @@ def tls_object(tls: Tls) -> Json:
     """Give the tls object."""
     made: Json = {"version": clean(tls.version), "cipher": clean(tls.cipher)}
     if tls.server_name is not None:
-        made["sni"] = clean(tls.server_name, MEDIUM)
+        made["sni"] = clean(tls.server_name, TEXT)
     if tls.alpn is not None:
         name = "application_layer_protocol_negotiation"
         made["tls_extension_list"] = [{"type_id": 16, "type": name, "data": clean(tls.alpn)}]
@@ -104,8 +114,8 @@ def tls_object(tls: Tls) -> Json:
 def _certificate(certificate: Certificate) -> Json:
     names = [("URI", name) for name in certificate.san_uri] + [("DNS", name) for name in certificate.san_dns]
     made: Json = {
-        "subject": clean(certificate.subject, MEDIUM),
-        "issuer": clean(certificate.issuer, MEDIUM),
+        "subject": clean(certificate.subject, TEXT),
+        "issuer": clean(certificate.issuer, TEXT),
         "serial_number": clean(certificate.serial),
         "fingerprints": [{"algorithm": "SHA-256", "algorithm_id": 3, "value": clean_digest(certificate.fingerprint)}],
         "created_time": milliseconds(certificate.not_before),
@@ -143,7 +153,7 @@ def _severity(reason: Reason) -> int:
     if reason in (Reason.ALLOWED, Reason.DRAINING):
         return INFORMATIONAL
     if reason in _ALARMING:
-        return MEDIUM_SEVERITY
+        return MEDIUM
     return HIGH if reason.status == 503 else LOW
 
 

@@ -37,7 +37,7 @@ from gateway.audit.ocsf import (
     policy_object,
     tls_fragment,
 )
-from gateway.audit.redact import LONG, MEDIUM, clean, clean_all, clean_digest, clean_id
+from gateway.audit.redact import LONG, TEXT, clean, clean_all, clean_digest, clean_id, clean_name, without_query
 from gateway.core.exchange import Exchange
 from gateway.core.message import RequestHead
 from gateway.core.reasons import Reason
@@ -93,7 +93,7 @@ def _(event: RequestDecided) -> Json:
     if decision.control is not None:
         unmapped["denied_by"] = clean(decision.control)
     if event.unread is not None:
-        unmapped["unread"] = clean(_without_query(event.unread), LONG)
+        unmapped["unread"] = clean(without_query(event.unread), LONG)
     made["duration"] = _whole(event.gate_seconds)
     return made
 
@@ -119,35 +119,33 @@ def _request(kind: Kind, event: RequestDecided | RequestFinished, reason: Reason
     exchange = decision.exchange
     head = exchange.request if exchange.head is not None else None
     activity = _ACTIVITY.get(head.method, _OTHER_ACTIVITY) if head is not None else 0
-    made = envelope(kind, event.at, policy_of(event), SEVERITY[reason], activity)
-    request_id = clean_id(event.request_id)
-    made["metadata"]["correlation_uid"] = request_id  # type: ignore[index]
+    made = envelope(kind, event.at, policy_of(event), SEVERITY[reason], event.request_id, activity)
     verdict = "allowed" if decision.allowed else "denied"
     route = exchange.route
-    rule = clean(route.name) if route is not None else UNKNOWN
     made["action_id"] = ALLOWED if decision.allowed else DENIED
     made["disposition_id"] = DISPOSITION[reason]
     made["status_id"] = SUCCESS if reason is Reason.ALLOWED else FAILURE
     made["status_code"] = reason.code
-    made["status_detail"] = clean(_without_query(detail), LONG)
+    made["status_detail"] = clean(without_query(detail), LONG)
     made["message"] = reason.title
     made["actor"] = _actor(exchange)
     made["src_endpoint"] = _source(exchange)
-    made["dst_endpoint"] = {"svc_name": clean(exchange.peer.listener)}
+    made["dst_endpoint"] = {"svc_name": clean_name(exchange.peer.listener)}
+    rule = clean_name(route.name) if route is not None else UNKNOWN
     api: Json = {"operation": rule}
     made["api"] = api
     made["authorizations"] = [{"decision": verdict, "policy": {"name": rule, "type": "route"}}]
     unmapped: Json = {"gate_ms": _exact(event.gate_seconds), "connection_id": clean_id(exchange.peer.connection_id)}
-    unmapped["controls_passed"] = clean_all(exchange.passed)
+    unmapped["controls_passed"] = [clean_name(name) for name in exchange.passed[:16]]
     if route is not None:
-        api["service"] = {"name": clean(route.upstream.name)}
+        api["service"] = {"name": clean_name(route.upstream.name)}
         unmapped["controls_off"] = [
-            {"control": clean(off.control), "because": clean(off.because)} for off in route.switched_off[:16]
+            {"control": clean_name(off.control), "because": clean_name(off.because)} for off in route.switched_off[:12]
         ]
     if exchange.claims is not None:
         api["token"] = _token(exchange)
     if head is not None:
-        made["http_request"] = _http_request(head, exchange, request_id, unmapped)
+        made["http_request"] = _http_request(head, exchange, event.request_id, unmapped)
     if exchange.signature is not None:
         unmapped["key_id"] = clean(exchange.signature.key_id)
         if exchange.signature.created is not None:
@@ -162,10 +160,10 @@ def _request(kind: Kind, event: RequestDecided | RequestFinished, reason: Reason
 
 def _http_request(head: RequestHead, exchange: Exchange, request_id: str, unmapped: Json) -> Json:
     made: Json = {
-        "uid": request_id,
+        "uid": clean_id(request_id),
         "http_method": clean(head.method),
         "version": clean(head.version),
-        "url": {"scheme": "https", "hostname": clean(head.host, MEDIUM), "path": clean(head.path, LONG)},
+        "url": {"scheme": "https", "hostname": clean(head.host, TEXT), "path": clean(head.path, LONG)},
     }
     if head.query is not None:
         # Names of parameters may be as secret as their values: `?eyJ…` is a token without a name.
@@ -188,12 +186,11 @@ def _body(head: RequestHead, body: bytes | None) -> tuple[int | None, str]:
 def _actor(exchange: Exchange) -> Json:
     made: Json = {}
     if exchange.partner is not None:
-        made["app_uid"] = clean(exchange.partner.name)
+        made["app_uid"] = clean_name(exchange.partner.name)
     if exchange.claims is not None:
-        name = exchange.claims.issuer
-        issuer = exchange.policy.issuers.get(name)
-        made["user"] = {"uid": clean(exchange.claims.subject, MEDIUM)}
-        made["idp"] = {"name": clean(name), "issuer": clean(issuer.issuer if issuer is not None else name, MEDIUM)}
+        issuer = exchange.policy.issuers[exchange.claims.issuer]
+        made["user"] = {"uid": clean(exchange.claims.subject, TEXT)}
+        made["idp"] = {"name": clean_name(issuer.name), "issuer": clean_name(issuer.issuer)}
     if not made:
         made["app_name"] = UNKNOWN
     return made
@@ -223,14 +220,13 @@ def _source(exchange: Exchange) -> Json:
 
 @record.register
 def _(event: ConnectionRefused) -> Json:
-    made = envelope(Kind.CONNECTION, event.at, event.policy, SEVERITY[event.reason])
+    made = envelope(Kind.CONNECTION, event.at, event.policy, SEVERITY[event.reason], event.connection_id)
     connection_id = clean_id(event.connection_id)
-    made["metadata"]["correlation_uid"] = connection_id  # type: ignore[index]
     made["action_id"] = DENIED
     made["disposition_id"] = DISPOSITION[event.reason]
     made["status_id"] = FAILURE
     made["status_code"] = event.reason.code
-    made["status_detail"] = clean(event.detail, LONG)
+    made["status_detail"] = clean(without_query(event.detail), LONG)
     made["message"] = event.reason.title
     made["src_endpoint"] = endpoint(event.address, event.port)
     made["dst_endpoint"] = {"svc_name": clean(event.listener)}
@@ -253,7 +249,7 @@ def _(event: GateStarted) -> Json:
     made["app"] = PRODUCT
     made["unmapped"] = {
         "listeners": clean_all(event.listeners),
-        "warnings": clean_all(event.warnings, MEDIUM, 16),
+        "warnings": clean_all(event.warnings, TEXT, 16),
     }
     return made
 
@@ -276,7 +272,7 @@ def _(event: PolicyLoaded) -> Json:
     made["entity_result"] = _entity(event.policy)
     made["unmapped"] = {
         "previous_policy": clean_digest(event.previous.digest),
-        "warnings": clean_all(event.warnings, MEDIUM, 16),
+        "warnings": clean_all(event.warnings, TEXT, 16),
     }
     return made
 
@@ -287,7 +283,7 @@ def _(event: PolicyRefused) -> Json:
     _plain(made, FAILURE, "policy.refused", "Policy refused, the old one stays", event.because)
     made["action_id"] = DENIED
     made["entity"] = _entity(event.policy)
-    made["unmapped"] = {"problems": clean_all(event.problems, MEDIUM, 16)}
+    made["unmapped"] = {"problems": clean_all(event.problems, TEXT, 16)}
     return made
 
 
@@ -321,17 +317,6 @@ def _plain(made: Json, status: int, code: str, message: str, detail: str) -> Non
 
 def _entity(policy: PolicyFacts) -> Json:
     return {"type": "Policy", "type_id": 5, "name": clean(policy.name), "policy": policy_object(policy)}
-
-
-def _without_query(text: str) -> str:
-    """Leave out what follows a `?` up to the next space or quote: a target's query holds what callers like."""
-    if "?" not in text:
-        return text
-    kept = [text.partition("?")[0]]
-    for part in text.split("?")[1:]:
-        end = min((place for place in (part.find(mark) for mark in " '\"") if place >= 0), default=len(part))
-        kept.append(("" if part.startswith("…") and end == 1 else "…") + part[end:])
-    return "?".join(kept)
 
 
 def _digest(text: str) -> str:

@@ -3,11 +3,12 @@
 import hashlib
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
-SHORT = 128
+NAME = 128
 """Characters kept of a name or an id."""
-MEDIUM = 512
-"""Characters kept of a distinguished name, a warning, a problem of a policy."""
+TEXT = 512
+"""Characters kept of a distinguished name, a host, a warning, a problem of a policy."""
 LONG = 1024
 """Characters kept of a path, a diagnosis, a line that could not be read."""
 
@@ -20,11 +21,12 @@ _MAYBE = re.compile(r"\d[\d .%DEde-]{12}")
 _GROUP = re.compile(r"%2[0DEde]|(\d+)")
 _TOKEN = re.compile(r"eyJ[\w-]{6,}(?:\.[\w-]*){0,4}")
 """A JWS or JWE (RFC 7515, 7516): base64url of an object begins so."""
+_QUERY = re.compile(r"\?[^\s'\"]+")
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 
 
-def clean(text: str, limit: int = SHORT) -> str:
+def clean(text: str, limit: int = NAME) -> str:
     """Give text that may stand in the log, `limit` characters at most (and a note of some 50 where it is cut).
 
     1. what cannot be printed is escaped as in a Python literal: control characters, line separators, lone
@@ -33,7 +35,7 @@ def clean(text: str, limit: int = SHORT) -> str:
     3. card numbers are masked (PCI DSS 3.4.1)
     4. what is too long is cut; the digest of the whole, over the text as masked, takes its place
     """
-    if len(text) <= limit and text.isprintable() and "eyJ" not in text and not _MAYBE.search(text):
+    if len(text) <= limit and text.isprintable() and "eyJ" not in text and (len(text) < 13 or not _MAYBE.search(text)):
         return text
     if not text.isprintable():
         text = "".join(char if char.isprintable() else _escaped(char) for char in text)
@@ -45,7 +47,13 @@ def clean(text: str, limit: int = SHORT) -> str:
     return f"{mask_cards(text[:limit])}… [{len(text)} characters, sha256 {digest}]"
 
 
-def clean_all(texts: Iterable[str], limit: int = SHORT, count: int = 32) -> list[str]:
+@lru_cache(maxsize=4096)
+def clean_name(name: str) -> str:
+    """Clean a name that comes again and again: of a partner, a route, a control."""
+    return clean(name)
+
+
+def clean_all(texts: Iterable[str], limit: int = NAME, count: int = 32) -> list[str]:
     """Clean the first `count` texts, and say how many there were beyond."""
     listed = list(texts)
     more = [f"… and {len(listed) - count} more"] if len(listed) > count else []
@@ -60,6 +68,11 @@ def clean_digest(text: str) -> str:
 def clean_id(text: str) -> str:
     """Give a UUID, as the gate makes them, as it is: digits within it are no card number. Else clean it."""
     return text if _UUID.match(text) else clean(text)
+
+
+def without_query(text: str) -> str:
+    """Leave out what follows a `?` up to the next space or quote: a target's query holds what callers like."""
+    return _QUERY.sub("?…", text) if "?" in text else text
 
 
 def mask_cards(text: str) -> str:

@@ -27,6 +27,11 @@ class Party:
     signing_keys: tuple[str, ...] = ()
     """Key ids, the one in use first."""
 
+    @property
+    def subject(self) -> str:
+        """The sub claim of its tokens: the operator's identity provider calls its clients so."""
+        return f"svc-{self.name}"
+
 
 ACME = Party(
     "acme-casino",

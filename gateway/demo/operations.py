@@ -57,7 +57,10 @@ OPERATIONS = (
     _operation("psp-reconciliation", "GET", "/psp/v1/reconciliations/{}", lambda book, day, _: book.reconcile(day)),
     _operation("pam-account", "GET", "/pam/v1/players/{}", lambda book, player, _: book.account(player)),
     _operation("pam-balance", "GET", "/pam/v1/players/{}/balance", lambda book, player, _: book.balance(player)),
-    _operation("pam-limits", "PUT", "/pam/v1/players/{}/limits", lambda book, player, fields: book.limit(player, fields)),
+    _operation(
+        "pam-limits", "PUT", "/pam/v1/players/{}/limits",
+        lambda book, player, fields: book.limit(player, fields),
+    ),
     _operation(
         "pam-self-exclusion", "POST", "/pam/v1/players/{}/self-exclusion",
         lambda book, player, fields: book.exclude(player, fields), HTTPStatus.CREATED,

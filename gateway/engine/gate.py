@@ -217,6 +217,8 @@ class Handling:
         return unavailable
 
     def _decided(self, decision: Decision) -> Decision:
+        if self._recorded and self.decision is not None:
+            return self.decision  # what is in the log stands, whatever comes late
         self.decision = decision
         self._way = None
         health = self.gate.health

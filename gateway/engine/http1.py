@@ -84,7 +84,9 @@ class StrictHttp1Server(Http1Server):
         self.request = request
         yield ReceiveHttp(ReadRequestHeaders(self.stream_id, request, head))
         if self.state == self.read_headers:  # not answered and lingering already
-            self.body_reader = make_body_reader(http1.expected_http_body_size(request))
+            # The core has refused every framing but a length and chunked, for which None stands.
+            chunked = head.has_body and head.content_length is None
+            self.body_reader = make_body_reader(None if chunked else head.content_length or 0)
             self.state = self.read_body
             yield from self.state(events.DataReceived(self.conn, b""))
 
@@ -209,4 +211,4 @@ def _field(line: bytes) -> tuple[bytes, bytes]:
     name, colon, value = line.partition(b":")
     if not colon:
         raise Denied(Reason.FIELD_INVALID, "field line without a colon (RFC 9112 5)")
-    return name, value
+    return name, value.strip(b" \t")

@@ -213,8 +213,7 @@ class GateStream(HttpStream):
             yield from self._fail(Reason.UPSTREAM_BROKEN, event.message)
             return
         reads_body = self.client_state == self.state_consume_request_body
-        if reads_body and event.code is ErrorCode.GENERIC_CLIENT_ERROR and self._version() == "1.1":
-            # HTTP/2 gives the same code for a stream that was reset: there nobody is left to be answered.
+        if reads_body and self._is_malformed(event):
             yield from self._refuse(Denied(Reason.MESSAGE_MALFORMED, event.message))
             return
         handling = self._must_handle()
@@ -295,7 +294,17 @@ class GateStream(HttpStream):
 
     def _gone(self) -> bool:
         """Whether the client went away while a hook or a connection was waited for."""
-        return any(isinstance(event, RequestProtocolError) for event in self._paused_event_queue)
+        return any(
+            isinstance(event, RequestProtocolError) and not self._is_malformed(event)
+            for event in self._paused_event_queue
+        )
+
+    def _is_malformed(self, event: RequestProtocolError) -> bool:
+        """Whether the body cannot be read and the client still waits for an answer.
+
+        HTTP/2 gives the same code for a stream that was reset: there nobody is left to be answered.
+        """
+        return event.code is ErrorCode.GENERIC_CLIENT_ERROR and self._version() == "1.1"
 
     def _body_limit(self) -> int:
         handling = self._must_handle()
@@ -339,8 +348,11 @@ class GateHttpLayer(HttpLayer):
     def __init__(self, context: Context, connection: "Connection") -> None:
         super().__init__(context, HTTPMode.transparent)
         self.connection = connection
+        self._crashed = False
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
+        if self._crashed:
+            return
         try:
             if isinstance(event, events.Start):
                 reader = StrictHttp2Server if self.context.client.alpn == b"h2" else StrictHttp1Server
@@ -366,6 +378,7 @@ class GateHttpLayer(HttpLayer):
             yield from self.event_to_child(target, event)
 
     def _crash(self) -> CommandGenerator[None]:
+        self._crashed = True
         for stream in self.streams.values():
             handling = cast("GateStream", stream).handling
             if handling is not None:

@@ -132,26 +132,26 @@ class _Composer:
     def _begin(self, event: yaml.NodeEvent) -> None:
         place = self._place(event)
         trail = self._open[-1].next_trail() if self._open else TOP
-        self._count(1, place, trail)
+        self._count(place, trail)
+        anchor = event.anchor
         if isinstance(event, yaml.AliasEvent):
-            self._add(self._aliased(event.anchor, place, trail), None)
+            self._add(self._aliased(anchor or "", place, trail), None)
             return
-        if event.anchor is not None:
-            if event.anchor in self._anchors:
-                self._problem(
-                    place, trail, f"anchor {quoted('&' + event.anchor)} is defined twice", "give each its own name"
-                )
-            self._anchors[event.anchor] = None
+        if anchor is not None:
+            if anchor in self._anchors:
+                message = f"anchor {quoted('&' + anchor)} is defined twice"
+                self._problem(place, trail, message, "give each its own name")
+            self._anchors[anchor] = None
         if isinstance(event, yaml.ScalarEvent):
             self._check_tag(event.tag, "scalar", place, trail)
             plain = event.implicit[0] if event.tag is None else event.tag != _STRING_TAG
-            self._add(ScalarNode(place, trail, event.value, plain), event.anchor)
-            return
-        mapping = isinstance(event, yaml.MappingStartEvent)
-        self._check_tag(event.tag, "mapping" if mapping else "sequence", place, trail)
-        if len(self._open) >= MAX_DEPTH:
-            raise _Unreadable(place, "nested too deeply", f"at most {MAX_DEPTH} levels", trail)
-        self._open.append(_Open(place, trail, event.anchor, values={} if mapping else None))
+            self._add(ScalarNode(place, trail, event.value, plain), anchor)
+        elif isinstance(event, yaml.CollectionStartEvent):
+            mapping = isinstance(event, yaml.MappingStartEvent)
+            self._check_tag(event.tag, "mapping" if mapping else "sequence", place, trail)
+            if len(self._open) >= MAX_DEPTH:
+                raise _Unreadable(place, "nested too deeply", f"at most {MAX_DEPTH} levels", trail)
+            self._open.append(_Open(place, trail, anchor, values={} if mapping else None))
 
     def _add(self, node: Node, anchor: str | None) -> None:
         if anchor is not None:
@@ -196,7 +196,7 @@ class _Composer:
 
     def _copy(self, node: Node, alias: Place, trail: Trail, depth: int) -> Node:
         """Give an anchored value the alias's trail; its place stays where the text stands, and could be changed."""
-        self._count(1, alias, trail)
+        self._count(alias, trail)
         if depth > MAX_DEPTH:
             raise _Unreadable(alias, "nested too deeply", f"at most {MAX_DEPTH} levels", trail)
         if isinstance(node, ScalarNode):
@@ -208,8 +208,8 @@ class _Composer:
         keys = {text: ScalarNode(key.place, Trail(trail, text), text, key.plain) for text, key in node.keys.items()}
         return MappingNode(node.place, trail, values, keys)
 
-    def _count(self, values: int, place: Place, trail: Trail) -> None:
-        self._values += values
+    def _count(self, place: Place, trail: Trail) -> None:
+        self._values += 1
         if self._values > MAX_VALUES:
             raise _Unreadable(place, "too many values", f"at most {MAX_VALUES:,} in a file, aliases written out", trail)
 
@@ -221,7 +221,8 @@ class _Composer:
         self.problems.append(Problem(place.file, place.line, place.column, str(trail), message, hint))
 
     def _place(self, event: yaml.Event) -> Place:
-        return Place(self._file, event.start_mark.line + 1, event.start_mark.column + 1)
+        mark = event.start_mark
+        return Place(self._file, mark.line + 1, mark.column + 1) if mark is not None else Place(self._file, 1, 1)
 
     def _invalid(self, error: yaml.MarkedYAMLError, text: str) -> _Unreadable:
         mark = error.problem_mark or error.context_mark

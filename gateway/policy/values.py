@@ -25,6 +25,10 @@ _DURATION = re.compile(r"(?P<number>[0-9]{1,9}(?:\.[0-9]{1,3})?) ?(?P<unit>[A-Za
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": DAY}
 _SIZE = re.compile(r"(?P<number>[0-9]{1,12}) ?(?P<unit>[A-Za-z]*)\Z")
 _BYTES = {"B": 1, "KiB": 1_024, "MiB": 1_048_576, "GiB": 1_073_741_824}
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
+_MOMENT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?(?:Z|[+-][0-9]{2}:[0-9]{2})\Z"
+)
 _PREFIX = re.compile(r"[0-9]{1,3}\Z")
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\Z")
 _FIELD_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^`|~-]{1,128}\Z")
@@ -104,7 +108,7 @@ def size(text: str) -> int:
 def day(text: str) -> date:
     """Read a day of the calendar."""
     try:
-        if len(text) == len("2027-05-01"):
+        if _DAY.match(text):
             return date.fromisoformat(text)
     except ValueError:
         pass
@@ -114,15 +118,13 @@ def day(text: str) -> date:
 def instant(text: str) -> Instant:
     """Read a point in time: a day, which stands for its beginning in UTC, or a time with its zone (RFC 3339)."""
     try:
-        if len(text) == len("2027-05-01"):
-            moment = datetime.combine(date.fromisoformat(text), datetime.min.time(), UTC)
-        else:
-            moment = datetime.fromisoformat(text)
-        if moment.tzinfo is not None and "T" in text.upper() + "T" * (len(text) == len("2027-05-01")):
-            return Instant(moment.timestamp())
+        if _DAY.match(text):
+            return Instant(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
+        if _MOMENT.match(text):
+            return Instant(datetime.fromisoformat(text).timestamp())
     except (ValueError, OverflowError):
         pass
-    raise Unfit(f"{quoted(text)} is no point in time", "expected 2027-02-01 or 2027-02-01T06:00:00Z")
+    raise Unfit(f"{quoted(text)} is no point in time", "expected one such as 2027-02-01 or 2027-02-01T06:00:00Z")
 
 
 def network(text: str) -> Network:

@@ -21,7 +21,7 @@ def test_what_was_encoded_comes_out_again(raw: bytes) -> None:
     ],
 )
 def test_another_spelling_of_base64url_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="^not canonical base64url$"):
+    with pytest.raises(ValueError, match=r"^not canonical base64url$"):
         decode_base64url(text)
 
 

@@ -1,0 +1,135 @@
+"""The sections about the gate itself: `listener`, `listeners`, `identity`, `state`."""
+
+from collections.abc import Mapping
+from dataclasses import fields as settings_of
+
+from gateway.core.forwarding import HOP_BY_HOP
+from gateway.core.message import Address
+from gateway.core.networks import NetworkSet
+from gateway.core.policy import IdentityFields, Limits, Listener, ListenerTls, StateSettings
+from gateway.policy.document import Definition
+from gateway.policy.nodes import Node
+from gateway.policy.problem import quoted
+from gateway.policy.reader import Reader
+from gateway.policy.references import authorities, key_pair
+from gateway.policy.values import Unfit, duration, field_name, network, size, socket_address
+
+LEAST_HEAD = 1_024
+"""Bytes: a smaller head takes no request with a token."""
+
+_DURATIONS = tuple(each.name for each in settings_of(Limits) if each.name.endswith("_timeout"))
+
+
+def read_listeners(reader: Reader, definitions: Mapping[str, Definition]) -> dict[str, Listener]:
+    """Read every listener; two that want the same address are a problem."""
+    found: dict[str, Listener] = {}
+    taken: list[tuple[Address, int, Node]] = []
+    for name, definition in definitions.items():
+        fields = reader.fields(
+            definition.node, required=("address", "tls"), optional=("trusted_proxies", "proxy_protocol", "limits")
+        )
+        if fields is None:
+            continue
+        bound = reader.value(fields.get("address"), socket_address)
+        if bound is not None:
+            _check_free(reader, fields["address"], bound, taken)
+        tls = _read_tls(reader, fields.get("tls"))
+        proxies = NetworkSet(reader.values(fields.get("trusted_proxies"), network, "networks") or ())
+        required = _read_proxy_protocol(reader, fields)
+        limits = _read_limits(reader, fields.get("limits"))
+        if bound is not None and tls is not None:
+            found[name] = Listener(name, str(bound[0]), bound[1], tls, proxies, required, limits)
+    return found
+
+
+def _check_free(reader: Reader, node: Node, bound: tuple[Address, int], taken: list[tuple[Address, int, Node]]) -> None:
+    address, port = bound
+    for other, other_port, first in taken:
+        everywhere = address.is_unspecified or other.is_unspecified
+        if port and port == other_port and (address == other or everywhere):
+            reader.error(node, f"port {port} is taken by another listener", f"the one at {first.place}")
+    taken.append((address, port, node))
+
+
+def _read_tls(reader: Reader, node: Node | None) -> ListenerTls | None:
+    fields = reader.fields(
+        node, required=("certificate", "key", "client_ca"), optional=("minimum", "client_certificate")
+    )
+    if fields is None:
+        return None
+    pair = key_pair(reader, fields.get("certificate"), fields.get("key"))
+    client_ca = authorities(reader, fields.get("client_ca"))
+    minimum = reader.choice(fields.get("minimum"), ("1.2", "1.3"), "TLS version") or "1.2"
+    client = reader.choice(fields.get("client_certificate"), ("required", "optional"))
+    if pair is None or client_ca is None:
+        return None
+    return ListenerTls(*pair, client_ca, minimum, client_certificate_required=client != "optional")
+
+
+def _read_proxy_protocol(reader: Reader, fields: Mapping[str, Node]) -> bool:
+    for node in reader.items(fields.get("trusted_proxies"), "networks") or ():
+        proxy = _silently_network(node)
+        if proxy == 0:
+            reader.error(node, "trusts every caller to name its own address", "list the load balancer's addresses")
+    demanded = reader.choice(fields.get("proxy_protocol"), ("required", "off")) == "required"
+    if demanded and "trusted_proxies" not in fields:
+        reader.error(fields["proxy_protocol"], "needs `trusted_proxies`", "list the load balancer's addresses")
+    return demanded
+
+
+def _read_limits(reader: Reader, node: Node | None) -> Limits:
+    fields = reader.fields(node, optional=tuple(each.name for each in settings_of(Limits))) or {}
+    default = Limits()
+    head = reader.value_or(fields.get("head"), size, default.head)
+    if head < LEAST_HEAD:
+        reader.error(fields["head"], "too small for any request", "at least 1KiB")
+    return Limits(
+        head=head,
+        fields=reader.whole_number(fields.get("fields"), 10, 1_000) or default.fields,
+        connections=reader.whole_number(fields.get("connections"), 1, 1_000_000) or default.connections,
+        **{name: reader.value_or(fields.get(name), duration, getattr(default, name)) for name in _DURATIONS},
+    )
+
+
+def read_identity(reader: Reader, node: Node | None) -> IdentityFields:
+    """Read which fields only the gate may set. What is stripped anyway stays so; the policy adds to it."""
+    default = IdentityFields()
+    fields = reader.fields(node, optional=("prefix", "strip")) or {}
+    prefix = reader.value_or(fields.get("prefix"), _field_prefix, default.prefix)
+    patterns = reader.values(fields.get("strip"), _field_pattern, "field names") or []
+    return IdentityFields(
+        prefix=prefix,
+        names=default.names | {pattern for pattern in patterns if not pattern.endswith("*")},
+        prefixes=tuple(
+            dict.fromkeys((prefix, *default.prefixes, *(pattern[:-1] for pattern in patterns if pattern.endswith("*"))))
+        ),
+    )
+
+
+def _field_prefix(text: str) -> str:
+    prefix = field_name(text)
+    if not prefix.endswith("-"):
+        raise Unfit(
+            f"{quoted(text)} is no prefix of field names", "expected one that ends with `-`, such as x-gateway-"
+        )
+    return prefix
+
+
+def _field_pattern(text: str) -> str:
+    if text.endswith("*"):
+        return _field_prefix(text[:-1]) + "*"
+    named = field_name(text)
+    if "*" in named:
+        raise Unfit(f"{quoted(text)} has a `*` in the middle", "expected a field name, or a prefix such as x-foo-*")
+    if named in HOP_BY_HOP or named in ("host", "content-length"):
+        raise Unfit(f"{quoted(text)} is removed or set anew anyway")
+    return named
+
+
+def read_state(reader: Reader, node: Node | None) -> StateSettings:
+    """Read the bounds of the in-memory state."""
+    fields = reader.fields(node, optional=("replay_entries",)) or {}
+    default = StateSettings()
+    return StateSettings(
+        reader.whole_number(fields.get("replay_entries"), 1_000, 100_000_000) or default.replay_entries
+    )

@@ -1,0 +1,174 @@
+"""The files that a policy names, read and understood: certificates, private keys, CAs, key sets.
+
+Paths are relative to the file that names them.
+"""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from cryptography.utils import CryptographyDeprecationWarning
+
+from gateway.policy.folder import explained, read_bounded
+from gateway.policy.nodes import Node
+from gateway.policy.problem import quoted
+from gateway.policy.reader import Reader
+from gateway.signing.jwks import KeySet
+
+MAX_FILE_BYTES = 4_194_304
+"""Bytes of a certificate, CA or key file: room for a bundle of 2,000 CAs."""
+
+OTHERS = 0o077
+"""Mode bits that open a file to others than its owner."""
+
+
+def named_file(reader: Reader, node: Node | None, prefix: str = "") -> Path | None:
+    """Give the path that a node's text names after `prefix`, and have the file watched."""
+    text = reader.text(node, f"{prefix}PATH" if prefix else "the path of a file")
+    if node is None or text is None:
+        return None
+    if not text.startswith(prefix) or text == prefix:
+        reader.error(node, f"{quoted(text)} does not name a file", f"expected `{prefix}PATH`")
+        return None
+    path = node.place.file.parent / text.removeprefix(prefix)
+    reader.files.add(path)
+    return path
+
+
+def read_named(
+    reader: Reader, node: Node, path: Path, most: int = MAX_FILE_BYTES, refused_mode: int = 0
+) -> bytes | None:
+    """Read a file that the policy names."""
+    try:
+        return read_bounded(path, most, refused_mode)
+    except (OSError, ValueError) as error:
+        message, hint = explained(error) if isinstance(error, OSError) else ("is no path", "")
+        if isinstance(error, FileNotFoundError):
+            hint = "paths are relative to the file that names them"
+        reader.error(node, f"file {path} {message}", hint)
+        return None
+
+
+def certificates(reader: Reader, node: Node | None) -> tuple[Path, list[x509.Certificate]] | None:
+    """Read a PEM file of one or more certificates; expired ones are warned of."""
+    path = named_file(reader, node)
+    if node is None or path is None:
+        return None
+    data = read_named(reader, node, path)
+    if data is None:
+        return None
+    try:
+        with warnings.catch_warnings():
+            # Oddities such as a serial number of zero; OpenSSL decides about them.
+            warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+            found = x509.load_pem_x509_certificates(data)
+    except ValueError:
+        hint = "expected PEM: -----BEGIN CERTIFICATE-----"
+        if b"PRIVATE KEY-----" in data:
+            hint = f"it holds a private key; {hint}"
+        reader.error(node, f"file {path} holds no readable certificate", hint)
+        return None
+    for certificate in found:
+        _warn_of_validity(reader, node, certificate)
+    return path, found
+
+
+def authorities(reader: Reader, node: Node | None) -> Path | None:
+    """Check a PEM file of CA certificates and give its path."""
+    read = certificates(reader, node)
+    if node is None or read is None:
+        return None
+    path, found = read
+    for certificate in found:
+        if not _is_authority(certificate):
+            reader.warning(node, f"{_subject(certificate)} is not a CA", "no other certificate will be accepted by it")
+    return path
+
+
+def key_pair(reader: Reader, certificate_node: Node | None, key_node: Node | None) -> tuple[Path, Path] | None:
+    """Check that a certificate file and a private key file can be read and belong together; give their paths."""
+    read = certificates(reader, certificate_node)
+    key_path = named_file(reader, key_node)
+    if key_node is None or key_path is None:
+        return None
+    key = _private_key(reader, key_node, key_path)
+    if read is None or key is None:
+        return None
+    path, found = read
+    if _public_bytes(found[0].public_key) != _public_bytes(key.public_key):
+        reader.error(key_node, f"file {key_path} is not the key of the certificate", f"which is the first in {path}")
+        return None
+    return path, key_path
+
+
+def key_set(reader: Reader, node: Node | None) -> tuple[Path, KeySet] | None:
+    """Read a JWKS file (RFC 7517)."""
+    path = named_file(reader, node, "file:")
+    if node is None or path is None:
+        return None
+    data = read_named(reader, node, path)
+    if data is None:
+        return None
+    try:
+        keys = KeySet.load(data)
+    except ValueError as error:
+        reader.error(node, f"file {path}: {error}")
+        return None
+    for skipped in keys.skipped:
+        reader.warning(node, f"file {path}: {skipped}", "it is left out")
+    return path, keys
+
+
+def _private_key(reader: Reader, node: Node, path: Path) -> PrivateKeyTypes | None:
+    data = read_named(reader, node, path)
+    if data is None:
+        return None
+    try:
+        key = load_pem_private_key(data, password=None)
+    except TypeError:
+        reader.error(
+            node, f"file {path} is encrypted", "the gate starts unattended: store the key without a passphrase"
+        )
+        return None
+    except (ValueError, UnsupportedAlgorithm):
+        reader.error(node, f"file {path} holds no readable private key", "expected PEM: -----BEGIN PRIVATE KEY-----")
+        return None
+    if path.stat().st_mode & OTHERS:
+        reader.warning(node, f"file {path} may be read by others than its owner", "run `chmod 600` on it")
+    return key
+
+
+def _public_bytes(public_key: Callable[[], PublicKeyTypes]) -> bytes | None:
+    try:
+        return public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    except (ValueError, UnsupportedAlgorithm):
+        return None
+
+
+def _warn_of_validity(reader: Reader, node: Node, certificate: x509.Certificate) -> None:
+    if reader.now is None:
+        return
+    if certificate.not_valid_after_utc.timestamp() < reader.now:
+        ended = certificate.not_valid_after_utc.date().isoformat()
+        reader.warning(node, f"certificate {_subject(certificate)} expired on {ended}", "renew it")
+    elif certificate.not_valid_before_utc.timestamp() > reader.now:
+        begins = certificate.not_valid_before_utc.date().isoformat()
+        reader.warning(node, f"certificate {_subject(certificate)} is not valid before {begins}")
+
+
+def _is_authority(certificate: x509.Certificate) -> bool:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except (x509.ExtensionNotFound, ValueError):
+        return False
+
+
+def _subject(certificate: x509.Certificate) -> str:
+    try:
+        return quoted(certificate.subject.rfc4514_string())
+    except ValueError:
+        return f"number {certificate.serial_number:x}"

@@ -1,0 +1,89 @@
+"""Signing secrets: from the environment or a file, never from the policy's text, and never in a message."""
+
+import base64
+import binascii
+import re
+
+from gateway.core.policy import Secret
+from gateway.policy.folder import ModeError, explained, read_bounded
+from gateway.policy.nodes import Node, ScalarNode
+from gateway.policy.reader import Reader
+
+ENCODINGS = ("utf-8", "hex", "base64")
+"""How a secret's bytes are written where it is kept."""
+
+MAX_SECRET_BYTES = 65_536
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
+
+
+def read_secret(reader: Reader, node: Node | None, encoding: str, least: int) -> Secret | None:
+    """Give the secret that `env:NAME` or `file:PATH` names, at least `least` bytes long."""
+    if node is None:
+        return None
+    text = node.text if isinstance(node, ScalarNode) else ""
+    if text.startswith("env:"):
+        written = _from_environment(reader, node, text.removeprefix("env:"))
+    elif text.startswith("file:") and text.isprintable() and text != "file:":
+        written = _from_file(reader, node, text.removeprefix("file:"))
+    else:
+        hint = "expected `env:NAME` or `file:PATH`; if a secret stands here, it has leaked: make a new one"
+        reader.error(node, "a secret does not stand in a policy", hint)
+        return None
+    value = _decoded(reader, node, written, encoding) if written is not None else None
+    if value is None:
+        return None
+    if len(value) < least:
+        reader.error(
+            node, f"the secret has {len(value)} bytes, too few", f"at least {least}: {_recipe(encoding, least)}"
+        )
+        return None
+    return Secret(value)
+
+
+def _from_environment(reader: Reader, node: Node, variable: str) -> bytes | None:
+    if not _VARIABLE.match(variable):
+        reader.error(
+            node, "`env:` is not followed by the name of a variable", "expected one such as env:ACME_SIGNING_KEY"
+        )
+        return None
+    value = reader.environ.get(variable)
+    if not value:
+        state = "is not set" if value is None else "is empty"
+        reader.error(node, f"the environment variable {variable} {state}", "set it where the gate is started")
+        return None
+    return value.encode("utf-8", "surrogateescape")
+
+
+def _from_file(reader: Reader, node: Node, name: str) -> bytes | None:
+    path = node.place.file.parent / name
+    reader.files.add(path)
+    try:
+        data = read_bounded(path, MAX_SECRET_BYTES, refused_mode=0o077)
+    except OSError as error:
+        message, hint = explained(error)
+        if isinstance(error, ModeError):
+            hint = f"{hint}, and consider the secret leaked"
+        elif isinstance(error, FileNotFoundError):
+            hint = "paths are relative to the file that names them"
+        reader.error(node, f"secret file {path} {message}", hint)
+        return None
+    return data.removesuffix(b"\n").removesuffix(b"\r")
+
+
+def _decoded(reader: Reader, node: Node, written: bytes, encoding: str) -> bytes | None:
+    try:
+        if encoding == "hex":
+            return binascii.unhexlify(written)
+        if encoding == "base64":
+            return base64.b64decode(written, validate=True)
+    except (ValueError, binascii.Error):
+        reader.error(node, f"the secret is not {encoding}", f"expected what the key's `encoding` says: {encoding}")
+        return None
+    return written
+
+
+def _recipe(encoding: str, least: int) -> str:
+    if encoding == "base64":
+        return f"make one with `head -c {least} /dev/urandom | base64 -w0`"
+    return f"make one with `openssl rand -hex {least}`"
