@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from gateway.core.decision import Decision
-from gateway.core.message import Address, Instant, Peer, Tls
+from gateway.core.message import Address, Instant, Tls
 from gateway.core.reasons import Reason
 
 

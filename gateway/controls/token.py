@@ -114,8 +114,8 @@ class TokenControl:
         try:
             yield from self._check(exchange)
         except Denied as denied:
-            denied.fields += _challenge(denied.reason, self.scopes)
-            raise
+            challenge = _challenge(denied.reason, self.scopes)
+            raise Denied(denied.reason, denied.detail, denied.fields + challenge) from None
 
     def _check(self, exchange: "Exchange") -> Generator[Ask, Answer, None]:
         token = bearer_token(exchange.request.headers)

@@ -83,13 +83,14 @@ class Claim(Enum):
 class ClaimOnce:
     """Ask to claim `key` in `space` for the first and only time. Answer: `Claim`.
 
-    The store MUST keep the claim until `until`, and MUST NOT answer NEW for anything dated before its memory
-    begins. `dated` is the time the signer stated.
+    The store MUST keep the claim until `until`, that instant included, and MUST NOT answer NEW for anything that may
+    have been claimed before its memory begins.
     """
 
     space: str
     key: bytes
-    dated: Instant
+    dated: Instant | None
+    """The time the signer stated; None where none was stated, and it may have been claimed at any time."""
     until: Instant
 
 

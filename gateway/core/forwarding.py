@@ -12,7 +12,7 @@ HOP_BY_HOP = frozenset(
 )  # fmt: skip
 """RFC 9110 7.6.1, with the historic ones."""
 
-_SET_ANEW = frozenset({"host", "content-length", "expect"})
+_SET_ANEW = frozenset({"host", "content-length", "expect", "x-forwarded-for", "x-forwarded-proto"})
 
 
 def upstream_fields(exchange: Exchange, request_id: str) -> list[tuple[str, str]]:

@@ -163,7 +163,7 @@ class IdentityFields:
 
     def covers(self, name: str) -> bool:
         """Whether a caller's field of this (lower-case) name is removed."""
-        return name in self.names or name.startswith(self.prefixes)
+        return name in self.names or name.startswith((self.prefix, *self.prefixes))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,12 @@ What two programs could read in two ways is refused here, once, before any contr
 4. the path has one reading only: no dot segments, empty segments, or needless percent-encoding
 5. exactly one host is named
 6. the framing of the body is unambiguous
-7. Connection names no field that a control may have verified
+7. Connection names no field that a control may have verified, and HTTP/2 has nothing of HTTP/1.1's connections
 """
 
 import re
 from collections.abc import Sequence
+from urllib.parse import unquote_to_bytes
 
 from gateway.core.message import Headers, RequestHead
 from gateway.core.policy import Limits
@@ -35,9 +36,10 @@ _ABSOLUTE = re.compile(rb"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*)://(?P<authority>[
 _AMBIGUOUS_SEGMENT = re.compile(
     rb"//|/\.{1,2}(?:/|\Z)"  # empty and dot segments: servers disagree on removing them
     rb"|;"  # path parameters: some servers cut them off before they route
-    rb"|%(?:2[Ff]|5[Cc]|25|00|2[EeDd]|5[Ff]|7[Ee]|3[0-9]|[46][1-9A-Fa-f]|[57][0-9Aa])"
-    # encoded slash, backslash, percent, NUL, and unreserved characters: decoding changes the path
+    rb"|%(?:2[Ff]|5[Cc]|25|[01].|7[Ff]|2[EeDd]|5[Ff]|7[Ee]|3[0-9]|[46][1-9A-Fa-f]|[57][0-9Aa])"
+    # encoded slash, backslash, percent, control and unreserved characters: decoding changes the path
 )
+_HTTP1_ONLY = ("connection", "keep-alive", "proxy-connection", "upgrade", "http2-settings")
 _CONNECTION_OPTIONS = frozenset({"", "close", "keep-alive", "te", "upgrade", "http2-settings"})
 _CONTENT_LENGTH = re.compile(r"[0-9]{1,18}\Z")
 
@@ -61,11 +63,11 @@ def read_head(
     number = _read_version(version)
     if method not in KNOWN_METHODS:
         raise Denied(Reason.METHOD_UNKNOWN, f"method {printable(method)}")
-    headers = _read_fields(fields)
-    path, query, target_authority = _read_target(target)
+    headers = _read_fields(number, fields)
+    path, query, target_authority = _read_target(number, target)
     named, host = _read_host(number, headers, authority, target_authority)
     content_length, has_body = _read_framing(number, headers, ends_with_head=ends_with_head)
-    _read_connection(headers)
+    _read_connection(number, headers)
     expect = headers.single("expect")
     if expect is not None and expect.lower() != "100-continue":
         raise Denied(Reason.EXPECTATION_UNKNOWN, "Expect other than 100-continue")
@@ -96,7 +98,7 @@ def _read_version(version: str) -> str:
     raise Denied(Reason.VERSION_UNSUPPORTED, f"version {printable(version.encode('utf-8', 'replace'))}")
 
 
-def _read_fields(fields: RawFields) -> Headers:
+def _read_fields(version: str, fields: RawFields) -> Headers:
     read: list[tuple[str, str]] = []
     for name, value in fields:
         if not _TOKEN.match(name):
@@ -104,6 +106,8 @@ def _read_fields(fields: RawFields) -> Headers:
         if b"_" in name:
             # Servers that hand fields on as CGI variables read `-` and `_` alike.
             raise Denied(Reason.FIELD_INVALID, f"field name {printable(name)} has an underscore")
+        if version == "2" and name != name.lower():
+            raise Denied(Reason.FIELD_INVALID, f"field name {printable(name)} has upper case (RFC 9113 8.2.1)")
         value = value.strip(b" \t")  # noqa: PLW2901
         if not _VALUE.match(value):
             raise Denied(Reason.FIELD_INVALID, f"value of {printable(name)} has control characters (RFC 9110 5.5)")
@@ -111,7 +115,13 @@ def _read_fields(fields: RawFields) -> Headers:
     return Headers(read)
 
 
-def _read_connection(headers: Headers) -> None:
+def _read_connection(version: str, headers: Headers) -> None:
+    if version == "2":
+        for name in _HTTP1_ONLY:
+            if name in headers:
+                raise Denied(Reason.FIELD_INVALID, f"{name} in HTTP/2 (RFC 9113 8.2.2)")
+        if any(value.lower() != "trailers" for value in headers.all("te")):
+            raise Denied(Reason.FIELD_INVALID, "te other than trailers in HTTP/2 (RFC 9113 8.2.2)")
     for value in headers.all("connection"):
         for option in value.lower().split(","):
             if option.strip() not in _CONNECTION_OPTIONS:
@@ -119,12 +129,12 @@ def _read_connection(headers: Headers) -> None:
                 raise Denied(Reason.FIELD_INVALID, f"Connection names {printable(option.encode('latin-1'))}")
 
 
-def _read_target(target: bytes) -> tuple[str, str | None, bytes | None]:
+def _read_target(version: str, target: bytes) -> tuple[str, str | None, bytes | None]:
     if len(target) > MAX_TARGET_BYTES:
         raise Denied(Reason.TARGET_INVALID, f"target of {len(target)} bytes; at most {MAX_TARGET_BYTES}")
     authority = None
     if not target.startswith(b"/"):
-        absolute = _ABSOLUTE.match(target)
+        absolute = _ABSOLUTE.match(target) if version == "1.1" else None  # :path has no such form (RFC 9113 8.3.1)
         if absolute is None or absolute["scheme"].lower() not in (b"https", b"http"):
             raise Denied(Reason.TARGET_INVALID, f"target {printable(target)} is not in origin form (RFC 9112 3.2.1)")
         authority, target = absolute["authority"], absolute["rest"]
@@ -133,9 +143,18 @@ def _read_target(target: bytes) -> tuple[str, str | None, bytes | None]:
     path, mark, query = target.partition(b"?")
     if not _PATH.match(path) or not _QUERY.match(query):
         raise Denied(Reason.TARGET_INVALID, "target has characters that RFC 3986 does not allow there")
-    if _AMBIGUOUS_SEGMENT.search(path):
+    if _AMBIGUOUS_SEGMENT.search(path) or not _is_utf8(path):
         raise Denied(Reason.TARGET_AMBIGUOUS, f"path {printable(path)} can be read in two ways")
     return path.decode("ascii"), query.decode("ascii") if mark else None, authority
+
+
+def _is_utf8(path: bytes) -> bool:
+    """Whether the percent-encoded octets are UTF-8: overlong forms decode to a slash in some servers."""
+    try:
+        unquote_to_bytes(path).decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _read_host(version: str, headers: Headers, pseudo: bytes | None, target_authority: bytes | None) -> tuple[str, str]:

@@ -117,9 +117,10 @@ class StrictHttp1Server(Http1Server):
         while self.state == self.read_body:
             try:
                 part = self.body_reader.read_eof() if ended else self.body_reader(self.buf)
-            except h11.ProtocolError as error:
+            except h11.ProtocolError:  # h11's own words quote the body, which goes to no log
                 code = ErrorCode.CLIENT_DISCONNECTED if ended else ErrorCode.GENERIC_CLIENT_ERROR
-                yield ReceiveHttp(RequestProtocolError(self.stream_id, str(error), code))
+                words = "the connection ended within the body" if ended else "malformed chunk (RFC 9112 7.1)"
+                yield ReceiveHttp(RequestProtocolError(self.stream_id, words, code))
                 if self.state == self.read_body:
                     yield from self._close()
                 return

@@ -5,7 +5,7 @@ from dataclasses import fields as settings_of
 
 from gateway.core.forwarding import HOP_BY_HOP
 from gateway.core.message import Address
-from gateway.core.networks import NetworkSet
+from gateway.core.networks import Network, NetworkSet
 from gateway.core.policy import IdentityFields, Limits, Listener, ListenerTls, StateSettings
 from gateway.policy.document import Definition
 from gateway.policy.nodes import Node
@@ -34,7 +34,7 @@ def read_listeners(reader: Reader, definitions: Mapping[str, Definition]) -> dic
         if bound is not None:
             _check_free(reader, fields["address"], bound, taken)
         tls = _read_tls(reader, fields.get("tls"))
-        proxies = NetworkSet(reader.values(fields.get("trusted_proxies"), network, "networks") or ())
+        proxies = NetworkSet(reader.values(fields.get("trusted_proxies"), _proxy, "networks") or ())
         required = _read_proxy_protocol(reader, fields)
         limits = _read_limits(reader, fields.get("limits"))
         if bound is not None and tls is not None:
@@ -67,14 +67,17 @@ def _read_tls(reader: Reader, node: Node | None) -> ListenerTls | None:
 
 
 def _read_proxy_protocol(reader: Reader, fields: Mapping[str, Node]) -> bool:
-    for node in reader.items(fields.get("trusted_proxies"), "networks") or ():
-        proxy = _silently_network(node)
-        if proxy == 0:
-            reader.error(node, "trusts every caller to name its own address", "list the load balancer's addresses")
     demanded = reader.choice(fields.get("proxy_protocol"), ("required", "off")) == "required"
     if demanded and "trusted_proxies" not in fields:
         reader.error(fields["proxy_protocol"], "needs `trusted_proxies`", "list the load balancer's addresses")
     return demanded
+
+
+def _proxy(text: str) -> Network:
+    proxy = network(text)
+    if proxy.prefixlen == 0:
+        raise Unfit("every caller could name its own address", "expected the load balancer's addresses")
+    return proxy
 
 
 def _read_limits(reader: Reader, node: Node | None) -> Limits:

@@ -145,15 +145,16 @@ class Reader:
             return None
         return int(digits)
 
-    def choice(self, node: Node | None, options: Collection[str], what: str = "") -> str | None:
+    def choice[T: str](self, node: Node | None, options: Collection[T], what: str = "") -> T | None:
         """Give one of the options."""
         written = self.text(node, f"one of {_listing(options)}")
         if node is None or written is None:
             return None
-        if written not in options:
-            self.error(node, f"{quoted(written)} is no {what or 'known value'}", suggestion(written, options))
-            return None
-        return written
+        for option in options:
+            if option == written:
+                return option
+        self.error(node, f"{quoted(written)} is no {what or 'known value'}", suggestion(written, options))
+        return None
 
     def switched_off(self, node: Node, control: str) -> SwitchedOff | None:
         """Give the reason in `{off: "reason"}`; None where the node does not switch anything off."""

@@ -173,6 +173,8 @@ class ComposedScheme:
             nonce = _visible(_required(headers, self.nonce_field, "nonce"), self.nonce_field)
         for name in self._covered:
             _required(headers, name, "signed field")
+        if head.query == "" and p.Query() in self.parts:
+            raise _malformed("the target ends with an empty query, which signs like none: leave the `?` out")
         presented = Presented(key_id, timestamp, created, nonce, self._signature(text))
         for guard in self._layout.guards:
             value = value_of(guard.part)(head, b"", timestamp, nonce or "")

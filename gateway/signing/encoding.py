@@ -56,7 +56,7 @@ def read_timestamp(text: str, form: TimestampFormat) -> Instant:
     digits = _DIGITS[form]
     if len(text) != digits or not text.isascii() or not text.isdigit() or text[0] == "0":
         raise ValueError(f"expected {form} as {digits} digits, got {len(text)} characters")
-    return Instant(int(text) if form == "unix" else int(text) / 1000)
+    return Instant(float(text) if form == "unix" else int(text) / 1000)
 
 
 def write_timestamp(at: Instant, form: TimestampFormat) -> str:

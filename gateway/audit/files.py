@@ -1,0 +1,47 @@
+"""Names of the log's files: the UTC date and the first sequence, so that their order needs no look inside."""
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+from pathlib import Path
+
+from gateway.audit.ocsf import milliseconds
+from gateway.core.message import Instant
+
+_NAME = re.compile(r"audit-(\d{4}-\d{2}-\d{2})\.(\d{12,})\.jsonl\Z", re.ASCII)
+
+_EPOCH = date(1970, 1, 1).toordinal()
+
+
+@dataclass(frozen=True, slots=True)
+class LogFile:
+    """One file of the log."""
+
+    path: Path
+    date: str
+    """Date (UTC) of its first record; no record in it is of a later one."""
+    first: int
+    """Sequence of its first record, or of the one that would be."""
+
+
+def file_name(date: str, first: int) -> str:
+    """Give the name of the file that begins on `date` with sequence `first`."""
+    return f"audit-{date}.{first:012}.jsonl"
+
+
+def log_files(directory: Path) -> list[LogFile]:
+    """Give the log's files in their order. Raises OSError where the directory cannot be read."""
+    matches = ((path, _NAME.match(path.name)) for path in directory.iterdir())
+    found = [LogFile(path, match[1], int(match[2])) for path, match in matches if match]
+    return sorted(found, key=lambda file: (file.first, file.date))
+
+
+def date_of(at: Instant) -> str:
+    """Give the UTC date of an instant, as in ISO 8601."""
+    return _date(milliseconds(at) // 86_400_000)
+
+
+@lru_cache(maxsize=8)
+def _date(day: int) -> str:
+    return date.fromordinal(_EPOCH + day).isoformat()

@@ -1,0 +1,234 @@
+"""The log itself: one JSON line a record, numbered without a gap, handed to the kernel before `append` returns."""
+
+import os
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from gateway.audit.events import (
+    ConnectionRefused,
+    ControlFailed,
+    ControlRecovered,
+    Event,
+    PolicyFacts,
+    RequestDecided,
+)
+from gateway.audit.files import date_of, log_files
+from gateway.audit.lock import DirectoryLock, LogInUseError
+from gateway.audit.ocsf import Json
+from gateway.audit.record import line, policy_of, record
+from gateway.audit.segment import LostError, Segment, Tail, read_tail
+from gateway.core.exchange import failure
+from gateway.core.message import Instant
+from gateway.core.reasons import Reason, Unavailable
+
+MAX_BYTES = 268_435_456
+"""Size from which the log goes on in a new file: 256 MiB, some 130,000 records."""
+
+MAX_OWED = 4096
+"""Records kept in memory while the log cannot be written: outcomes of what was under way then, at most some 25 MB."""
+
+
+@dataclass(slots=True)
+class _Failure:
+    """What must be told once the log can be written again."""
+
+    detail: str
+    at: Instant | None = None
+    """When it began; None: not known before the next event."""
+    policy: PolicyFacts | None = None
+    denied: int = 0
+    connections: int = 0
+    owed: deque[Json] = field(default_factory=deque)
+    lost: int = 0
+
+    def count(self, event: Event, made: Json | None) -> None:
+        """Count an event that could not be written; keep it where it tells of something that happened all the same."""
+        if isinstance(event, RequestDecided):
+            self.denied += 1
+        elif isinstance(event, ConnectionRefused):
+            self.connections += 1
+        elif made is not None and len(self.owed) < MAX_OWED:
+            self.owed.append(made)
+        else:
+            self.lost += 1
+
+    def told(self) -> str:
+        """Say what the log lacks."""
+        parts = [
+            f"{self.denied} decisions, none of them forwarded" if self.denied else "",
+            f"{self.connections} refused connections" if self.connections else "",
+            f"{self.lost} other records" if self.lost else "",
+        ]
+        missing = "; ".join(part for part in parts if part)
+        return f"written again; not recorded: {missing or 'nothing'}"
+
+
+class AuditLog:
+    """The audit log in a directory, for one writer.
+
+    An acknowledged record survives the death of the process; it survives the death of the machine once `sync` has
+    returned. Events are appended from one thread; `sync` may run in another.
+    """
+
+    def __init__(self, directory: Path, *, max_bytes: int = MAX_BYTES) -> None:
+        """Open the log and go on behind its last record.
+
+        A directory that is not there is made (mode 0700). Raises LogInUseError where another gate writes it, and
+        OSError where it cannot be written.
+        """
+        self.directory = directory
+        self.sequence = 0
+        """Sequence of the last record written."""
+        self._max_bytes = max_bytes
+        self._origin = os.urandom(6).hex()
+        self._segment: Segment | None = None
+        self._date = ""
+        self._failure: _Failure | None = None
+        self._unsynced: LostError | None = None
+        self._closed = False
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock = DirectoryLock(directory)
+        try:
+            self._continue()
+        except BaseException:
+            self._lock.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def failing(self) -> bool:
+        """Whether there is a failure that the log does not tell of yet; it will with the next append that succeeds."""
+        return self._failure is not None or self._unsynced is not None
+
+    def append(self, event: Event) -> None:
+        """Write the record of an event: when this returns, the kernel has it.
+
+        Raises Unavailable(AUDIT_UNAVAILABLE) where it cannot be written; then nothing of it is in the log and its
+        sequence is the next record's. Each append tries again. The first that succeeds writes, in one piece and
+        before its own record, the failure, the outcomes of what was under way then, and the recovery.
+        """
+        if self._closed:
+            raise RuntimeError("the log is closed")
+        unsynced, self._unsynced = self._unsynced, None
+        if unsynced is not None:
+            self._fail(unsynced, event)
+        made: Json | None = None
+        try:
+            made = record(event)
+            if self._failure is None:
+                self._write(event.at, [made])
+            else:
+                self._write(event.at, [*self._recovery(self._failure, event), made])
+                self._failure = None
+        except Exception as error:  # noqa: BLE001 - whatever it is, the event is not in the log
+            by_file = isinstance(error, OSError | LogInUseError)  # else the record itself is at fault, and stays so
+            self._fail(error, event).count(event, made if by_file else None)
+            raise Unavailable(Reason.AUDIT_UNAVAILABLE, _words(error)) from None
+
+    def sync(self) -> None:
+        """Bring what was appended to the disk; the engine calls it every second, in any one thread.
+
+        Does not raise: a failure ends the file, and the next append tells of it in a new one.
+        """
+        segment = self._segment
+        if segment is None:
+            return
+        try:
+            segment.sync()
+        except LostError as error:
+            self._unsynced = error
+
+    def close(self) -> None:
+        """Sync and close. Raises Unavailable(AUDIT_UNAVAILABLE) where the last records may not be on the disk."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            if self._segment is not None:
+                self._segment.sync()
+        except LostError as error:
+            raise Unavailable(Reason.AUDIT_UNAVAILABLE, _words(error)) from error
+        finally:
+            self._abandon()
+            self._lock.close()
+
+    def _continue(self) -> None:
+        files = log_files(self.directory)
+        if not files:
+            return
+        newest = files[-1]
+        tail = read_tail(newest)
+        self.sequence = tail.sequence
+        self._date = newest.date
+        self._segment = Segment.reopen(newest, tail)
+        if tail.torn or tail.damaged:
+            self._failure = _Failure(_found(newest.path.name, tail), tail.time)
+
+    def _write(self, at: Instant, records: list[Json]) -> None:
+        data = b"".join(line(made, self.sequence + 1 + place, self._origin) for place, made in enumerate(records))
+        self._segment_for(at, len(data)).write(data)
+        self.sequence += len(records)
+
+    def _segment_for(self, at: Instant, size: int) -> Segment:
+        """Give the file to write to: a new one for a new day, beyond the size, and where the last one was lost."""
+        segment = self._segment
+        date = max(date_of(at), self._date)  # a clock set back opens no file that would sort before others
+        if (
+            segment is not None
+            and date == segment.date
+            and (not segment.size or segment.size + size <= self._max_bytes)
+        ):
+            return segment
+        if segment is not None:
+            segment.sync()
+        else:
+            self._lock.renew()
+        new = Segment.create(self.directory, date, self.sequence + 1)
+        self._abandon()
+        self._segment = new
+        self._date = date
+        return new
+
+    def _abandon(self) -> None:
+        if self._segment is not None:
+            self._segment.close()
+            self._segment = None
+
+    def _fail(self, error: Exception, event: Event) -> _Failure:
+        if isinstance(error, LostError):
+            self._abandon()
+        if self._failure is None:
+            self._failure = _Failure(_words(error), event.at, policy_of(event))
+        return self._failure
+
+    def _recovery(self, told: _Failure, event: Event) -> list[Json]:
+        policy = policy_of(event)
+        since = event.at if told.at is None else told.at
+        failed = ControlFailed(at=since, policy=told.policy or policy, control="audit", detail=told.detail)
+        recovered = ControlRecovered(
+            at=event.at, policy=policy, control="audit", failed_at=since, detail=told.told(), denied=told.denied
+        )
+        return [record(failed), *told.owed, record(recovered)]
+
+
+def _found(name: str, tail: Tail) -> str:
+    torn = f"{tail.torn} bytes of a torn line (sha256 {tail.torn_digest}) cut off" if tail.torn else ""
+    damaged = f"{tail.damaged} lines that cannot be read" if tail.damaged else ""
+    return f"found at the end of {name}: {', '.join(part for part in (torn, damaged) if part)}"
+
+
+def _words(error: Exception) -> str:
+    """Say what went wrong: the system's words, or type and place of an error of our own."""
+    if isinstance(error, OSError):
+        name = f"{Path(error.filename).name}: " if isinstance(error.filename, str) else ""
+        return f"{name}{error.strerror or type(error).__name__}"
+    if isinstance(error, LogInUseError):
+        return str(error)
+    return failure(error).detail

@@ -1,0 +1,71 @@
+"""Request signatures: the bytes received are those that a partner signed, lately, with a key in force."""
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from gateway.core.chain import Answer, Ask
+from gateway.core.policy import Partner, Policy, SigningKey
+from gateway.core.reasons import Denied, Reason
+from gateway.signing.composed import ComposedScheme
+from gateway.signing.window import CHALLENGE, Window
+
+if TYPE_CHECKING:
+    from gateway.core.exchange import Exchange
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureControl:
+    """Verifies a request's signature by a partner's keys, and identifies the partner where nobody has yet."""
+
+    scheme: ComposedScheme
+    window: Window
+
+    name: ClassVar[str] = "signature"
+
+    def check(self, exchange: "Exchange") -> Generator[Ask, Answer, None]:
+        """Check the signature.
+
+        1. its fields are there, once, in their form: SIGNATURE_MISSING, FIELD_REPEATED, SIGNATURE_MALFORMED
+        2. the key is the caller's, or where no control identified the caller, one partner's of the route:
+           SIGNATURE_KEY_UNKNOWN, SIGNATURE_KEY_INACTIVE, PARTNER_UNKNOWN
+        3. the timestamp lies within the window: SIGNATURE_STALE, SIGNATURE_FUTURE
+        4. only then the body is asked for, where the scheme signs it, so that a stranger cannot have the gate hold it
+        5. the HMAC is the one presented: SIGNATURE_MISMATCH
+
+        Raises Denied with those reasons.
+        """
+        head, scheme = exchange.request, self.scheme
+        presented = scheme.read(head)
+        partner = exchange.partner or self._claimed_partner(exchange, presented.key_id)
+        keys: Mapping[str, SigningKey] = partner.signing_keys
+        admitted = scheme.admit(presented, keys, self.window, exchange.now)
+        body = (yield from exchange.read_body()) if scheme.needs_body else b""
+        exchange.signature = scheme.match(head, body, presented, admitted, self.window)
+        exchange.identify(partner, Reason.SIGNATURE_KEY_UNKNOWN)
+
+    def _claimed_partner(self, exchange: "Exchange", key_id: str | None) -> Partner:
+        """Give the partner of the route that the key id belongs to; the signature has yet to prove it."""
+        if key_id is None:
+            raise Denied(Reason.PARTNER_UNKNOWN, f"scheme {self.scheme.name} names no key, and nobody was identified")
+        listed = exchange.route.partners if exchange.route is not None else frozenset()
+        partners = exchange.policy.partners
+        names = [name for name in (partners if listed is None else listed) if key_id in partners[name].signing_keys]
+        if not names:
+            detail = f"key {key_id!r} belongs to no partner of the route"
+            raise Denied(Reason.SIGNATURE_KEY_UNKNOWN, detail, (CHALLENGE,))
+        if len(names) > 1:
+            detail = f"key {key_id!r} belongs to {', '.join(sorted(names))}: key ids must be unique here"
+            raise Denied(Reason.SIGNATURE_KEY_UNKNOWN, detail, (CHALLENGE,))
+        return partners[names[0]]
+
+
+def widest_window(policy: Policy) -> Window | None:
+    """Give the largest age and the largest lead that any route of a policy takes; None where none checks signatures.
+
+    It bounds what the replay memory must remember, and what it cannot know after a crash.
+    """
+    windows = [one.window for route in policy.routes for one in route.chain if isinstance(one, SignatureControl)]
+    if not windows:
+        return None
+    return Window(max(one.max_age for one in windows), max(one.max_ahead for one in windows))

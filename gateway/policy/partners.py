@@ -1,0 +1,166 @@
+"""The section `partners`: who calls, and how they are recognised."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+from cryptography.x509 import Name
+from cryptography.x509.oid import NameOID
+
+from gateway.core.message import Instant
+from gateway.core.networks import NetworkSet
+from gateway.core.policy import CertificateMatch, Issuer, Partner, SigningKey
+from gateway.policy.document import Definition
+from gateway.policy.nodes import MappingNode, Node, SequenceNode
+from gateway.policy.problem import quoted
+from gateway.policy.reader import Reader
+from gateway.policy.secrets import ENCODINGS, read_secret
+from gateway.policy.tables import Table
+from gateway.policy.values import Unfit, host, instant, key_id, network, sha256_hex, uri
+from gateway.signing.composed import HASHES
+
+_EMAIL = {"E": NameOID.EMAIL_ADDRESS, "emailAddress": NameOID.EMAIL_ADDRESS}
+
+
+def _subject(text: str) -> str:
+    try:
+        return Name.from_rfc4514_string(text, _EMAIL).rfc4514_string()
+    except ValueError:
+        hint = "expected the form of RFC 4514, without spaces after commas: CN=casino,O=Acme,C=MT"
+        raise Unfit(f"{quoted(text)} is no distinguished name", hint) from None
+
+
+_MATCHES = {"san_uri": uri, "san_dns": host, "subject": _subject, "fingerprint": sha256_hex, "public_key": sha256_hex}
+
+
+@dataclass(frozen=True, slots=True)
+class PartnerEntry:
+    """A partner, and where its definition stands."""
+
+    partner: Partner
+    node: MappingNode
+    keys: Mapping[str, Node]
+    """The algorithm of each signing key, by key id."""
+
+
+class PartnerReader:
+    """Reads partners one after the other, and what two of them must not share."""
+
+    def __init__(self, reader: Reader, issuers: Table[Issuer]) -> None:
+        self._reader = reader
+        self._issuers = issuers
+        self._certificates: dict[frozenset[tuple[str, str]], tuple[str, Node]] = {}
+        self._certificate_parts: dict[frozenset[tuple[str, str]], tuple[str, Node]] = {}
+        self._subjects: dict[tuple[str, str], tuple[str, Node]] = {}
+        self._key_ids: dict[str, Node] = {}
+        self._secrets: dict[bytes, tuple[str, Node]] = {}
+        """By digest."""
+
+    def read(self, name: str, definition: Definition) -> PartnerEntry | None:
+        """Read one partner."""
+        node = self._reader.mapping(definition.node, "a mapping with what the partner is recognised by")
+        fields = self._reader.fields(node, optional=("certificate", "networks", "subjects", "signing_keys"))
+        if node is None or fields is None:
+            return None
+        certificates = self._read_certificates(name, fields.get("certificate"))
+        networks = self._reader.values(fields.get("networks"), network, "networks")
+        subjects = self._read_subjects(name, fields.get("subjects"))
+        keys, nodes = self._read_keys(name, fields.get("signing_keys"))
+        if not fields.keys() & {"certificate", "subjects", "signing_keys"}:
+            hint = "expected `certificate`, `subjects` or `signing_keys`"
+            self._reader.error(definition.key, "nothing identifies this partner", hint)
+        partner = Partner(name, certificates, NetworkSet(networks or ()), subjects, keys)
+        return PartnerEntry(partner, node, nodes)
+
+    def _read_certificates(self, name: str, node: Node | None) -> tuple[CertificateMatch, ...]:
+        items = node.items if isinstance(node, SequenceNode) and node.items else [node] if node is not None else []
+        found: list[CertificateMatch] = []
+        for item in items:
+            fields = self._reader.fields(item, optional=tuple(_MATCHES))
+            if fields is None:
+                continue
+            if not fields:
+                self._reader.error(item, "fits no certificate", f"expected some of {', '.join(_MATCHES)}")
+            values = {kind: self._reader.value(value, _MATCHES[kind]) for kind, value in fields.items()}
+            given = {kind: value for kind, value in values.items() if value is not None}
+            if given and len(given) == len(values):
+                self._check_distinct(name, item, frozenset(given.items()))
+                found.append(CertificateMatch(**given))
+        return tuple(found)
+
+    def _check_distinct(self, name: str, node: Node, values: frozenset[tuple[str, str]]) -> None:
+        """Complain where a certificate that fits this match must fit another partner's too, or the reverse.
+
+        That is so where the values of one are among those of the other.
+        """
+        parts = [frozenset(part) for count in range(1, len(values) + 1) for part in combinations(values, count)]
+        rival = self._certificate_parts.get(values) or next(
+            (self._certificates[part] for part in parts if part in self._certificates), None
+        )
+        if rival is not None and rival[0] != name:
+            hint = f"see {rival[1].place}; a certificate must stand for one partner"
+            self._reader.error(node, f"fits the same certificates as one of partner {quoted(rival[0])}", hint)
+        self._certificates.setdefault(values, (name, node))
+        for part in parts:
+            self._certificate_parts.setdefault(part, (name, node))
+
+    def _read_subjects(self, name: str, node: Node | None) -> Mapping[str, frozenset[str]]:
+        mapping = self._reader.mapping(node, "a mapping from issuers to lists of subjects")
+        found: dict[str, frozenset[str]] = {}
+        for issuer_name, listed in mapping.values.items() if mapping is not None else ():
+            assert mapping is not None
+            issuer = self._issuers.find(self._reader, mapping.keys[issuer_name])
+            subjects = self._reader.values(listed, str, "subjects")
+            for subject in subjects or ():
+                first = self._subjects.setdefault((issuer_name, subject), (name, listed))
+                if first[0] != name:
+                    hint = f"see {first[1].place}; a subject must stand for one partner"
+                    self._reader.error(listed, f"subject {quoted(subject)} is partner {quoted(first[0])}'s", hint)
+            if issuer is not None and subjects is not None:
+                found[issuer_name] = frozenset(subjects)
+        return found
+
+    def _read_keys(self, name: str, node: Node | None) -> tuple[dict[str, SigningKey], dict[str, Node]]:
+        keys: dict[str, SigningKey] = {}
+        nodes: dict[str, Node] = {}
+        for item in self._reader.items(node, "signing keys") or ():
+            fields = self._reader.fields(
+                item, required=("id", "algorithm", "secret"), optional=("encoding", "not_before", "not_after")
+            )
+            key = self._read_key(name, fields) if fields is not None else None
+            if fields is not None and key is not None:
+                keys[key.id] = key
+                nodes[key.id] = fields["algorithm"]
+        return keys, nodes
+
+    def _read_key(self, name: str, fields: Mapping[str, Node]) -> SigningKey | None:
+        reader = self._reader
+        identifier = reader.value(fields.get("id"), key_id)
+        algorithm = reader.choice(fields.get("algorithm"), HASHES, "algorithm of signing keys")
+        encoding = reader.choice(fields.get("encoding"), ENCODINGS, "encoding of secrets") or "utf-8"
+        least = HASHES[algorithm][1] if algorithm is not None else 0
+        secret = read_secret(reader, fields.get("secret"), encoding, least)
+        begins = reader.value(fields.get("not_before"), instant)
+        ends = reader.value(fields.get("not_after"), instant)
+        self._check_times(fields, begins, ends)
+        if identifier is not None:
+            first = self._key_ids.setdefault(identifier, fields["id"])
+            if first is not fields["id"]:
+                hint = f"see {first.place}; key ids are unique in a policy"
+                reader.error(fields["id"], f"key id {quoted(identifier)} stands twice", hint)
+        if secret is not None:
+            fingerprint = hashlib.sha256(secret.reveal()).digest()
+            owner, other = self._secrets.setdefault(fingerprint, (name, fields["secret"]))
+            if owner != name:
+                hint = f"see {other.place}; each could sign as the other"
+                reader.error(fields["secret"], f"the same secret as one of partner {quoted(owner)}", hint)
+        if identifier is None or algorithm is None or secret is None:
+            return None
+        return SigningKey(identifier, algorithm, secret, begins, ends)
+
+    def _check_times(self, fields: Mapping[str, Node], begins: Instant | None, ends: Instant | None) -> None:
+        if begins is not None and ends is not None and ends <= begins:
+            self._reader.error(fields["not_after"], "the key ends before it begins", "expected a later not_after")
+        elif ends is not None and self._reader.now is not None and ends <= self._reader.now:
+            self._reader.warning(fields["not_after"], "the key is no longer in force", "remove it")

@@ -1,0 +1,118 @@
+"""Rate limits: `50/second per partner`, `100 per 10s per partner, address`, or the same as a mapping."""
+
+import re
+from collections.abc import Sequence
+
+from gateway.controls.rate_limit import Dimension, RateLimits, RouteLimit
+from gateway.core.chain import RateLimit
+from gateway.policy.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from gateway.policy.problem import quoted
+from gateway.policy.reader import Reader
+from gateway.policy.values import Unfit, name, near, whole_seconds
+
+DIMENSIONS: tuple[Dimension, ...] = ("partner", "address", "token.sub", "route")
+"""What requests can be counted by; `route` counts all callers of the route together."""
+
+MAX_AMOUNT = 1_000_000_000
+MAX_WINDOW = 31 * 86_400
+"""Seconds."""
+
+_UNITS = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
+_LIMIT = re.compile(r"(?P<amount>[0-9][0-9_]{0,14}) ?(?:/| per ) ?(?P<window>[0-9A-Za-z.]+)\Z")
+_SPLIT = re.compile(r"(?P<limit>.*?) per (?P<by>(?![0-9])(?!(?:second|minute|hour|day)\b).*)\Z")
+_EXPECTED = 'expected one such as "50/second per partner" or "100 per 10s per partner, address"'
+
+
+def read_rates(reader: Reader, node: Node) -> RateLimits | None:
+    """Read a route's list of limits."""
+    items = reader.items(node, "limits")
+    if items is None:
+        return None
+    limits: list[RouteLimit] = []
+    names: dict[str, Node] = {}
+    for item in items:
+        limit = _read_mapping(reader, item) if isinstance(item, MappingNode) else reader.value(item, _written)
+        if limit is None:
+            continue
+        first = names.setdefault(limit.limit.name, item)
+        if first is not item:
+            hint = f"first in line {first.place.line}; give one a `name`"
+            reader.error(item, f"a second limit {quoted(limit.limit.name)} on this route", hint)
+        limits.append(limit)
+    return RateLimits(tuple(limits)) if len(limits) == len(items) else None
+
+
+def _written(text: str) -> RouteLimit:
+    split = _SPLIT.match(text)
+    if split is None:
+        raise Unfit(f"{quoted(text)} does not say what is counted", _EXPECTED)
+    amount, window = _limit(split["limit"])
+    return _route_limit(amount, window, _dimensions(split["by"].split(",")))
+
+
+def _read_mapping(reader: Reader, node: MappingNode) -> RouteLimit | None:
+    fields = reader.fields(node, required=("limit", "per"), optional=("window", "name"))
+    if fields is None:
+        return None
+    limit = reader.value(fields.get("limit"), _limit)
+    per = fields.get("per")
+    by: Sequence[Dimension] | None
+    if isinstance(per, SequenceNode):
+        by = reader.values(per, _dimension, "what is counted by")
+    else:
+        by = reader.value(per, lambda text: _dimensions(text.split(",")))
+    kind = reader.choice(fields.get("window"), ("sliding", "fixed")) or "sliding"
+    named = reader.value(fields.get("name"), name)
+    if limit is None or by is None:
+        return None
+    return _route_limit(*limit, tuple(by), sliding=kind == "sliding", named=named)
+
+
+def _route_limit(
+    amount: int, window: int, by: tuple[Dimension, ...], *, sliding: bool = True, named: str | None = None
+) -> RouteLimit:
+    return RouteLimit(RateLimit(named or f"{'-'.join(by)}-{window}s", amount, window, sliding), by)
+
+
+def _limit(text: str) -> tuple[int, int]:
+    match = _LIMIT.match(text)
+    if match is None:
+        raise Unfit(f"{quoted(text)} is no limit", 'expected one such as "50/second" or "100 per 10s"')
+    amount = int(match["amount"].replace("_", ""))
+    if not 1 <= amount <= MAX_AMOUNT:
+        raise Unfit(f"a limit of {amount:,}", f"expected 1 to {MAX_AMOUNT:,} requests")
+    return amount, _window(match["window"])
+
+
+def _window(text: str) -> int:
+    if text in _UNITS:
+        return _UNITS[text]
+    if text[0].isdigit():
+        seconds = whole_seconds(text)
+        if seconds > MAX_WINDOW:
+            raise Unfit(f"{quoted(text)} is too long for a rate", "at most 31d")
+        return seconds
+    meant = near(text, _UNITS)
+    hint = "expected second, minute, hour, day or a duration such as 10s"
+    raise Unfit(f"no unit {quoted(text)}", hint + (f"; did you mean `{meant}`?" if meant else ""))
+
+
+def _dimensions(texts: Sequence[str]) -> tuple[Dimension, ...]:
+    found = tuple(_dimension(text.strip()) for text in texts)
+    if len(set(found)) < len(found):
+        raise Unfit("counts by the same thing twice")
+    return found
+
+
+def _dimension(text: str) -> Dimension:
+    for known in DIMENSIONS:
+        if known == text:
+            return known
+    meant = near(text, DIMENSIONS)
+    hint = f"expected {', '.join(DIMENSIONS)}"
+    raise Unfit(f"nothing is counted by {quoted(text)}", hint + (f"; did you mean `{meant}`?" if meant else ""))
+
+
+def is_scalar(node: Node) -> bool:
+    """Whether the node is a single text, which a list was probably meant for."""
+    return isinstance(node, ScalarNode)

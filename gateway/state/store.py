@@ -1,0 +1,26 @@
+"""Where counters and nonces live: what the engine asks of it."""
+
+from collections.abc import Awaitable
+from typing import Protocol
+
+from gateway.core.chain import Claim, ClaimOnce, RateTaken, TakeRate
+from gateway.core.message import Instant
+
+
+class Store(Protocol):
+    """Answers for rates and claims, at once or, where another process keeps them, after a round trip.
+
+    A store that cannot answer MUST raise, `Unavailable` where it knows why, and MUST NOT guess: the engine denies.
+    """
+
+    def take(self, ask: TakeRate, now: Instant) -> RateTaken | Awaitable[RateTaken]:
+        """Take from every bucket that is asked for, or from none. MUST give one state for each, in their order."""
+        ...
+
+    def claim(self, ask: ClaimOnce, now: Instant) -> Claim | Awaitable[Claim]:
+        """Claim a key. MUST answer NEW at most once for it until `ask.until` has passed, restarts included."""
+        ...
+
+    def close(self) -> None:
+        """Let go of threads and connections."""
+        ...
