@@ -19,6 +19,9 @@ from jwt import get_algorithm_by_name
 
 from gateway.controls.ip_allowlist import IpAllowlist
 from gateway.controls.mutual_tls import MutualTls
+from gateway.controls.rate_limit import RateLimits, RouteLimit
+from gateway.controls.replay import Replay
+from gateway.controls.signature import SignatureControl
 from gateway.controls.token import TokenControl, VerifiedTokens
 from gateway.core.chain import (
     Answer,
@@ -27,6 +30,7 @@ from gateway.core.chain import (
     ClaimOnce,
     Control,
     FetchKeys,
+    RateLimit,
     RateState,
     RateTaken,
     ReadBody,
@@ -50,8 +54,11 @@ from gateway.core.policy import (
     Upstream,
 )
 from gateway.core.syntax import read_head
+from gateway.signing import parts
+from gateway.signing.composed import ComposedScheme
 from gateway.signing.jose import encode_base64url
 from gateway.signing.jwks import KeySet
+from gateway.signing.window import Window
 
 NOW = Instant(1_795_352_400.0)
 """2026-11-22T13:00:00Z, the time of every request unless a test moves it."""
@@ -75,6 +82,7 @@ OTHER_SUBJECT = "blue-backend"
 KEY_ID = "operator-1"
 
 SIGNING_KEY_ID = "acme-2026-11"
+WINDOW = Window(max_age=60.0, max_ahead=5.0)
 SIGNING_SECRET = b"0123456789abcdef0123456789abcdef"
 
 type PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
@@ -175,6 +183,27 @@ def token_control(**changes: Any) -> TokenControl:
     return replace(valid, **changes)
 
 
+def rate_limits(*limits: RouteLimit) -> RateLimits:
+    """Give the route's rate limits; without arguments, 50 a second for the partner."""
+    return RateLimits(limits or (RouteLimit(RateLimit("50-per-second", 50, 1, sliding=False), ("partner",)),))
+
+
+def scheme(**changes: Any) -> ComposedScheme:
+    """Give the reference scheme of the benchmarks: HMAC-SHA256 over lines of method, path, timestamp, nonce, body."""
+    valid = {
+        "name": "lines",
+        "parts": (parts.Method(), parts.Path(), parts.Timestamp(), parts.Nonce(), parts.Body()),
+        "separator": b"\n",
+        "algorithm": "hmac-sha256",
+        "encoding": "hex",
+        "signature_field": "x-signature",
+        "key_id_field": "x-key-id",
+        "timestamp_field": "x-timestamp",
+        "nonce_field": "x-nonce",
+    }
+    return ComposedScheme(**valid | changes)
+
+
 def signing_key(**changes: Any) -> SigningKey:
     """Give the key the partner signs with."""
     return replace(SigningKey(SIGNING_KEY_ID, "hmac-sha256", Secret(SIGNING_SECRET)), **changes)
@@ -210,6 +239,9 @@ def chain(**changes: Control | None) -> tuple[Control, ...]:
         "mutual_tls": MutualTls(),
         "ip_allowlist": IpAllowlist(None),
         "token": token_control(),
+        "rate_limit": rate_limits(),
+        "signature": SignatureControl(scheme(), WINDOW),
+        "replay": Replay(),
     }
     return tuple(_changed(valid, changes).values())
 
@@ -291,7 +323,7 @@ def peer(address: Address = ADDRESS, *, certificate: Certificate | None = certif
 
 
 def signed(method: bytes, target: bytes, body: bytes, nonce: str = "nonce-1", now: float = NOW) -> dict[str, str]:
-    """Give the fields of the reference scheme: HMAC-SHA256 over method, path, timestamp, nonce and body by lines."""
+    """Sign by the reference scheme as a partner does, without the code under test."""
     timestamp = str(int(now))
     text = b"\n".join((method, target.partition(b"?")[0], timestamp.encode(), nonce.encode(), body))
     return {

@@ -84,7 +84,7 @@ def policy_object(policy: PolicyFacts) -> Json:
 
 def milliseconds(at: Instant) -> int:
     """Give an instant as OCSF's timestamp_t; what no calendar holds becomes its end."""
-    return int(max(_EARLIEST, min(at, _LATEST)) * 1000)
+    return round(max(_EARLIEST, min(at, _LATEST)) * 1000)
 
 
 def endpoint(address: Address, port: int) -> Json:

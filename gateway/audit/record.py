@@ -325,7 +325,7 @@ def _digest(text: str) -> str:
 
 def _whole(seconds: float) -> int:
     """Milliseconds as OCSF's duration: whole ones."""
-    return int(max(0.0, min(seconds, 1e9)) * 1000)
+    return round(max(0.0, min(seconds, 1e9)) * 1000)
 
 
 def _exact(seconds: float) -> float:

@@ -29,8 +29,8 @@ _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 def clean(text: str, limit: int = NAME) -> str:
     """Give text that may stand in the log, `limit` characters at most (and a note of some 50 where it is cut).
 
-    1. what cannot be printed is escaped as in a Python literal: control characters, line separators, lone
-       surrogates, marks that turn the direction of writing
+    1. what cannot be printed is escaped (`\\u{1b}`): control characters, line separators, lone surrogates, marks
+       that turn the direction of writing
     2. tokens are replaced by `[token]`
     3. card numbers are masked (PCI DSS 3.4.1)
     4. what is too long is cut; the digest of the whole, over the text as masked, takes its place
@@ -108,4 +108,4 @@ def passes_luhn(digits: list[int]) -> bool:
 
 
 def _escaped(char: str) -> str:
-    return char.encode("unicode_escape").decode("ascii")
+    return f"\\u{{{ord(char):x}}}"  # the brace keeps its digits apart from a card number behind it

@@ -68,7 +68,7 @@ def client_address(peer: Peer, headers: Headers, trusted_proxies: NetworkSet) ->
     """
     if peer.address not in trusted_proxies:
         return peer.address
-    entries = [entry.strip() for value in headers.all("x-forwarded-for") for entry in value.split(",")]
+    entries = [entry.strip(" \t") for value in headers.all("x-forwarded-for") for entry in value.split(",")]
     if len(entries) > MAX_FORWARDED_HOPS:
         raise Denied(Reason.ADDRESS_UNREADABLE, f"{len(entries)} entries in X-Forwarded-For")
     address: Address = peer.address

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
+from typing import Never
 
 from gateway.core.chain import Control
 from gateway.core.message import Certificate, Instant, RequestHead
@@ -12,7 +13,7 @@ from gateway.core.routing import RouteTable
 
 
 class Secret:
-    """Bytes that must not be shown: no repr, no equality, no hash."""
+    """Bytes that must not be shown: no repr, no equality, no hash, no copy by pickle."""
 
     __hash__ = None  # type: ignore[assignment]
     __slots__ = ("_value",)
@@ -25,6 +26,9 @@ class Secret:
 
     def __eq__(self, other: object) -> bool:
         raise TypeError("secrets are compared in constant time, never by ==")
+
+    def __reduce__(self) -> Never:
+        raise TypeError("secrets are never written")
 
     def reveal(self) -> bytes:
         """Give the bytes themselves."""

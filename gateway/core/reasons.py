@@ -470,6 +470,7 @@ class Denied(Exception):  # noqa: N818 - a verdict, not an error of ours
     """
 
     def __init__(self, reason: Reason, detail: str = "", fields: tuple[tuple[str, str], ...] = ()) -> None:
+        _check_denial(reason)
         super().__init__(f"{reason.code}: {detail}")
         self.reason = reason
         self.detail = detail
@@ -483,6 +484,12 @@ class Unavailable(Exception):  # noqa: N818 - as above
     """
 
     def __init__(self, reason: Reason, detail: str = "") -> None:
+        _check_denial(reason)
         super().__init__(f"{reason.code}: {detail}")
         self.reason = reason
         self.detail = detail
+
+
+def _check_denial(reason: Reason) -> None:
+    if reason is Reason.ALLOWED:
+        raise RuntimeError("a denial needs a reason other than ALLOWED")

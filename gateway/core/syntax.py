@@ -124,7 +124,7 @@ def _read_connection(version: str, headers: Headers) -> None:
             raise Denied(Reason.FIELD_INVALID, "te other than trailers in HTTP/2 (RFC 9113 8.2.2)")
     for value in headers.all("connection"):
         for option in value.lower().split(","):
-            if option.strip() not in _CONNECTION_OPTIONS:
+            if option.strip(" \t") not in _CONNECTION_OPTIONS:
                 # It would have an end-to-end field removed that a control may have verified.
                 raise Denied(Reason.FIELD_INVALID, f"Connection names {printable(option.encode('latin-1'))}")
 

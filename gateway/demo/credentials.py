@@ -36,13 +36,13 @@ class Party:
 ACME = Party(
     "acme-casino",
     Names("Acme Casino front end", "Acme Gaming Ltd", uris=("spiffe://acme.example/casino",)),
-    ("acme-2026-11", "acme-2025-11"),
+    ("acme-2026-11",),
 )
 FINANCE = Party("acme-finance", Names("finance.acme.example", "Acme Gaming Ltd", dns=("finance.acme.example",)))
 NORTHSTAR = Party(
     "northstar-games",
     Names("Northstar wallet client", "Northstar Games", uris=("spiffe://northstar.example/wallet",)),
-    ("northstar-a",),
+    ("northstar-a", "northstar-b"),
 )
 OLDREELS = Party(
     "oldreels", Names("client.oldreels.example", "OldReels", dns=("client.oldreels.example",)), ("oldreels-1",)

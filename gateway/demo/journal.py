@@ -1,15 +1,16 @@
-"""What the gate's audit log says, read as an auditor's own script would read it: JSON lines, without the gate's code."""
+"""What the gate's audit log says, read as an auditor's own script would: JSON lines, without the gate's code."""
 
 import asyncio
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 POLL_SECONDS = 0.01
 POLLS = 1000
-"""The log is written before the answer, but for outcomes and refused connections; ten seconds are ample for those."""
+"""Ten seconds are ample: the log is written before the answer, but for outcomes and refused connections."""
 
 REFUSED_CONNECTION, DECISION, OUTCOME, STARTED = "connection", "decision", "outcome", "start"
 
@@ -27,8 +28,9 @@ class Entry:
 class Journal:
     """Follows the log in a folder that only one gate writes to."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, polls: int = POLLS) -> None:
         self._folder = folder
+        self._polls = polls
         self._offsets: dict[Path, int] = {}
         self.entries: list[Entry] = []
         """Everything read so far."""
@@ -49,7 +51,7 @@ class Journal:
     async def wait(self, enough: Callable[[Sequence[Entry]], bool]) -> list[Entry]:
         """Read until the fresh entries are enough, or until it takes too long; gives them either way."""
         fresh = self.read()
-        for _ in range(POLLS):
+        for _ in range(self._polls):
             if enough(fresh):
                 break
             await asyncio.sleep(POLL_SECONDS)
@@ -64,7 +66,7 @@ def count_reasons(entries: Iterable[Entry]) -> Counter[str]:
 
 def gaps(entries: Sequence[Entry]) -> int:
     """Count the places where the sequence does not go on by one."""
-    return sum(later.sequence != earlier.sequence + 1 for earlier, later in zip(entries, entries[1:], strict=False))
+    return sum(later.sequence != earlier.sequence + 1 for earlier, later in pairwise(entries))
 
 
 def _entry(line: bytes) -> Entry:

@@ -30,12 +30,10 @@ def sign_wallet(secret: bytes, stamp: Stamp, method: str, target: str, body: byt
 
 
 def sign_oldreels(secret: bytes, stamp: Stamp, method: str, target: str, body: bytes) -> Fields:
-    """Scheme `oldreels`: timestamp, target and body in one string, without method and nonce."""
-    del method
+    """Scheme `oldreels`: timestamp, method, target and body, each on its line; no nonce."""
+    text = f"{stamp.timestamp}\n{method}\n{target}\n".encode() + body
     return {
         "X-Client-Key": stamp.key_id,
         "X-Client-TS": str(stamp.timestamp),
-        "X-Client-Signature": hmac.new(
-            secret, f"{stamp.timestamp}{target}".encode() + body, hashlib.sha256
-        ).hexdigest(),
+        "X-Client-Signature": hmac.new(secret, text, hashlib.sha256).hexdigest(),
     }

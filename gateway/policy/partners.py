@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 
 from cryptography.x509 import Name
 from cryptography.x509.oid import NameOID
@@ -42,6 +42,8 @@ class PartnerEntry:
     node: MappingNode
     keys: Mapping[str, Node]
     """The algorithm of each signing key, by key id."""
+    faulty: frozenset[str]
+    """Keys of the definition that could not be understood: what is missing there is not complained of again."""
 
 
 class PartnerReader:
@@ -63,15 +65,24 @@ class PartnerReader:
         fields = self._reader.fields(node, optional=("certificate", "networks", "subjects", "signing_keys"))
         if node is None or fields is None:
             return None
+        counts = [self._reader.errors]
         certificates = self._read_certificates(name, fields.get("certificate"))
+        counts.append(self._reader.errors)
         networks = self._reader.values(fields.get("networks"), network, "networks")
+        counts.append(self._reader.errors)
         subjects = self._read_subjects(name, fields.get("subjects"))
+        counts.append(self._reader.errors)
         keys, nodes = self._read_keys(name, fields.get("signing_keys"))
+        counts.append(self._reader.errors)
+        sections = ("certificate", "networks", "subjects", "signing_keys")
+        faulty = frozenset(
+            key for key, (before, after) in zip(sections, pairwise(counts), strict=True) if before < after
+        )
         if not fields.keys() & {"certificate", "subjects", "signing_keys"}:
             hint = "expected `certificate`, `subjects` or `signing_keys`"
             self._reader.error(definition.key, "nothing identifies this partner", hint)
         partner = Partner(name, certificates, NetworkSet(networks or ()), subjects, keys)
-        return PartnerEntry(partner, node, nodes)
+        return PartnerEntry(partner, node, nodes, faulty)
 
     def _read_certificates(self, name: str, node: Node | None) -> tuple[CertificateMatch, ...]:
         items = node.items if isinstance(node, SequenceNode) and node.items else [node] if node is not None else []

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from gateway.controls.rate_limit import Dimension, RateLimits, RouteLimit
 from gateway.core.chain import RateLimit
-from gateway.policy.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from gateway.policy.nodes import MappingNode, Node, SequenceNode
 from gateway.policy.problem import quoted
 from gateway.policy.reader import Reader
 from gateway.policy.values import Unfit, name, near, whole_seconds
@@ -30,6 +30,7 @@ def read_rates(reader: Reader, node: Node) -> RateLimits | None:
         return None
     limits: list[RouteLimit] = []
     names: dict[str, Node] = {}
+    errors = reader.errors
     for item in items:
         limit = _read_mapping(reader, item) if isinstance(item, MappingNode) else reader.value(item, _written)
         if limit is None:
@@ -39,7 +40,7 @@ def read_rates(reader: Reader, node: Node) -> RateLimits | None:
             hint = f"first in line {first.place.line}; give one a `name`"
             reader.error(item, f"a second limit {quoted(limit.limit.name)} on this route", hint)
         limits.append(limit)
-    return RateLimits(tuple(limits)) if len(limits) == len(items) else None
+    return RateLimits(tuple(limits)) if reader.errors == errors else None
 
 
 def _written(text: str) -> RouteLimit:
@@ -111,8 +112,3 @@ def _dimension(text: str) -> Dimension:
     meant = near(text, DIMENSIONS)
     hint = f"expected {', '.join(DIMENSIONS)}"
     raise Unfit(f"nothing is counted by {quoted(text)}", hint + (f"; did you mean `{meant}`?" if meant else ""))
-
-
-def is_scalar(node: Node) -> bool:
-    """Whether the node is a single text, which a list was probably meant for."""
-    return isinstance(node, ScalarNode)

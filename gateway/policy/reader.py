@@ -26,11 +26,14 @@ class Reader:
         self.now = now
         """Reference time for warnings about dates; None: dates are not judged."""
         self.problems: list[Problem] = []
+        self.errors = 0
+        """How many of the problems are errors."""
         self.files: set[Path] = set()
         """Every file that the policy names."""
 
     def error(self, node: Node, message: str, hint: str = "") -> None:
         """Record what keeps the policy from coming into force."""
+        self.errors += 1
         self._record(node, message, hint, Severity.ERROR)
 
     def warning(self, node: Node, message: str, hint: str = "") -> None:
@@ -120,7 +123,7 @@ class Reader:
         if items is None:
             return None
         found: dict[T, Node] = {}
-        faults = len(self.problems)
+        errors = self.errors
         for item in items:
             value = self.value(item, parse)
             if value is None:
@@ -129,7 +132,7 @@ class Reader:
                 self.error(item, "stands twice in the list", f"first in line {found[value].place.line}")
                 continue
             found[value] = item
-        return list(found) if len(self.problems) == faults else None
+        return list(found) if self.errors == errors else None
 
     def whole_number(self, node: Node | None, least: int, most: int) -> int | None:
         """Give a whole number, written in digits without quotes."""

@@ -39,7 +39,7 @@ def read_scheme(reader: Reader, name: str, definition: Definition) -> ComposedSc
     )
     if fields is None:
         return None
-    before = len(reader.problems)
+    errors = reader.errors
     algorithm = reader.choice(fields.get("algorithm"), _ALGORITHMS, "algorithm of signatures")
     encoding = reader.choice(fields.get("encoding"), _ENCODINGS, "encoding of signatures") or "hex"
     separator = reader.raw_text(fields.get("separator"), 'a text in quotes such as "\\n"')
@@ -52,7 +52,7 @@ def read_scheme(reader: Reader, name: str, definition: Definition) -> ComposedSc
     form = reader.choice(timestamp_options.get("format"), _TIMES, "form of timestamps") or "unix"
     if parts is not None:
         _check_signed(reader, fields, parts)
-    if len(reader.problems) > before or algorithm is None or parts is None or signature is None:
+    if reader.errors > errors or algorithm is None or parts is None or signature is None:
         return None
     try:
         scheme = ComposedScheme(

@@ -34,9 +34,12 @@ class Table[T]:
         name = reader.text(node, f"the name of {_article(self.kind)}")
         if node is None or name is None:
             return None
-        self._used.add(name)
         if name not in self.keys and self._complete:
-            reader.error(node, f"no {self.kind} {quoted(name)}", _known(name, self.keys))
+            meant = near(name, self.keys)
+            reader.error(node, f"no {self.kind} {quoted(name)}", _known(meant, self.keys))
+            if meant is not None:
+                self._used.add(meant)
+        self._used.add(name)
         return self.values.get(name)
 
     def use(self, names: Collection[str]) -> None:
@@ -51,8 +54,7 @@ class Table[T]:
                     reader.warning(key, f"{self.kind} {quoted(name)} is not used", "remove it, or name it on a route")
 
 
-def _known(name: str, names: Collection[str]) -> str:
-    meant = near(name, names)
+def _known(meant: str | None, names: Collection[str]) -> str:
     if meant is not None:
         return f"did you mean `{meant}`?"
     if not names:

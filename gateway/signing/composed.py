@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Literal as Choice
+from typing import NamedTuple
 
 from gateway.core.facts import VerifiedSignature
 from gateway.core.message import Headers, Instant, RequestHead
@@ -50,15 +51,18 @@ _VISIBLE = re.compile(r"[\x21-\x7e]{1,128}")
 _FIELD_NAME = re.compile(r"[!#$%&'*+\-.^`|~0-9a-z]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Presented:
+class Presented(NamedTuple):
     """What a request presents as its signature: well-formed, unverified."""
 
     key_id: str | None
     timestamp: str
     created: Instant | None
     nonce: str | None
-    signature: bytes = field(repr=False)
+    signature: bytes
+
+    def __repr__(self) -> str:
+        """Without the signature: it opens the door until it is claimed."""
+        return f"Presented(key_id={self.key_id!r}, timestamp={self.timestamp!r}, nonce={self.nonce!r})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,8 @@ class ComposedScheme:
     timestamp_format: TimestampFormat = "unix"
     nonce_field: str | None = None
 
+    needs_body: bool = field(init=False, repr=False, compare=False)
+    """Whether the body is signed."""
     _assembly: Assembly = field(init=False, repr=False, compare=False)
     _layout: Layout = field(init=False, repr=False, compare=False)
     _covered: tuple[str, ...] = field(init=False, repr=False, compare=False)
@@ -90,6 +96,8 @@ class ComposedScheme:
     def __post_init__(self) -> None:
         self._check_fields()
         covered = tuple(part.name for part in self.parts if isinstance(part, p.Header) and part.name != "host")
+        needs_body = any(isinstance(part, (p.Body, p.BodyDigest)) for part in self.parts)
+        object.__setattr__(self, "needs_body", needs_body)
         object.__setattr__(self, "_assembly", Assembly.of(self.parts, self.separator))
         object.__setattr__(self, "_layout", Layout.of(self.parts, self.separator, self.timestamp_format))
         object.__setattr__(self, "_covered", covered)
@@ -117,11 +125,6 @@ class ComposedScheme:
                 raise ValueError(f"{name!r} is no field name in lower case")
         if p.Header(self.signature_field) in self.parts:
             raise ValueError("the signature cannot sign itself")
-
-    @property
-    def needs_body(self) -> bool:
-        """Whether the body is signed."""
-        return any(isinstance(part, (p.Body, p.BodyDigest)) for part in self.parts)
 
     def weaknesses(self) -> tuple[str, ...]:
         """Give what the scheme leaves unprotected, one sentence each with the way to mend it; for the linter."""
@@ -201,25 +204,27 @@ class ComposedScheme:
 
         Raises Denied: SIGNATURE_KEY_UNKNOWN, SIGNATURE_KEY_INACTIVE, SIGNATURE_STALE or SIGNATURE_FUTURE.
         """
-        key_id = presented.key_id
-        if key_id is None:
-            fitting = [key for key in keys.values() if key.algorithm == self.algorithm]
-            if not fitting:
-                raise _denied(Reason.SIGNATURE_KEY_UNKNOWN, f"the partner has no key for {self.algorithm}")
-        else:
-            named = keys.get(key_id)
-            if named is None:
-                raise _denied(Reason.SIGNATURE_KEY_UNKNOWN, f"key {key_id!r} is none of the partner's")
-            if named.algorithm != self.algorithm:
-                detail = f"key {key_id!r} is for {named.algorithm}, the scheme signs by {self.algorithm}"
-                raise _denied(Reason.SIGNATURE_KEY_UNKNOWN, detail)
-            fitting = [named]
-        admitted = tuple(key for key in fitting if key.in_force(now))
+        fitting = self._fitting(presented.key_id, keys)
+        admitted = tuple([key for key in fitting if key.in_force(now)])
         if not admitted:
             raise _denied(Reason.SIGNATURE_KEY_INACTIVE, ", ".join(_inactive(key, now) for key in fitting))
         if presented.created is not None:
             window.check(presented.created, now)
         return admitted
+
+    def _fitting(self, key_id: str | None, keys: Mapping[str, SigningKey]) -> list[SigningKey]:
+        if key_id is None:
+            fitting = [key for key in keys.values() if key.algorithm == self.algorithm]
+            if not fitting:
+                raise _denied(Reason.SIGNATURE_KEY_UNKNOWN, f"the partner has no key for {self.algorithm}")
+            return fitting
+        key = keys.get(key_id)
+        if key is None:
+            raise _denied(Reason.SIGNATURE_KEY_UNKNOWN, f"key {key_id!r} is none of the partner's")
+        if key.algorithm != self.algorithm:
+            detail = f"key {key_id!r} is for {key.algorithm}, the scheme signs by {self.algorithm}"
+            raise _denied(Reason.SIGNATURE_KEY_UNKNOWN, detail)
+        return [key]
 
     def match(
         self, head: RequestHead, body: bytes, presented: Presented, keys: Iterable[SigningKey], window: Window

@@ -29,7 +29,6 @@ SWEEP = 32
 """Expired keys forgotten with each claim, at most. More than one, so that the memory shrinks under load."""
 
 NEVER = float("-inf")
-ALWAYS = float("inf")
 
 
 class Batch:
@@ -66,6 +65,12 @@ class Space:
             heappush(self.order, ends)
         batch.keys.append(key)
         self.held[key] = batch
+
+    def add(self, batch: Batch) -> None:
+        """Hold a whole batch that ends after all others: a key in an earlier one was claimed again since."""
+        self.batches[batch.ends] = batch
+        heappush(self.order, batch.ends)
+        self.held.update(dict.fromkeys(batch.keys, batch))
 
     def sweep(self, now: float, most: int = SWEEP) -> None:
         """Forget up to `most` keys whose time is over."""
@@ -113,7 +118,7 @@ class Nonces:
             return Claim.SEEN
         until = ask.until if ask.dated is None else max(ask.until, ask.dated + self.max_age)
         ends = int(until) + 1  # after `until`, which itself still counts
-        if ends <= space.forgotten or self._is_lost(ask, now):
+        if ends <= max(space.forgotten, now) or self._is_lost(ask, now):
             return Claim.UNKNOWABLE
         space.sweep(now)
         self._next().sweep(now)
@@ -135,6 +140,10 @@ class Nonces:
             self._rounds = iter(list(self.spaces.values()))
             space = next(self._rounds)
         return space
+
+    def take_over(self, spaces: dict[str, Space], max_age: float) -> None:
+        """Take over the claims of an earlier run, which held dated ones for `max_age` seconds."""
+        self.spaces, self.max_age = spaces, max_age
 
     def raise_floor(self, to: float) -> None:
         """Have whatever is dated up to `to` be UNKNOWABLE unless it is held; a lower floor changes nothing."""

@@ -1,19 +1,26 @@
-"""The real gate on loopback: real TLS, a real upstream, a real log; only the clock is moved by hand."""
+"""The real gate on loopback: real TLS, a real upstream, a real log; only the clock is moved by hand.
+
+Every gate that a test brings up is audited when the test is done (`Running.audit`): the log has no gap, each allow is
+followed by exactly one outcome, and nothing reached the upstream that was not allowed before.
+"""
 
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
+from gateway.audit.events import ConnectionRefused, Event, RequestDecided, RequestFinished
 from gateway.audit.log import AuditLog
+from gateway.controls.signature import widest_window
 from gateway.core.message import Instant
 from gateway.core.networks import NetworkSet
-from gateway.core.policy import Limits, Policy, StateSettings
+from gateway.core.policy import Limits, Match, Policy, Route, Upstream
+from gateway.core.reasons import Reason
 from gateway.engine.gate import Clock, Gate, InForce
 from gateway.engine.service import GateMaster
 from gateway.state.memory import MemoryState
@@ -21,7 +28,13 @@ from tests import world
 from tests.engine import pki
 from tests.engine.upstream import FakeUpstream
 
+SAFETY = 30.0
+"""Seconds after which a test that hangs fails; nothing is measured by it."""
+
 LIMITS = Limits(head_timeout=20.0, body_timeout=20.0, handshake_timeout=20.0, idle_timeout=60.0)
+
+SOON = 0.01
+"""Seconds: a deadline of the gate that a test lets pass."""
 
 
 @dataclass
@@ -34,6 +47,22 @@ class Time:
         """Give the gate's clock."""
         return Clock(now=lambda: self.now)
 
+    def move(self, seconds: float) -> None:
+        """Move the clock."""
+        self.now = Instant(self.now + seconds)
+
+
+class WatchedLog(AuditLog):
+    """The real log, which keeps what was appended, so that a test can wait for it."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.events: list[Event] = []
+
+    def append(self, event: Event) -> None:
+        super().append(event)
+        self.events.append(event)
+
 
 @dataclass
 class Response:
@@ -42,11 +71,16 @@ class Response:
     status: int
     fields: dict[str, str]
     body: bytes
+    lines: list[tuple[str, str]] = field(default_factory=list)
+    """Field lines in order, also those that repeat."""
 
     @property
     def code(self) -> str:
         """The stable code of a refusal."""
         return str(json.loads(self.body)["code"])
+
+
+type Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @dataclass
@@ -59,126 +93,242 @@ class Running:
     upstream: FakeUpstream
     time: Time
     port: int
-    log: AuditLog
-    _writers: list[asyncio.StreamWriter] = field(default_factory=list)
+    log: WatchedLog
+    state: MemoryState
+    writers: list[asyncio.StreamWriter] = field(default_factory=list)
+
+    # The log
+
+    @property
+    def decided(self) -> list[Reason]:
+        """Reason of each decision, in order."""
+        return [event.decision.reason for event in self.log.events if isinstance(event, RequestDecided)]
+
+    @property
+    def finished(self) -> list[Reason]:
+        """Reason of each outcome, in order."""
+        return [event.reason for event in self.log.events if isinstance(event, RequestFinished)]
+
+    @property
+    def refused(self) -> list[Reason]:
+        """Reason of each refused connection, in order."""
+        return [event.reason for event in self.log.events if isinstance(event, ConnectionRefused)]
+
+    def outcomes(self) -> list[RequestFinished]:
+        """Give the outcomes, in order."""
+        return [event for event in self.log.events if isinstance(event, RequestFinished)]
+
+    def decisions(self) -> list[RequestDecided]:
+        """Give the decisions, in order."""
+        return [event for event in self.log.events if isinstance(event, RequestDecided)]
 
     def records(self, kind: str | None = None) -> list[dict[str, Any]]:
-        """Give the records in the log so far, oldest first; those of one kind where it is named."""
-        lines = [line for file in sorted((self.directory / "audit").glob("*.jsonl")) for line in file.open()]
-        records = [json.loads(line) for line in lines]
-        return [record for record in records if kind is None or kind_of(record) == kind]
+        """Give the records in the log's files, oldest first; those of one kind where it is named."""
+        return read_records(self.directory / "audit", kind)
 
-    def reasons(self) -> list[str]:
-        """Give the reasons of all records that have one, in order."""
-        return [reason for record in self.records() if (reason := reason_of(record)) is not None]
+    async def until_finished(self, count: int = 1) -> None:
+        """Wait until so many outcomes are in the log."""
+        await until(lambda: len(self.finished) >= count)
+
+    async def until_refused(self, count: int = 1) -> None:
+        """Wait until so many refused connections are in the log."""
+        await until(lambda: len(self.refused) >= count)
+
+    async def until_decided(self, count: int = 1) -> None:
+        """Wait until so many decisions are in the log."""
+        await until(lambda: len(self.decided) >= count)
+
+    # Clients
 
     async def connect(
         self, certificate: str | None = "partner", *, tls: ssl.SSLContext | None = None, before: bytes = b""
-    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    ) -> Client:
         """Open a connection over TLS; `before` is sent ahead of the handshake."""
         context = tls or pki.client_context(self.directory, certificate)
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        self._writers.append(writer)
+        reader, writer = await self.connect_plain()
         if before:
             writer.write(before)
         await writer.start_tls(context, server_hostname="localhost")
+        return reader, writer
+
+    async def connect_plain(self) -> Client:
+        """Open a TCP connection."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        self.writers.append(writer)
         return reader, writer
 
     async def send(self, raw: bytes, certificate: str | None = "partner", **options: Any) -> Response:
         """Send raw bytes on a connection of their own and read one response."""
         reader, writer = await self.connect(certificate, **options)
         writer.write(raw)
-        response = await read_response(reader)
+        response = await read_response(reader, head_request=raw.startswith(b"HEAD "))
         writer.close()
         return response
 
+    # The end
+
     async def close(self) -> None:
         """Close what the test left open, then the gate."""
-        for writer in self._writers:
+        for writer in self.writers:
             writer.close()
         for handler in list(self.master.handlers):
             handler.abort()
         for listener in self.master.listeners.values():
             listener.close()
             listener.abort()
-        while self.master.handlers or any(one.connections for one in self.master.listeners.values()):
-            await asyncio.sleep(0)
+        await until(
+            lambda: not self.master.handlers and not any(one.connections for one in self.master.listeners.values())
+        )
         await self.master.done()
         await self.upstream.stop()
-        self.gate.state.close()
+        self.state.close()
         self.log.close()
+
+    def audit(self) -> None:
+        """Check what holds for every run, by the log's files alone."""
+        records = self.records()
+        assert [record["metadata"]["sequence"] for record in records] == list(range(1, len(records) + 1))
+        check_outcomes(records)
+        allowed = {id_of(record) for record in records if kind_of(record) == "decision" and record["action_id"] == 1}
+        reached = self.upstream.request_ids
+        assert len(reached) == len(set(reached)), "an allow was used twice"
+        assert set(reached) <= allowed, "something reached the upstream that was not allowed"
+        assert self.gate.unfinished == 0
+
+
+def check_outcomes(records: Sequence[Mapping[str, Any]]) -> None:
+    """Check that each allow is followed by exactly one outcome, and no denial by any."""
+    open_requests: set[str] = set()
+    known: set[str] = set()
+    for record in records:
+        if kind_of(record) == "decision":
+            assert id_of(record) not in known, "decided twice"
+            known.add(id_of(record))
+            if record["action_id"] == 1:
+                open_requests.add(id_of(record))
+        elif kind_of(record) == "outcome":
+            assert id_of(record) in open_requests, "an outcome without its allow before it"
+            open_requests.remove(id_of(record))
+    assert not open_requests, "an allow without an outcome"
+
+
+def read_records(directory: Path, kind: str | None = None) -> list[dict[str, Any]]:
+    """Give the records in a log's files, oldest first; those of one kind where it is named."""
+    lines = [line for file in sorted(directory.glob("*.jsonl")) for line in file.read_bytes().splitlines()]
+    records = [json.loads(line) for line in lines]
+    return [record for record in records if kind is None or kind_of(record) == kind]
 
 
 def kind_of(record: Mapping[str, Any]) -> str:
-    """Give what a record is about: `request.decided`, `connection.refused`, …"""
+    """Give what a record is about: `decision`, `outcome`, `connection`, …"""
     return str(record["metadata"]["event_code"])
 
 
-def reason_of(record: Mapping[str, Any]) -> str | None:
-    """Give a record's reason code."""
-    return record.get("status_code")
+def id_of(record: Mapping[str, Any]) -> str:
+    """Give the id of the request or connection that a record is about."""
+    return str(record["metadata"]["correlation_uid"])
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Let the loop run until the condition holds."""
+    async with asyncio.timeout(SAFETY):
+        while not condition():
+            await asyncio.sleep(0)
 
 
 async def read_response(reader: asyncio.StreamReader, *, head_request: bool = False) -> Response:
     """Read one HTTP/1.1 response strictly enough for a test."""
-    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-    status_line, *lines = head[:-4].split("\r\n")
-    fields = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    status = int(status_line.split(" ")[1])
-    body = b""
-    if fields.get("transfer-encoding") == "chunked" and not head_request:
-        while size := int(await reader.readline(), 16):
-            body += (await reader.readexactly(size + 2))[:-2]
-        await reader.readexactly(2)
-    elif not head_request and status >= 200:
-        body = await reader.readexactly(int(fields.get("content-length", "0")))
-    return Response(status, fields, body)
+    async with asyncio.timeout(SAFETY):
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        status_line, *rest = head[:-4].split("\r\n")
+        lines = [(name.lower(), value.strip()) for name, _, value in (line.partition(":") for line in rest)]
+        fields = dict(lines)
+        status = int(status_line.split(" ")[1])
+        body = b""
+        if head_request or status < 200 or status in (204, 304):
+            pass
+        elif fields.get("transfer-encoding") == "chunked":
+            while size := int(await reader.readline(), 16):
+                body += (await reader.readexactly(size + 2))[:-2]
+            await reader.readexactly(2)
+        else:
+            body = await reader.readexactly(int(fields.get("content-length", "0")))
+        return Response(status, fields, body, lines)
 
 
-def policy(directory: Path, upstream_port: int, *, limits: Limits = LIMITS, **changes: Any) -> Policy:
-    """Give the world's policy on a free port of loopback, its upstream being the test's."""
-    upstream = changes.pop("upstream", world.upstream(port=upstream_port))
-    listener = replace(
-        world.listener(), port=0, tls=pki.write(directory), limits=limits, **changes.pop("listener", {})
-    )
+async def read_to_end(reader: asyncio.StreamReader) -> bytes:
+    """Read what comes until the gate closes the connection, whichever way it does."""
+    received = b""
+    async with asyncio.timeout(SAFETY):
+        try:
+            while part := await reader.read(65_536):
+                received += part
+        except (ConnectionError, ssl.SSLError):
+            pass
+    return received
+
+
+def policy(directory: Path, upstream: Upstream, *, limits: Limits = LIMITS, **changes: Any) -> Policy:
+    """Give the world's policy on a free port of loopback, its upstream being the test's.
+
+    `listener` and `route` change the listener and every route; `balance` is the chain of the route without a body.
+    """
+    tls = changes.pop("tls", None) or pki.write(directory)
+    listener = replace(world.listener(), port=0, tls=tls, limits=limits)
+    listener = replace(listener, **changes.pop("listener", {}))
     networks = NetworkSet([ip_network("127.0.0.0/8")])
     partners = {
-        one.name: replace(one, networks=networks) for one in (world.partner(), world.other_partner())
+        one.name: replace(one, networks=changes.pop("networks", networks))
+        for one in (world.partner(), world.other_partner())
     }
     route = changes.pop("route", {})
-    routes: Sequence[Any] = changes.pop("routes", None) or [
-        world.route(upstream=upstream, **route),
-        world.route(
-            name="balance",
-            match=world.Match(frozenset({"GET", "HEAD"}), "/v1/balance"),
-            upstream=upstream,
-            chain=world.chain(signature=None, replay=None),
-            **{name: value for name, value in route.items() if name != "chain"},
-        ),
-    ]
-    return world.policy(
-        *routes, listeners={"public": listener}, upstreams={"psp": upstream}, partners=partners, **changes
-    )
+    routes = changes.pop("routes", None) or (deposit(upstream, **route), balance(upstream, **route))
+    values = {"listeners": {"public": listener}, "upstreams": {"psp": upstream}, "partners": partners, **changes}
+    return world.policy(*routes, **values)
+
+
+def deposit(upstream: Upstream, **changes: Any) -> Route:
+    """Give the route with the full chain."""
+    return world.route(upstream=upstream, **changes)
+
+
+def balance(upstream: Upstream, **changes: Any) -> Route:
+    """Give a route to read from: nothing is signed."""
+    values = {
+        "name": "balance",
+        "match": Match(frozenset({"GET", "HEAD"}), "/v1/balance"),
+        "chain": world.chain(signature=None, replay=None, rate_limit=None),
+        **changes,
+    }
+    return world.route(upstream=upstream, **values)
 
 
 @asynccontextmanager
-async def running(directory: Path, **changes: Any) -> AsyncIterator[Running]:
-    """Bring up upstream and gate; take them down at the end."""
+async def running(directory: Path, *, upstream_tls: bool = False, **changes: Any) -> AsyncIterator[Running]:
+    """Bring up upstream and gate; take them down at the end, and audit what was recorded.
+
+    `to` changes how the policy describes the upstream; other names are those of `policy`.
+    """
+    server_tls = pki.write(directory)
     upstream = FakeUpstream()
-    await upstream.start()
-    compiled = policy(directory, upstream.port, **changes)
+    await upstream.start(pki.upstream_context(directory) if upstream_tls else None)
+    to = {"scheme": "https", "host": "localhost", "ca": directory / "operator-ca.pem"} if upstream_tls else {}
+    described = replace(world.upstream(port=upstream.port), **to, **changes.pop("to", {}))
+    compiled = policy(directory, described, tls=server_tls, **changes)
     time = Time()
-    log = AuditLog(directory / "audit")
-    state = MemoryState(StateSettings(), time.now)
+    log = WatchedLog(directory / "audit")
+    state = MemoryState(compiled.state)
+    state.restore(directory / "state", time.now, widest_window(compiled))
     gate = Gate(InForce(compiled, {"operator": world.key_set()}), state, log, time.clock())
     master = GateMaster(gate, compiled)
     await master.start()
     port = master.listeners["public"].sockets[0].getsockname()[1]
-    up = Running(directory, gate, master, upstream, time, port, log)
+    up = Running(directory, gate, master, upstream, time, port, log, state)
     try:
         yield up
     finally:
         await up.close()
+    up.audit()
 
 
 def request(made: world.World | None = None, *, path: str | None = None) -> bytes:
@@ -189,6 +339,17 @@ def request(made: world.World | None = None, *, path: str | None = None) -> byte
     return made.method + b" " + target + b" HTTP/1.1\r\n" + lines + b"\r\n" + made.body
 
 
-def get(path: str = "/v1/balance", **fields: str | None) -> bytes:
-    """Write a GET that passes: no body, no signature."""
-    return request(world.World(method=b"GET", target=path.encode(), body=b"", fields={"content-length": None, **fields}))
+def get(path: str = "/v1/balance", *, method: str = "GET", **fields: str | None) -> bytes:
+    """Write a GET that passes: no body, no signature. Underscores in names of fields stand for hyphens."""
+    unsigned = dict.fromkeys(("content-length", "content-type", "x-key-id", "x-timestamp", "x-nonce", "x-signature"))
+    changed = {name.replace("_", "-"): value for name, value in fields.items()}
+    return request(world.World(method=method.encode(), target=path.encode(), body=b"", fields={**unsigned, **changed}))
+
+
+def chunked(body: bytes, *, size: int | None = None, nonce: str = "nonce-1", end: bytes = b"0\r\n\r\n") -> bytes:
+    """Write the world's request with a chunked body, in chunks of `size` bytes."""
+    size = size or max(len(body), 1)
+    fields = {"content-length": None, "transfer-encoding": "chunked"}
+    head, _, _ = request(world.World(body=body, nonce=nonce, fields=fields)).partition(b"\r\n\r\n")
+    parts = [body[at : at + size] for at in range(0, len(body), size)]
+    return head + b"\r\n\r\n" + b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts) + end

@@ -76,6 +76,13 @@ def write(directory: Path) -> ListenerTls:
     return ListenerTls(directory / "gateway.pem", directory / "gateway.key", directory / "partners-ca.pem")
 
 
+def upstream_context(directory: Path) -> ssl.SSLContext:
+    """Give the TLS context of an upstream that serves https."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(directory / "upstream.pem", directory / "upstream.key")
+    return context
+
+
 def client_context(directory: Path, name: str | None = "partner", *, alpn: str = "http/1.1") -> ssl.SSLContext:
     """Give the TLS context of a client that presents certificate `name`, or none."""
     context = ssl.create_default_context(cafile=str(directory / "operator-ca.pem"))

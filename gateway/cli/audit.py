@@ -1,0 +1,218 @@
+"""`gateway audit`: look into the audit log."""
+
+import re
+import sys
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import get_args
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from gateway.audit.ocsf import SUCCESS
+from gateway.audit.reader import Damage, Dimension, Entry, Query, count_by, files_of, read
+from gateway.core.message import Instant
+
+TABLE_ROWS = 100
+"""Rows of the table where --limit does not say otherwise: the newest."""
+PIPE_WIDTH = 200
+"""Columns of the table where the output is no terminal."""
+
+_RELATIVE = re.compile(r"(\d{1,6})([smhd])\Z", re.ASCII)
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+class When(click.ParamType[Instant]):
+    """A point in time: ISO 8601, UTC where it names no zone, or how long ago: 15m, 2h, 1d."""
+
+    name = "time"
+
+    def convert(self, value: str | Instant, param: click.Parameter | None, ctx: click.Context | None) -> Instant:
+        """Give the instant; fails as a usage error."""
+        if not isinstance(value, str):
+            return value
+        relative = _RELATIVE.match(value)
+        if relative:
+            return Instant(time.time() - int(relative[1]) * _SECONDS[relative[2]])
+        try:
+            read_time = datetime.fromisoformat(value)
+            if read_time.tzinfo is None:
+                read_time = read_time.replace(tzinfo=UTC)
+            return Instant(read_time.timestamp())
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is no time: use 2026-11-22T13:00:00Z, 2026-11-22, or 15m, 2h, 1d ago", param, ctx)
+
+
+@click.group()
+def audit() -> None:
+    """Look into the audit log."""
+
+
+@audit.command()
+@click.option(
+    "--directory",
+    type=click.Path(path_type=Path),
+    default=Path("var/audit"),
+    show_default=True,
+    help="Directory of the log (gateway run --audit-dir).",
+)
+@click.option("--partner", help="Only requests of this partner.")
+@click.option("--route", help="Only requests on this route.")
+@click.option("--reason", help="Only this reason, or a pattern: 'token.*'.")
+@click.option("--denied/--allowed", "denied", default=None, help="Only what was denied, or only what was allowed.")
+@click.option("--from", "since", type=When(), help="From this time on: 2026-11-22T13:00:00Z, or 15m, 2h, 1d ago.")
+@click.option("--to", "until", type=When(), help="Until before this time.")
+@click.option("--request", help="Only the request (or connection) with this id.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    help=f"Only the newest N records [default: {TABLE_ROWS} in a table, all as JSON].",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the records as they are, one JSON line each.")
+@click.option(
+    "--count-by",
+    type=click.Choice(get_args(Dimension.__value__)),
+    help="Count requests and refused connections instead of listing records.",
+)
+def show(  # noqa: PLR0913 - one parameter for each option
+    *, directory: Path, partner: str | None, route: str | None, reason: str | None, denied: bool | None,
+    since: Instant | None, until: Instant | None, request: str | None, limit: int | None, as_json: bool,
+    count_by: Dimension | None,
+) -> None:  # fmt: skip
+    """Show records of the audit log, oldest first.
+
+    Damaged lines and missing records are reported on standard error, and make the exit status 1.
+    """
+    if count_by is not None and (as_json or limit is not None):
+        raise click.UsageError("--count-by goes with filters only, not with --json or --limit")
+    if since is not None and until is not None and since >= until:
+        raise click.UsageError("--from must lie before --to")
+    if not directory.is_dir():
+        raise click.BadParameter(
+            f"{directory} is no directory: give the one that `gateway run` writes to", param_hint="--directory"
+        )
+    query = Query(partner, route, reason, denied, since, until, request)
+    damaged: list[Damage] = []
+    if count_by is not None:
+        _print_counts(count_by, _counted(directory, count_by, damaged, query))
+    elif as_json:
+        _print_lines(_entries(directory, query, damaged), limit)
+    else:
+        _print_table(_entries(directory, query, damaged), limit or TABLE_ROWS)
+    for damage in damaged:
+        click.echo(str(damage), err=True)
+    if any(not damage.incomplete for damage in damaged):
+        sys.exit(1)
+
+
+def _counted(directory: Path, dimension: Dimension, damaged: list[Damage], query: Query) -> Counter[str]:
+    with _reading(directory, query) as advance:
+        return count_by(directory, dimension, damaged.append, query, advance)
+
+
+def _entries(directory: Path, query: Query, damaged: list[Damage]) -> Iterator[Entry]:
+    with _reading(directory, query) as advance:
+        for entry in read(directory, query, advance):
+            if isinstance(entry, Damage):
+                damaged.append(entry)
+            else:
+                yield entry
+
+
+@contextmanager
+def _reading(directory: Path, query: Query) -> Iterator[Callable[[int], None] | None]:
+    """Say what cannot be read, and show how far reading is where it takes long and somebody can see it."""
+    try:
+        with _progress(directory, query) as advance:
+            yield advance
+    except OSError as error:
+        raise click.ClickException(f"{error.filename or directory}: {error.strerror}") from error
+
+
+@contextmanager
+def _progress(directory: Path, query: Query) -> Iterator[Callable[[int], None] | None]:
+    total = sum(file.path.stat().st_size for file in files_of(directory, query))
+    console = Console(stderr=True)
+    if not console.is_terminal or total < 16_777_216:  # less is read in a blink
+        yield None
+        return
+    columns = ("reading", BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as shown:
+        task = shown.add_task("reading", total=total)
+        yield lambda size: shown.advance(task, size)
+
+
+def _print_lines(entries: Iterable[Entry], limit: int | None) -> None:
+    for entry in entries if limit is None else deque(entries, limit):
+        click.echo(entry.raw)
+
+
+def _print_counts(dimension: Dimension, counts: Counter[str]) -> None:
+    table = Table(box=None, pad_edge=False)
+    table.add_column(dimension)
+    table.add_column("count", justify="right")
+    for value, count in counts.most_common():
+        table.add_row(_plain(value), str(count))
+    _console().print(table)
+
+
+def _print_table(entries: Iterable[Entry], limit: int) -> None:
+    table = Table(box=None, pad_edge=False, expand=False)
+    for title in ("time (UTC)", "seq", "kind", "partner", "address", "request", "route", "status", "reason"):
+        table.add_column(title, no_wrap=True, overflow="ellipsis", justify="right" if title == "seq" else "left")
+    for title in ("gate ms", "upstream ms"):
+        table.add_column(title, no_wrap=True, justify="right")
+    shown: deque[Entry] = deque(maxlen=limit)
+    number = 0
+    for entry in entries:
+        number += 1
+        shown.append(entry)
+    for entry in shown:
+        table.add_row(*_row(entry))
+    console = _console()
+    if number:
+        console.print(table)
+    if number > limit:
+        click.echo(f"the newest {limit} of {number} records; --limit shows more", err=True)
+    if not number:
+        click.echo("no record fits", err=True)
+
+
+def _row(entry: Entry) -> list[Text]:
+    when = datetime.fromtimestamp(entry.at, UTC)
+    request = f"{entry.text('http_request', 'http_method')} {entry.text('http_request', 'url', 'path')}".strip()
+    what = request or entry.text("unmapped", "unread") or entry.text("message")
+    return [
+        _plain(f"{when:%Y-%m-%d %H:%M:%S}.{when.microsecond // 1000:03}"),
+        _plain(entry.sequence),
+        _plain(entry.kind),
+        _plain(entry.partner),
+        _plain(entry.text("src_endpoint", "ip")),
+        _plain(what),
+        _plain(entry.route),
+        _plain(entry.get("http_response", "code") or ""),
+        _plain(entry.reason, "" if entry.get("status_id") == SUCCESS else "red"),
+        _plain(_tenths(entry.get("unmapped", "gate_ms"))),
+        _plain(_tenths(entry.get("unmapped", "upstream_ms"))),
+    ]
+
+
+def _tenths(value: object) -> str:
+    return f"{value:.1f}" if isinstance(value, int | float) else ""
+
+
+def _plain(value: object, style: str = "") -> Text:
+    """Text without markup, and without what could steer the terminal: a log that was changed may hold anything."""
+    return Text("".join(char if char.isprintable() else "�" for char in str(value)), style)
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=PIPE_WIDTH)

@@ -1,0 +1,192 @@
+"""What must hold between the parts of a policy: of a route's controls, of its partners, and of all routes."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from gateway.controls.ip_allowlist import IpAllowlist
+from gateway.controls.mutual_tls import MutualTls
+from gateway.controls.rate_limit import RateLimits
+from gateway.controls.replay import Replay
+from gateway.controls.signature import SignatureControl
+from gateway.controls.token import TokenControl
+from gateway.core.policy import Match, Partner, SwitchedOff
+from gateway.core.routing import overlap
+from gateway.policy.nodes import MappingNode, Node, SequenceNode
+from gateway.policy.partners import PartnerEntry
+from gateway.policy.problem import quoted
+from gateway.policy.reader import Reader
+from gateway.policy.routes import RouteEntry
+
+
+def check_route(reader: Reader, route: RouteEntry, everyone: Mapping[str, PartnerEntry]) -> None:
+    """Complain of controls that need what the route does without, and of partners that cannot pass them."""
+    _check_identification(reader, route)
+    _check_rates(reader, route)
+    _check_replay(reader, route)
+    _check_partners(reader, route, everyone)
+
+
+def _off(route: RouteEntry, *controls: str) -> bool:
+    """Whether all of these controls are switched off in words."""
+    return all(isinstance(route.settings.get(control), SwitchedOff) for control in controls)
+
+
+def _check_identification(reader: Reader, route: RouteEntry) -> None:
+    """Complain where nobody can be told from others: certificate comes first, then token, then a signature's key id."""
+    signature = route.control(SignatureControl)
+    if route.partners is not None and _off(route, "mutual_tls", "token", "signature"):
+        hint = 'switch on mutual_tls, token or signature, or write `partners: {off: "the reason"}`'
+        reader.error(route.nodes["partners"], "no control of the route can tell who calls", hint)
+    allowlist = route.control(IpAllowlist)
+    if allowlist is not None and allowlist.networks is None and _off(route, "mutual_tls"):
+        hint = "list networks here: token and signature are checked later"
+        reader.error(route.nodes["ip_allowlist"], "without mutual_tls, nobody knows yet whose networks count", hint)
+    if signature is None:
+        return
+    if signature.scheme.key_id_field is None and _off(route, "mutual_tls", "token"):
+        hint = "switch on mutual_tls or token, or add `key_id` to the scheme"
+        reader.error(route.nodes["signature"], "the scheme has no key id that would tell whose keys count", hint)
+    carrier = "authorization"
+    carriers = (signature.scheme.signature_field, signature.scheme.key_id_field)
+    if carrier in carriers and route.control(TokenControl) is not None:
+        reader.error(route.nodes["signature"], f"field {quoted(carrier)} cannot carry both token and signature")
+
+
+def _check_rates(reader: Reader, route: RouteEntry) -> None:
+    rates = route.control(RateLimits)
+    listed = route.nodes.get("rate_limit")
+    if rates is None or not isinstance(listed, SequenceNode):
+        return
+    for node, limit in zip(listed.items, rates.limits, strict=True):
+        if "token.sub" in limit.by and _off(route, "token"):
+            reader.error(node, "counts by token.sub, and the route takes no token", "count by partner or address")
+        if "partner" in limit.by and _off(route, "mutual_tls", "token"):
+            hint = "count by address, or switch on mutual_tls or token: a signature is checked later"
+            reader.error(node, "counts by partner, and nothing before it tells who calls", hint)
+
+
+def _check_replay(reader: Reader, route: RouteEntry) -> None:
+    replay = route.control(Replay)
+    if replay is None:
+        return
+    node = route.nodes["replay"]
+    if _off(route, "signature"):
+        hint = 'switch on signature, or write `replay: {off: "the reason"}`'
+        reader.error(node, "replay needs signature: only what is signed can be remembered", hint)
+    signature = route.control(SignatureControl)
+    if signature is not None and signature.scheme.timestamp_field is None and replay.remember is None:
+        reader.error(node, "the scheme has no timestamp, so requests never get too old", "expected {remember: 24h}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Demand:
+    """What a control asks of a partner."""
+
+    control: str
+    section: str
+    """Key of the partner's definition where it stands."""
+    what: str
+    met: Callable[[Partner], bool]
+
+
+def _check_partners(reader: Reader, route: RouteEntry, everyone: Mapping[str, PartnerEntry]) -> None:
+    """Whoever may call must have what each control asks of them."""
+    for demand in _demands(route):
+        for node, entry in route.partners or ():
+            if entry is not None and demand.section not in entry.faulty and not demand.met(entry.partner):
+                message = f"partner {quoted(entry.partner.name)} has no {demand.what}"
+                reader.error(node, message, f"`{demand.control}` asks for it; see {entry.node.place}")
+        if route.partners_off is not None and not any(
+            demand.section in entry.faulty or demand.met(entry.partner) for entry in everyone.values()
+        ):
+            reader.error(route.nodes[demand.control], f"no partner has any {demand.what}")
+
+
+def _demands(route: RouteEntry) -> Iterator[_Demand]:
+    if route.control(MutualTls) is not None:
+        yield _Demand("mutual_tls", "certificate", "certificate", lambda partner: bool(partner.certificates))
+    allowlist = route.control(IpAllowlist)
+    if allowlist is not None and allowlist.networks is None:
+        yield _Demand("ip_allowlist", "networks", "networks", lambda partner: bool(partner.networks))
+    token = route.control(TokenControl)
+    if token is not None:
+        issuer = token.issuer.name
+        what = f"subjects at issuer {quoted(issuer)}"
+        yield _Demand("token", "subjects", what, lambda partner: bool(partner.subjects.get(issuer)))
+    signature = route.control(SignatureControl)
+    if signature is not None:
+        algorithm = signature.scheme.algorithm
+        what = f"signing key for {algorithm}"
+        yield _Demand("signature", "signing_keys", what, lambda partner: algorithm in _algorithms(partner))
+
+
+def _algorithms(partner: Partner) -> set[str]:
+    return {key.algorithm for key in partner.signing_keys.values()}
+
+
+def check_keys(reader: Reader, routes: Sequence[RouteEntry], everyone: Mapping[str, PartnerEntry]) -> None:
+    """Complain of signing keys that no scheme of their partner's routes can be used with."""
+    schemes: dict[str, set[str]] = {name: set() for name in everyone}
+    for route in routes:
+        signature = route.control(SignatureControl)
+        if signature is None:
+            if "signature" in route.nodes and not _off(route, "signature"):
+                return  # The scheme is not known, so nothing can be said.
+            continue
+        for _, entry in route.entries(everyone):
+            schemes[entry.partner.name].add(signature.scheme.algorithm)
+    for name, algorithms in schemes.items():
+        entry = everyone[name]
+        for key in entry.partner.signing_keys.values():
+            node = entry.keys[key.id]
+            if not algorithms:
+                reader.warning(node, f"key {quoted(key.id)} is not used", "no route takes this partner's signatures")
+            elif key.algorithm not in algorithms:
+                hint = f"expected {', '.join(sorted(algorithms))}"
+                reader.error(node, f"key {quoted(key.id)} fits no scheme of its partner's routes", hint)
+
+
+def check_distinct(reader: Reader, routes: Sequence[RouteEntry]) -> None:
+    """Complain of two routes that can be about the same request, neither of them being the more specific."""
+    by_length: dict[int, list[tuple[RouteEntry, Match]]] = {}
+    for route in routes:
+        if route.match is not None:
+            by_length.setdefault(route.match.path.count("/"), []).append((route, route.match))
+    for group in by_length.values():
+        for (one, first), (other, second) in combinations(group, 2):
+            shared = first.methods & second.methods
+            if shared and _share_host(first, second) and overlap(first.path, second.path):
+                same = first.path == second.path
+                what = "is also" if same else "can fit the same requests as"
+                where = f"{quoted(first.path)} of route {quoted(one.name or '?')}"
+                hint = f"for {', '.join(sorted(shared))}; see {_path_node(one).place}"
+                reader.error(_path_node(other), f"{what} the path {where}" if same else f"{what} {where}", hint)
+
+
+def _share_host(one: Match, other: Match) -> bool:
+    """Whether some host fits both with the same precedence: routes with hosts go before those without."""
+    if one.hosts is None or other.hosts is None:
+        return one.hosts is other.hosts
+    return bool(one.hosts & other.hosts)
+
+
+def _path_node(route: RouteEntry) -> Node:
+    match = route.nodes["match"]
+    return match.values["path"] if isinstance(match, MappingNode) else match
+
+
+def warn_of_open_networks(reader: Reader, routes: Sequence[RouteEntry], everyone: Mapping[str, PartnerEntry]) -> None:
+    """Warn of allowlists that let every address pass."""
+    for route in routes:
+        allowlist = route.control(IpAllowlist)
+        if allowlist is not None and allowlist.networks is not None:
+            _warn_if_open(reader, route.nodes["ip_allowlist"], [each.prefixlen for each in allowlist.networks.networks])
+    for entry in everyone.values():
+        networks = entry.partner.networks.networks
+        _warn_if_open(reader, entry.node.values.get("networks"), [each.prefixlen for each in networks])
+
+
+def _warn_if_open(reader: Reader, node: Node | None, prefixes: list[int]) -> None:
+    if node is not None and 0 in prefixes:
+        reader.warning(node, "lets every address pass", 'switch ip_allowlist off in words instead: {off: "the reason"}')

@@ -1,0 +1,120 @@
+"""The state of one process, in memory: rates for as long as it runs, claims across restarts."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from gateway.core.chain import Claim, ClaimOnce, RateTaken, TakeRate
+from gateway.core.message import Instant
+from gateway.core.policy import StateSettings
+from gateway.core.reasons import Reason, Unavailable
+from gateway.signing.window import Window
+from gateway.state import run_file
+from gateway.state.nonces import Nonces
+from gateway.state.rates import Rates
+from gateway.state.restart import Reach, Restored, Run, resume, unreadable
+
+
+class MemoryState:
+    """Counters and claims of one process (`Store`). Claims are taken between `restore` and `save` only.
+
+    1. `restore` before the first request
+    2. `beat` every `restart.HEARTBEAT` seconds, `adopt` before a new policy comes into force
+    3. `save` after the last request, then `close`
+
+    Not for several threads.
+    """
+
+    def __init__(self, settings: StateSettings) -> None:
+        self._settings = settings
+        self._rates = Rates()
+        self._nonces = Nonces(settings.replay_entries)
+        self._directory: Path | None = None
+        self._lock: int | None = None
+        self._run: Run | None = None
+        """What the file says; None where claims are not taken."""
+
+    def take(self, ask: TakeRate, now: Instant) -> RateTaken:
+        """Take from every bucket, or from none. Raises Unavailable(STATE_UNAVAILABLE) where too many are counted."""
+        return self._rates.take(ask, now)
+
+    def claim(self, ask: ClaimOnce, now: Instant) -> Claim:
+        """Claim a key.
+
+        Raises Unavailable: REPLAY_MEMORY_FULL, or STATE_UNAVAILABLE before `restore` and after `save`.
+        """
+        if self._run is None:
+            raise Unavailable(Reason.STATE_UNAVAILABLE, "the memory of nonces is not open")
+        return self._nonces.claim(ask, now)
+
+    def restore(self, directory: Path, now: Instant, widest: Window | None) -> Restored:
+        """Take over what the last run left in `directory`, and open for claims. Call it once.
+
+        `widest` is the widest window of the policy's routes; None where no route checks signatures. Raises OSError
+        where the directory is in use, or its file can be neither read nor replaced.
+        """
+        if self._directory is not None:
+            raise RuntimeError("restored already")
+        self._lock = run_file.lock(directory)
+        self._directory = directory
+        try:
+            last = run_file.read(directory)
+        except run_file.DamagedError:
+            last = unreadable(now)
+        restored, run = resume(self._nonces, last, _reach(widest), now)
+        run_file.write(directory, run)
+        self._run = run
+        return restored
+
+    def beat(self, now: Instant) -> None:
+        """Write that the run lasts, so that a crash is dated even where the clock is wrong after it. Raises OSError."""
+        self._write(replace(self._opened(), at=now, floor=self._nonces.floor, lost=self._nonces.lost))
+
+    def adopt(self, settings: StateSettings, widest: Window | None, now: Instant) -> None:
+        """Prepare for a new policy, before it comes into force. Raises OSError; the old one can stay then.
+
+        Where its window reaches further back than that of the old policy, requests from before the old window are
+        refused as unknowable: their nonces are forgotten.
+        """
+        run, reach = self._opened(), _reach(widest)
+        latest = run.latest_claim(now) if reach.max_ahead < run.reach.max_ahead else run.latest
+        self._write(replace(run, at=now, reach=reach, latest=latest))
+        self._nonces.widen(reach.max_age)
+        self._nonces.capacity = settings.replay_entries
+
+    def raise_floor(self, to: Instant) -> None:
+        """Have requests dated up to `to` be unknowable, unless their claim is held; a lower floor changes nothing."""
+        self._nonces.raise_floor(to)
+
+    def save(self, now: Instant) -> None:
+        """End the run in order: leave its claims to the next one, and take no more. Raises OSError."""
+        run = self._opened()
+        self._run = None
+        nonces = self._nonces
+        stopped = replace(run, running=False, at=now, floor=nonces.floor, lost=nonces.lost, spaces=nonces.spaces)
+        run_file.write(self._place(), stopped)
+
+    def close(self) -> None:
+        """Let go of the directory. Without `save` before it, the next start takes this run for crashed."""
+        self._run = None
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _write(self, run: Run) -> None:
+        run_file.write(self._place(), run)
+        self._run = run
+
+    def _opened(self) -> Run:
+        if self._run is None:
+            raise RuntimeError("not restored, or saved already")
+        return self._run
+
+    def _place(self) -> Path:
+        if self._directory is None:
+            raise RuntimeError("not restored")
+        return self._directory
+
+
+def _reach(widest: Window | None) -> Reach:
+    return Reach() if widest is None else Reach(widest.max_age, widest.max_ahead)

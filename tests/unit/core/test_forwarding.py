@@ -1,0 +1,118 @@
+import pytest
+
+from gateway.core.exchange import Exchange
+from gateway.core.facts import Claims, VerifiedSignature
+from gateway.core.forwarding import HOP_BY_HOP, field_text, response_fields, upstream_fields
+from gateway.core.message import Instant
+from gateway.core.policy import IdentityFields
+from tests import world
+from tests.world import NOW, World
+
+
+def verified(**changes: str) -> Exchange:
+    """Give an exchange whose caller is beyond doubt, with changed fields."""
+    exchange = World(fields=changes).exchange()
+    exchange.client_address = world.ADDRESS
+    exchange.partner = world.partner()
+    exchange.claims = Claims("operator", "acme backend", None, frozenset(), NOW, Instant(NOW + 60), {})
+    exchange.signature = VerifiedSignature(world.SIGNING_KEY_ID, NOW, "nonce-1", b"", Instant(NOW + 60))
+    return exchange
+
+
+class TestTowardsUpstream:
+    def test_the_gate_says_what_it_verified(self) -> None:
+        assert upstream_fields(verified(), "request-1")[-7:] == [
+            ("x-gateway-request-id", "request-1"),
+            ("x-gateway-client-address", "198.51.100.7"),
+            ("x-forwarded-for", "198.51.100.7"),
+            ("x-forwarded-proto", "https"),
+            ("x-gateway-partner", world.PARTNER),
+            ("x-gateway-token-subject", "acme%20backend"),
+            ("x-gateway-signing-key", world.SIGNING_KEY_ID),
+        ]
+
+    def test_what_was_not_verified_is_not_said(self) -> None:
+        names = [name for name, _ in upstream_fields(World().exchange(), "request-1")]
+        assert not {"x-gateway-partner", "x-gateway-token-subject", "x-gateway-signing-key"} & set(names)
+
+    def test_the_callers_fields_keep_their_order_after_host(self) -> None:
+        names = [name for name, _ in upstream_fields(verified(), "request-1")]
+        callers = ["content-type", "authorization", "x-key-id", "x-timestamp", "x-nonce", "x-signature"]
+        assert names[: len(callers) + 1] == ["host", *callers]
+
+    def test_host_is_the_callers(self) -> None:
+        assert upstream_fields(verified(host="API.psp.example:8443"), "request-1")[0] == (
+            "host",
+            "API.psp.example:8443",
+        )
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "x-gateway-partner",
+            "x-gateway-anything",
+            "x-forwarded-for",
+            "x-forwarded-host",
+            "x-forwarded-proto",
+            "forwarded",
+            "x-real-ip",
+            "x-client-cert-subject",
+            "x-ssl-client-verify",
+        ],
+    )
+    def test_a_callers_identity_fields_are_removed(self, name: str) -> None:
+        assert (name, "forged") not in upstream_fields(verified(**{name: "forged"}), "request-1")
+
+    @pytest.mark.parametrize("name", sorted(HOP_BY_HOP - {"connection", "transfer-encoding"}))
+    def test_hop_by_hop_fields_are_removed(self, name: str) -> None:
+        assert name not in dict(upstream_fields(verified(**{name: "value"}), "request-1"))
+
+    @pytest.mark.parametrize(
+        ("name", "value"), [("connection", "close"), ("content-length", "66"), ("expect", "100-continue")]
+    )
+    def test_framing_is_left_to_whoever_writes_the_message(self, name: str, value: str) -> None:
+        assert name not in dict(upstream_fields(verified(**{name: value}), "request-1"))
+
+    @pytest.mark.parametrize("name", ["x-forwarded-for", "x-forwarded-proto", "x-acme-partner"])
+    def test_what_the_gate_sets_stands_once_whatever_the_policy_lists(self, name: str) -> None:
+        exchange = verified(**{name: "forged"})
+        identity = IdentityFields(prefix="x-acme-", names=frozenset(), prefixes=())
+        exchange.policy = world.policy(identity=identity)
+        values = [value for given, value in upstream_fields(exchange, "request-1") if given == name]
+        assert len(values) == 1
+        assert values != ["forged"]
+
+
+class TestTowardsTheClient:
+    def test_hop_by_hop_fields_are_removed(self) -> None:
+        fields = [("Date", "now"), ("Connection", "close"), ("Transfer-Encoding", "chunked"), ("TE", "trailers")]
+        assert response_fields(fields, []) == [("Date", "now")]
+
+    def test_fields_that_connection_names_are_removed(self) -> None:
+        fields = [("X-Hop", "1"), ("connection", "close, x-hop"), ("X-End", "2")]
+        assert response_fields(fields, []) == [("X-End", "2")]
+
+    def test_the_gates_own_field_replaces_the_upstreams(self) -> None:
+        fields = [("RateLimit", "upstream"), ("Date", "now")]
+        assert response_fields(fields, [("ratelimit", "gate")]) == [("Date", "now"), ("ratelimit", "gate")]
+
+    def test_the_gates_own_fields_may_repeat(self) -> None:
+        own = [("set-cookie", "a"), ("set-cookie", "b")]
+        assert response_fields([], iter(own)) == own
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("acme-backend", "acme-backend"),
+        ("a b", "a%20b"),
+        ("100%", "100%25"),
+        ("a\r\nx: y", "a%0D%0Ax:%20y"),
+        ("\0\x7f", "%00%7F"),
+        ("é", "%C3%A9"),
+        ("😀", "%F0%9F%98%80"),
+        ("", ""),
+    ],
+)
+def test_text_becomes_visible_ascii(text: str, value: str) -> None:
+    assert field_text(text) == value
