@@ -219,7 +219,7 @@ class AuditLog:
 
 
 def _found(name: str, tail: Tail) -> str:
-    torn = f"{tail.torn} bytes of a torn line (sha256 {tail.torn_digest}) cut off" if tail.torn else ""
+    torn = f"{tail.torn} bytes of a torn line (sha256:{tail.torn_digest}) cut off" if tail.torn else ""
     damaged = f"{tail.damaged} lines that cannot be read" if tail.damaged else ""
     return f"found at the end of {name}: {', '.join(part for part in (torn, damaged) if part)}"
 

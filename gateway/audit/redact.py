@@ -42,9 +42,9 @@ def clean(text: str, limit: int = NAME) -> str:
     text = mask_cards(_TOKEN.sub("[token]", text))
     if len(text) <= limit:
         return text
-    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     # Masked again: the part that is left of a number may pass the check that the whole did not.
-    return f"{mask_cards(text[:limit])}… [{len(text)} characters, sha256 {digest}]"
+    return f"{mask_cards(text[:limit])}… [{len(text)} characters, sha256:{digest}]"
 
 
 @lru_cache(maxsize=4096)

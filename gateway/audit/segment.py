@@ -148,7 +148,7 @@ def _tail_of(data: bytes, start: int, file: LogFile) -> Tail | None:
     lines = whole.split(b"\n") if newline else []
     partial = lines[:1] if start else []  # begins before `data`
     size = start + len(data) - len(torn)
-    digest = hashlib.sha256(torn).hexdigest()[:16]
+    digest = hashlib.sha256(torn).hexdigest()[:12]
     for damaged, line in enumerate(reversed(lines[len(partial) :])):
         placed = place_of(line)
         if placed is not None:

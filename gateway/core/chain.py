@@ -59,7 +59,7 @@ class RateState:
     allowed: bool
     remaining: int
     reset_after: float
-    """Seconds until the bucket takes this request again (where refused) or has more than `remaining` (where allowed)."""
+    """Seconds until the bucket takes this request again (where refused), or has more remaining (where allowed)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,9 @@ class GateConnectionHandler(ProxyConnectionHandler):
     def __init__(
         self, master: Master, gate: Gate, accepted: Accepted, mode: ProxyMode, upstream_tls: "UpstreamTls"
     ) -> None:
-        super().__init__(master, accepted.reader, accepted.writer, master.options, mode)
+        super().__init__(  # type: ignore[no-untyped-call]
+            master, accepted.reader, accepted.writer, master.options, mode
+        )
         loop = asyncio.get_running_loop()
         self.connection = Connection(gate, accepted.peer, Deadlines(loop, self._deadline_passed))
         self._upstream_tls = upstream_tls

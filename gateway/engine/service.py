@@ -21,7 +21,8 @@ from mitmproxy.master import Master
 
 from gateway.audit.events import GateStarted, GateStopped, PolicyLoaded, PolicyRefused
 from gateway.audit.log import AuditLog
-from gateway.controls.signature import SignatureControl
+from gateway.controls.signature import widest_window
+from gateway.core.message import Instant
 from gateway.core.policy import Policy
 from gateway.engine.addon import CoreAddon
 from gateway.engine.connection import GateConnectionHandler, UpstreamTls
@@ -32,6 +33,7 @@ from gateway.engine.tls import ServerContext
 from gateway.engine.watch import Watch
 from gateway.policy import Loaded, PolicyInvalid, load
 from gateway.state.memory import MemoryState
+from gateway.state.restart import HEARTBEAT, Start
 
 logger = logging.getLogger(__name__)
 
@@ -125,14 +127,14 @@ class Service:
     async def run(self) -> int:
         """Run until stopped."""
         check_environment(self.settings.environ)
-        loaded = load(self.settings.policy, self.settings.environ)
+        began = self.clock.now()
+        loaded = load(self.settings.policy, self.settings.environ, now=began)
         policy = loaded.policy
         self.log = open_log(self.settings.audit)
         try:
-            self.state = MemoryState(policy.state)
-            self.state.restore(self.settings.state, self.clock.now(), future_window(policy))
+            self.state = open_state(self.settings.state, policy, self.clock.now())
             self.gate = Gate(InForce(policy, loaded.key_sets), self.state, self.log, self.clock)
-            self.watch = Watch(loaded.files)
+            self.watch = Watch(loaded.files, began)
             try:
                 self.master = GateMaster(self.gate, policy)
                 await self.master.start()
@@ -161,6 +163,7 @@ class Service:
         logger.info("policy %s %s in force", policy.name, policy.digest[:12])
         if self.settings.ready is not None:
             self.settings.ready(self)
+        self._beat_at = self.clock.monotonic() + HEARTBEAT
         while not self._stop.is_set():
             await self._tick()
 
@@ -176,7 +179,20 @@ class Service:
         if self._reload.is_set():
             self._reload.clear()
             await self.reload(self._reload_because)
-        self.log.sync()
+        # Off the loop: a slow disk must not hold up requests.
+        await asyncio.to_thread(self.log.sync)
+        if self.clock.monotonic() >= self._beat_at:
+            self._beat_at = self.clock.monotonic() + HEARTBEAT
+            self._beat()
+
+    def _beat(self) -> None:
+        now, facts = self.clock.now(), self.gate.in_force.facts
+        try:
+            self.state.beat(now)
+        except OSError as error:
+            self.gate.health.failed("state", f"state folder: {error.strerror or error}", now, facts)
+        else:
+            self.gate.health.worked(["state"], now, facts)
 
     def stop(self, because: str) -> None:
         """Begin to stop."""
@@ -190,14 +206,18 @@ class Service:
 
     async def reload(self, because: str) -> bool:
         """Read the policy anew and put it in force whole, or record why not and keep the old one."""
-        old = self.gate.in_force
+        old, began = self.gate.in_force, self.clock.now()
         try:
             # Off the loop: a policy of 10,000 partners takes seconds to read.
-            loaded = await asyncio.to_thread(load, self.settings.policy, self.settings.environ)
+            loaded = await asyncio.to_thread(load, self.settings.policy, self.settings.environ, now=began)
             contexts = make_contexts(loaded.policy)
             upstream_tls = UpstreamTls(loaded.policy.upstreams)
             unchangeable(old.policy, loaded.policy)
+            now = self.clock.now()
+            self.state.adopt(loaded.policy.state, widest_window(loaded.policy), now)
         except PolicyInvalid as invalid:
+            # What the refused policy names is watched too: the file it lacks may appear.
+            self.watch = Watch(invalid.files, began)
             self._refuse_reload(because, tuple(str(problem) for problem in invalid.problems))
             return False
         except (OSError, StartError) as error:
@@ -207,18 +227,12 @@ class Service:
             logger.exception("reload")
             self._refuse_reload(because, (f"{type(error).__name__} while the policy was read",))
             return False
-        now = self.clock.now()
-        before, after = past_window(old.policy), past_window(loaded.policy)
-        if after > before:
-            # What is older than the old window was forgotten already.
-            self.state.raise_floor(type(now)(now - before))
-        self.state.settings = loaded.policy.state
         self.master.contexts = contexts
         self.master.upstream_tls = upstream_tls
         for name, listener in self.master.listeners.items():
             listener.context = contexts[name]
         self.gate.in_force = InForce(loaded.policy, loaded.key_sets)
-        self.watch = Watch(loaded.files)
+        self.watch = Watch(loaded.files, began)
         warnings = tuple(str(warning) for warning in loaded.warnings)
         self.gate.record(PolicyLoaded(now, self.gate.in_force.facts, old.facts, because, warnings))
         logger.info("policy %s %s in force", loaded.policy.name, loaded.policy.digest[:12])
@@ -246,7 +260,11 @@ class Service:
             listener.abort()
         await asyncio.sleep(0)
         await self.master.done()
-        self.state.save(self.settings.state, self.clock.now())
+        try:
+            self.state.save(self.clock.now())
+        except OSError as error:
+            # The next start takes this run for a crash, and refuses what may have been taken.
+            logger.error("nonces could not be saved: %s", error.strerror or error)  # noqa: TRY400
         self.state.close()
         self.gate.record(GateStopped(self.clock.now(), self.gate.in_force.facts, self._because, unfinished))
         logger.info("stopped: %s", self._because)
@@ -266,21 +284,20 @@ def open_log(directory: Path) -> AuditLog:
         raise StartError(f"audit log in {directory}: {error}") from error
 
 
+def open_state(directory: Path, policy: Policy, now: Instant) -> MemoryState:
+    """Open the state and take over what the last run left. Raises StartError."""
+    state = MemoryState(policy.state)
+    try:
+        restored = state.restore(directory, now, widest_window(policy))
+    except OSError as error:
+        state.close()
+        raise StartError(f"state folder {directory}: {error.strerror or error}") from error
+    if restored.start is Start.LOST:
+        logger.warning("the last run did not stop in good order: requests signed before now must be signed anew")
+    return state
+
+
 def unchangeable(old: Policy, new: Policy) -> None:
     """Raise StartError where a reload would change what only a restart can."""
     if {spec_of(one) for one in old.listeners.values()} != {spec_of(one) for one in new.listeners.values()}:
         raise StartError("listeners cannot be added, removed or moved while the gate runs: restart it")
-
-
-def future_window(policy: Policy) -> float:
-    """Seconds by which a request may be dated ahead, the most of all routes."""
-    return max((one.window.max_ahead for one in _signatures(policy)), default=0.0)
-
-
-def past_window(policy: Policy) -> float:
-    """Seconds that an accepted request's date may lie back, the most of all routes."""
-    return max((one.window.max_age for one in _signatures(policy)), default=0.0)
-
-
-def _signatures(policy: Policy) -> list[SignatureControl]:
-    return [control for route in policy.routes for control in route.chain if isinstance(control, SignatureControl)]

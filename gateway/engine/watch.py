@@ -3,16 +3,21 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from gateway.core.message import Instant
+
 type Stamp = tuple[int, int, int]
 
 
 class Watch:
     """Knows how files were when it was made. A change counts once it has settled for one look."""
 
-    def __init__(self, paths: Iterable[Path]) -> None:
-        """Watch files, and folders for files that come and go."""
+    def __init__(self, paths: Iterable[Path], read_at: Instant) -> None:
+        """Watch files, and folders for files that come and go; what changed since `read_at` counts as changed."""
         self._paths = tuple(paths)
-        self._seen = self._look()
+        latest = int(read_at * 1e9)
+        self._seen = {
+            path: None if stamp is not None and stamp[0] >= latest else stamp for path, stamp in self._look().items()
+        }
         self._unsettled: dict[Path, Stamp | None] | None = None
 
     def changed(self) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from gateway.policy.folder import Source
 from gateway.policy.nodes import MappingNode, Node, ScalarNode
 from gateway.policy.problem import quoted
-from gateway.policy.reader import Reader, suggestion
+from gateway.policy.reader import Reader, key_suggestion
 from gateway.policy.values import Unfit, name
 
 VERSION = 1
@@ -75,7 +75,7 @@ def _add_file(document: Document, top: MappingNode, reader: Reader) -> None:
         elif section == "routes":
             document.routes += reader.items(node, "routes") or ()
         elif section != "version":
-            reader.error(key, f"unknown section {quoted(section)}", suggestion(section, known, ""))
+            reader.error(key, f"unknown section {quoted(section)}", key_suggestion(section, known))
 
 
 def _check_version(top: MappingNode, reader: Reader) -> None:

@@ -82,13 +82,16 @@ def read_bounded(file: Path, most: int, refused_mode: int = 0) -> bytes:
     """
     # O_NONBLOCK: a named pipe must not hold up a reload until somebody writes to it.
     descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as opened:
-        status = os.fstat(opened.fileno())
+    try:
+        status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise NotRegularError
         if status.st_mode & refused_mode:
             raise ModeError(stat.S_IMODE(status.st_mode))
-        data = opened.read(most + 1)
+        with os.fdopen(descriptor, "rb", closefd=False) as opened:
+            data = opened.read(most + 1)
+    finally:
+        os.close(descriptor)
     if len(data) > most:
         raise TooLargeError(most)
     return data

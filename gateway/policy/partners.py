@@ -91,7 +91,7 @@ class PartnerReader:
             fields = self._reader.fields(item, optional=tuple(_MATCHES))
             if fields is None:
                 continue
-            if not fields:
+            if isinstance(item, MappingNode) and not item.values:
                 self._reader.error(item, "fits no certificate", f"expected some of {', '.join(_MATCHES)}")
             values = {kind: self._reader.value(value, _MATCHES[kind]) for kind, value in fields.items()}
             given = {kind: value for kind, value in values.items() if value is not None}

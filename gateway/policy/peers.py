@@ -6,9 +6,9 @@ from gateway.core.policy import Issuer, Upstream
 from gateway.policy.document import Definition
 from gateway.policy.nodes import Node
 from gateway.policy.problem import quoted
-from gateway.policy.reader import Reader
+from gateway.policy.reader import Reader, suggestion
 from gateway.policy.references import authorities, key_set
-from gateway.policy.values import Unfit, duration, duration_or_zero, near, origin
+from gateway.policy.values import Unfit, duration, duration_or_zero, origin
 from gateway.signing.jwks import ALGORITHMS, KeySet
 
 MAX_SKEW = 300.0
@@ -31,7 +31,9 @@ def read_upstream(reader: Reader, name: str, definition: Definition) -> Upstream
     if scheme == "http" and "ca" in fields:
         reader.error(fields["ca"], "has no effect on an http:// upstream", "use https://, or remove it")
     if scheme == "http" and not _is_loopback(host):
-        reader.warning(fields["url"], "requests leave this machine unencrypted", "use https:// (PCI DSS 4.2.1)")
+        reader.warning(
+            fields["url"], "requests leave this machine unencrypted", "use https://: PCI DSS 4.2.1 asks for it"
+        )
     return Upstream(name, scheme, host, port, ca, connect, response)
 
 
@@ -68,10 +70,7 @@ def _algorithm(text: str) -> str:
         raise Unfit("tokens without a signature are never taken", expected)
     if text.upper().startswith("HS"):
         raise Unfit(f"{quoted(text)} is symmetric: whoever can verify could issue", expected)
-    meant = near(text, ALGORITHMS)
-    raise Unfit(
-        f"{quoted(text)} is no algorithm for tokens", expected + (f"; did you mean `{meant}`?" if meant else "")
-    )
+    raise Unfit(f"{quoted(text)} is no algorithm for tokens", suggestion(text, ALGORITHMS, expected))
 
 
 def _skew(text: str) -> float:

@@ -7,8 +7,8 @@ from gateway.controls.rate_limit import Dimension, RateLimits, RouteLimit
 from gateway.core.chain import RateLimit
 from gateway.policy.nodes import MappingNode, Node, SequenceNode
 from gateway.policy.problem import quoted
-from gateway.policy.reader import Reader
-from gateway.policy.values import Unfit, name, near, whole_seconds
+from gateway.policy.reader import Reader, suggestion
+from gateway.policy.values import Unfit, name, whole_seconds
 
 DIMENSIONS: tuple[Dimension, ...] = ("partner", "address", "token.sub", "route")
 """What requests can be counted by; `route` counts all callers of the route together."""
@@ -93,9 +93,8 @@ def _window(text: str) -> int:
         if seconds > MAX_WINDOW:
             raise Unfit(f"{quoted(text)} is too long for a rate", "at most 31d")
         return seconds
-    meant = near(text, _UNITS)
-    hint = "expected second, minute, hour, day or a duration such as 10s"
-    raise Unfit(f"no unit {quoted(text)}", hint + (f"; did you mean `{meant}`?" if meant else ""))
+    expected = "expected second, minute, hour, day or a duration such as 10s"
+    raise Unfit(f"no unit {quoted(text)}", suggestion(text, _UNITS, expected))
 
 
 def _dimensions(texts: Sequence[str]) -> tuple[Dimension, ...]:
@@ -109,6 +108,4 @@ def _dimension(text: str) -> Dimension:
     for known in DIMENSIONS:
         if known == text:
             return known
-    meant = near(text, DIMENSIONS)
-    hint = f"expected {', '.join(DIMENSIONS)}"
-    raise Unfit(f"nothing is counted by {quoted(text)}", hint + (f"; did you mean `{meant}`?" if meant else ""))
+    raise Unfit(f"nothing is counted by {quoted(text)}", suggestion(text, DIMENSIONS))

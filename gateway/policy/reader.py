@@ -61,7 +61,7 @@ class Reader:
         known = (*required, *optional)
         for key, written in mapping.keys.items():
             if key not in known:
-                self.error(written, f"unknown key {quoted(key)}", suggestion(key, known, ""))
+                self.error(written, f"unknown key {quoted(key)}", key_suggestion(key, known))
         for key in required:
             if key not in mapping.values:
                 self.error(mapping, f"`{key}` is missing")
@@ -138,7 +138,7 @@ class Reader:
         """Give a whole number, written in digits without quotes."""
         if node is None:
             return None
-        expected = f"a whole number from {least:,} to {most:,}"
+        expected = f"a whole number from {least:,} to {most:,}" if least < most else f"the number {most}"
         if not isinstance(node, ScalarNode) or not node.plain or node.absent:
             self._unexpected(node, expected)
             return None
@@ -185,14 +185,20 @@ class Reader:
 
 
 def suggestion(word: str, known: Collection[str], expected: str | None = None) -> str:
-    """Give the hint for a word that is none of the known ones."""
-    meant = near(word, known)
-    did_you_mean = f"did you mean `{meant}`?" if meant is not None else ""
+    """Give the hint for a word that is none of the known ones: what was expected, and what was probably meant.
+
+    `expected` is what to say of the former instead of listing all of `known`.
+    """
     if expected is None:
         expected = f"expected {'' if len(known) == 1 else 'one of '}{_listing(known)}"
-    if expected and did_you_mean:
-        return f"{expected}; {did_you_mean}"
-    return expected or did_you_mean or f"expected one of {_listing(known)}"
+    meant = near(word, known) if len(known) > 1 else None
+    return expected if meant is None else f"{expected}; did you mean `{meant}`?"
+
+
+def key_suggestion(key: str, known: Collection[str]) -> str:
+    """Give the hint for a key that is none of the known ones: they are listed only where none is near."""
+    meant = near(key, known)
+    return suggestion(key, known) if meant is None else f"did you mean `{meant}`?"
 
 
 def _listing(words: Iterable[str]) -> str:

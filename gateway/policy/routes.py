@@ -11,10 +11,10 @@ from gateway.core.syntax import KNOWN_METHODS, read_head
 from gateway.policy.nodes import MappingNode, Node, ScalarNode
 from gateway.policy.partners import PartnerEntry
 from gateway.policy.problem import quoted
-from gateway.policy.reader import Reader
+from gateway.policy.reader import Reader, suggestion
 from gateway.policy.settings import Settings
 from gateway.policy.tables import Table
-from gateway.policy.values import Unfit, host, name, near, size
+from gateway.policy.values import Unfit, host, name, size
 
 METHODS = tuple(sorted(method.decode() for method in KNOWN_METHODS))
 
@@ -54,24 +54,24 @@ class RouteEntry:
         """Give the route's control of a kind."""
         return next((setting for setting in self.settings.values() if isinstance(setting, kind)), None)
 
-    def entries(self, everyone: Mapping[str, PartnerEntry]) -> Sequence[tuple[Node, PartnerEntry]]:
-        """Give the partners that may call, each with the node that says so."""
-        if self.partners is not None:
-            return [(node, entry) for node, entry in self.partners if entry is not None]
-        return [(self.node, entry) for entry in everyone.values()] if self.partners_off is not None else []
+    def entries(self, everyone: Mapping[str, PartnerEntry]) -> Sequence[PartnerEntry]:
+        """Give the partners that may call: those listed, or everyone where the policy switched that off."""
+        if self.partners_off is not None:
+            return tuple(everyone.values())
+        return [entry for _, entry in self.partners or () if entry is not None]
 
     def compiled(self) -> Route:
         """Give the route of the core. Only for one without problems."""
         assert self.name is not None
         assert self.match is not None
         assert self.upstream is not None
-        listed = [entry.partner.name for _, entry in self.partners or () if entry is not None]
+        listed = frozenset(entry.partner.name for entry in self.entries({}))
         off = [setting for setting in self.settings.values() if isinstance(setting, SwitchedOff)]
         return Route(
             name=self.name,
             match=self.match,
             upstream=self.upstream,
-            partners=frozenset(listed) if self.partners_off is None else None,
+            partners=listed if self.partners_off is None else None,
             chain=tuple(
                 each for each in self.settings.values() if each is not None and not isinstance(each, SwitchedOff)
             ),
@@ -197,9 +197,7 @@ class RouteReader:
 def _method(text: str) -> str:
     if text in METHODS:
         return text
-    meant = near(text, METHODS)
-    hint = f"expected one of {', '.join(METHODS)}"
-    raise Unfit(f"{quoted(text)} is no method", hint + (f"; did you mean `{meant}`?" if meant else ""))
+    raise Unfit(f"{quoted(text)} is no method", suggestion(text, METHODS))
 
 
 def _path(text: str) -> str:
@@ -209,7 +207,8 @@ def _path(text: str) -> str:
     if not text.startswith("/"):
         raise Unfit(f"{quoted(text)} does not begin with a slash", "expected a path such as /v1/deposits")
     for parameter in parameters:
-        name(parameter[1:-1])
+        if not parameter[1:-1].isidentifier():
+            raise Unfit(f"{quoted(parameter)} is no parameter", "expected a name in braces such as {player}")
     if len(set(parameters)) < len(parameters):
         raise Unfit(f"{quoted(text)} names a parameter twice")
     sample = "/" + "/".join("x" if is_parameter(segment) else segment for segment in segments)

@@ -127,23 +127,23 @@ def _algorithms(partner: Partner) -> set[str]:
 
 def check_keys(reader: Reader, routes: Sequence[RouteEntry], everyone: Mapping[str, PartnerEntry]) -> None:
     """Complain of signing keys that no scheme of their partner's routes can be used with."""
-    schemes: dict[str, set[str]] = {name: set() for name in everyone}
+    algorithms: dict[str, set[str]] = {}
     for route in routes:
         signature = route.control(SignatureControl)
-        if signature is None:
-            if "signature" in route.nodes and not _off(route, "signature"):
-                return  # The scheme is not known, so nothing can be said.
-            continue
-        for _, entry in route.entries(everyone):
-            schemes[entry.partner.name].add(signature.scheme.algorithm)
-    for name, algorithms in schemes.items():
+        if signature is None and not _off(route, "signature"):
+            return  # Its scheme is not known, so nothing can be said.
+        for entry in route.entries(everyone):
+            signed = algorithms.setdefault(entry.partner.name, set())
+            if signature is not None:
+                signed.add(signature.scheme.algorithm)
+    for name, signed in algorithms.items():
         entry = everyone[name]
         for key in entry.partner.signing_keys.values():
             node = entry.keys[key.id]
-            if not algorithms:
-                reader.warning(node, f"key {quoted(key.id)} is not used", "no route takes this partner's signatures")
-            elif key.algorithm not in algorithms:
-                hint = f"expected {', '.join(sorted(algorithms))}"
+            if not signed:
+                reader.warning(node, f"key {quoted(key.id)} is not used", "no route asks this partner for signatures")
+            elif key.algorithm not in signed:
+                hint = f"expected {', '.join(sorted(signed))}"
                 reader.error(node, f"key {quoted(key.id)} fits no scheme of its partner's routes", hint)
 
 

@@ -87,7 +87,7 @@ class _Open:
     def next_trail(self) -> Trail:
         if self.values is None:
             return Trail(self.trail, len(self.items))
-        return Trail(self.trail, self.key.text if self.key is not None and not self.at_key else "?")
+        return self.trail if self.at_key or self.key is None else Trail(self.trail, self.key.text)
 
     def close(self) -> Node:
         if self.values is None:

@@ -47,11 +47,13 @@ class Table[T]:
         self._used.update(names)
 
     def report_unused(self, reader: Reader) -> None:
-        """Warn of everything that nothing refers to."""
+        """Warn of everything that nothing refers to; what is faulty anyway is left out."""
         if self._complete:
-            for name, key in self.keys.items():
+            for name in self.values:
                 if name not in self._used:
-                    reader.warning(key, f"{self.kind} {quoted(name)} is not used", "remove it, or name it on a route")
+                    reader.warning(
+                        self.keys[name], f"{self.kind} {quoted(name)} is not used", "remove it, or name it on a route"
+                    )
 
 
 def _known(meant: str | None, names: Collection[str]) -> str:
@@ -60,7 +62,7 @@ def _known(meant: str | None, names: Collection[str]) -> str:
     if not names:
         return "none is defined"
     shown = ", ".join(f"`{each}`" for each in list(names)[:SHOWN_NAMES])
-    return f"defined are {shown}{', …' if len(names) > SHOWN_NAMES else ''}"
+    return f"expected {'one of ' if len(names) > 1 else ''}{shown}{', …' if len(names) > SHOWN_NAMES else ''}"
 
 
 def _article(kind: str) -> str:

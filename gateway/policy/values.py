@@ -51,8 +51,8 @@ class Unfit(ValueError):  # noqa: N818 - raised for a text, not for a fault of o
 
 def near(word: str, known: Iterable[str]) -> str | None:
     """Give the known word that was probably meant."""
-    by_case = {each.lower(): each for each in known}
-    found = difflib.get_close_matches(word.lower(), by_case, n=1, cutoff=0.6)
+    by_case = {each.lower(): each for each in known if any(char.isalpha() for char in each)}
+    found = difflib.get_close_matches(word.lower(), by_case, n=1, cutoff=0.65)
     return by_case[found[0]] if found else None
 
 

@@ -82,10 +82,6 @@ class MemoryState:
         self._nonces.widen(reach.max_age)
         self._nonces.capacity = settings.replay_entries
 
-    def raise_floor(self, to: Instant) -> None:
-        """Have requests dated up to `to` be unknowable, unless their claim is held; a lower floor changes nothing."""
-        self._nonces.raise_floor(to)
-
     def save(self, now: Instant) -> None:
         """End the run in order: leave its claims to the next one, and take no more. Raises OSError."""
         run = self._opened()

@@ -133,9 +133,7 @@ class _Bucket(RateLimitItemPerSecond):
 
     def __init__(self, limit: RateLimit, key: tuple[str, ...]) -> None:
         super().__init__(limit.amount, limit.window)
-        parts = [part.encode() for part in key]
-        lengths = [limit.window, *map(len, parts)]
-        self.key = blake2b(b"".join((repr(lengths).encode(), *parts)), digest_size=16).hexdigest()
+        self.key = blake2b(repr((limit.window, limit.sliding, key)).encode(), digest_size=16).hexdigest()
 
     def key_for(self, *_identifiers: bytes | str | float) -> str:
         return self.key

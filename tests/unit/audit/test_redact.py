@@ -98,7 +98,7 @@ def test_a_token_is_replaced():
 
 
 def test_long_text_is_cut_with_its_length_and_digest():
-    assert clean("a" * 200, 10) == "aaaaaaaaaa… [200 characters, sha256 c2a908d98f5df987]"
+    assert clean("a" * 200, 10) == "aaaaaaaaaa… [200 characters, sha256:c2a908d98f5d]"
 
 
 def test_text_at_the_limit_is_not_cut():

@@ -1,0 +1,86 @@
+"""A compiled policy in words: what each route asks for, control by control."""
+
+from gateway.controls.ip_allowlist import IpAllowlist
+from gateway.controls.rate_limit import RateLimits
+from gateway.controls.replay import Replay
+from gateway.controls.signature import SignatureControl
+from gateway.controls.token import TokenControl
+from gateway.core.chain import ORDER, Control, RateLimit
+from gateway.core.policy import Route
+
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
+_WORDS = {1: "second", 60: "minute", 3_600: "hour", 86_400: "day"}
+_SHOWN = 3
+"""Networks shown before the rest is only counted."""
+
+
+def describe(route: Route) -> dict[str, str]:
+    """Give who may call, under `partners`, and what each control asks for, in the order of the chain.
+
+    What is switched off says `off: ` and why.
+    """
+    said = {control.name: _described(control) for control in route.chain}
+    said |= {off.control: f"off: {off.because}" for off in route.switched_off}
+    said.setdefault("partners", ", ".join(sorted(route.partners or ())))
+    known = ("partners", *ORDER)
+    return {name: said[name] for name in (*known, *sorted(said.keys() - set(known))) if name in said}
+
+
+def described_match(route: Route) -> str:
+    """Give what the route is about."""
+    methods, hosts = ", ".join(sorted(route.match.methods)), ", ".join(sorted(route.match.hosts or ()))
+    return f"{methods} {route.match.path}" + (f" at {hosts}" if hosts else "")
+
+
+def _described(control: Control) -> str:
+    match control:
+        case IpAllowlist():
+            said = _allowlist(control)
+        case TokenControl():
+            said = _token(control)
+        case RateLimits():
+            said = "; ".join(f"{_rate(each.limit)} per {', '.join(each.by)}" for each in control.limits)
+        case SignatureControl():
+            said = _signature(control)
+        case Replay(remember=remember) if remember is not None:
+            said = f"remembered for {duration(remember)}"
+        case _:
+            said = "required"
+    return said
+
+
+def _allowlist(control: IpAllowlist) -> str:
+    if control.networks is None:
+        return "the partner's networks"
+    networks = control.networks.networks
+    shown = ", ".join(str(network) for network in networks[:_SHOWN])
+    return shown if len(networks) <= _SHOWN else f"{shown} and {len(networks) - _SHOWN} more"
+
+
+def _token(control: TokenControl) -> str:
+    said = [f"{control.issuer.name} for {control.audience}"]
+    if control.scopes:
+        said.append(f"scopes {' '.join(sorted(control.scopes))}")
+    if control.max_lifetime is not None:
+        said.append(f"lives {duration(control.max_lifetime)}")
+    return ", ".join(said)
+
+
+def _signature(control: SignatureControl) -> str:
+    if control.scheme.timestamp_field is None:
+        return control.scheme.name
+    window = control.window
+    return f"{control.scheme.name}, {duration(window.max_age)} old, {duration(window.max_ahead)} ahead"
+
+
+def _rate(limit: RateLimit) -> str:
+    window = _WORDS.get(limit.window) or duration(limit.window)
+    return f"{limit.amount}/{window}" + ("" if limit.sliding else " (fixed)")
+
+
+def duration(seconds: float) -> str:
+    """Write a duration in its largest whole unit, as a policy would."""
+    for unit, word in _UNITS:
+        if seconds >= unit and seconds % unit == 0:
+            return f"{int(seconds // unit)}{word}"
+    return f"{round(seconds * 1_000)}ms" if seconds else "0s"
