@@ -2,20 +2,16 @@
 
 A test takes `World()` and breaks exactly one thing: with an argument (`World(method=b"GET")`), a changed field
 (`World(fields={"authorization": None})`), a changed policy (`World(policy=policy(chain=...))`), or an answer
-(`World(answers=Answers({TakeRate: raising(Unavailable(...))}))`). Keys are made once a session, at run time.
+(`World(answers=Answers({TakeRate: raising(Unavailable(...))}))`). Keys are made once a session, at run time
+(`tests.mint`).
 """
 
 import hmac
-import json
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from ipaddress import ip_address, ip_network
 from pathlib import PurePath
 from typing import Any
-
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from jwt import get_algorithm_by_name
 
 from gateway.controls.ip_allowlist import IpAllowlist
 from gateway.controls.mutual_tls import MutualTls
@@ -56,12 +52,25 @@ from gateway.core.policy import (
 from gateway.core.syntax import read_head
 from gateway.signing import parts
 from gateway.signing.composed import ComposedScheme
-from gateway.signing.jose import encode_base64url
-from gateway.signing.jwks import KeySet
 from gateway.signing.window import Window
+from tests.mint import (
+    AUDIENCE,
+    ISSUER,
+    KEY_ID,
+    NOW,
+    OTHER_SUBJECT,
+    SCOPE,
+    SUBJECT,
+    changed,
+    claims,
+    jwk,
+    jwks,
+    key_set,
+    private_key,
+    token,
+)
 
-NOW = Instant(1_795_352_400.0)
-"""2026-11-22T13:00:00Z, the time of every request unless a test moves it."""
+__all__ = ["KEY_ID", "claims", "jwk", "jwks", "private_key"]  # so that a test needs this module only
 
 HOST = "api.psp.example"
 BODY = b'{"player":"p-1","amount":2500,"currency":"EUR","reference":"dep-1"}'
@@ -74,101 +83,9 @@ ADDRESS = ip_address("198.51.100.7")
 OTHER_ADDRESS = ip_address("203.0.113.9")
 """In OTHER_PARTNER's networks."""
 
-ISSUER = "https://idp.operator.example"
-AUDIENCE = "psp"
-SCOPE = "deposit:write"
-SUBJECT = "acme-backend"
-OTHER_SUBJECT = "blue-backend"
-KEY_ID = "operator-1"
-
 SIGNING_KEY_ID = "acme-2026-11"
 WINDOW = Window(max_age=60.0, max_ahead=5.0)
 SIGNING_SECRET = b"0123456789abcdef0123456789abcdef"
-
-type PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
-
-
-# Keys and tokens
-
-
-@cache
-def private_key(kind: str = "P-256", name: str = KEY_ID) -> PrivateKey:
-    """Give the session's key of a kind: P-256, P-384, P-521, Ed25519, or RSA-2048 and the like. `name` makes others."""
-    del name  # part of the cache's key only
-    if kind == "Ed25519":
-        return ed25519.Ed25519PrivateKey.generate()
-    if kind.startswith("RSA-"):
-        return rsa.generate_private_key(65_537, int(kind.removeprefix("RSA-")))
-    return ec.generate_private_key({"P-256": ec.SECP256R1, "P-384": ec.SECP384R1, "P-521": ec.SECP521R1}[kind]())
-
-
-def jwk(key: PrivateKey | None = None, **changes: Any) -> dict[str, Any]:
-    """Give the public JWK of a key as an issuer publishes it; a member changed to None is left out."""
-    public = (key or private_key()).public_key()
-    members: dict[str, Any] = {"kid": KEY_ID, "use": "sig"}
-    if isinstance(public, rsa.RSAPublicKey):
-        numbers = public.public_numbers()
-        members |= {"kty": "RSA", "n": _octets(numbers.n), "e": _octets(numbers.e)}
-    elif isinstance(public, ed25519.Ed25519PublicKey):
-        members |= {"kty": "OKP", "crv": "Ed25519", "x": encode_base64url(public.public_bytes_raw())}
-    else:
-        point, size = public.public_numbers(), (public.key_size + 7) // 8
-        members |= {
-            "kty": "EC",
-            "crv": f"P-{public.key_size}",
-            "x": _octets(point.x, size),
-            "y": _octets(point.y, size),
-        }
-    return _changed(members, changes)
-
-
-def jwks(*keys: Mapping[str, Any]) -> bytes:
-    """Give the text of a key set; without arguments, the issuer's."""
-    return json.dumps({"keys": keys or (jwk(),)}).encode()
-
-
-@cache
-def key_set() -> KeySet:
-    """Give the issuer's key set."""
-    return KeySet.load(jwks())
-
-
-def claims(**changes: Any) -> dict[str, Any]:
-    """Give the claims of a valid token; a claim changed to None is left out."""
-    valid = {
-        "iss": ISSUER,
-        "aud": AUDIENCE,
-        "sub": SUBJECT,
-        "iat": int(NOW) - 60,
-        "nbf": int(NOW) - 60,
-        "exp": int(NOW) + 240,
-        "jti": "token-1",
-        "scope": f"openid {SCOPE}",
-    }
-    return _changed(valid, changes)
-
-
-def token(
-    payload: Mapping[str, Any] | bytes | None = None,
-    *,
-    header: Mapping[str, Any] | bytes | None = None,
-    algorithm: str = "ES256",
-    key: PrivateKey | None = None,
-) -> str:
-    """Mint a token, signed in earnest whatever it says: bytes are taken as they are, mappings as JSON.
-
-    `header` mappings change the valid header: a parameter changed to None is left out.
-    """
-    if not isinstance(header, bytes):
-        header = json.dumps(_changed({"alg": algorithm, "kid": KEY_ID, "typ": "at+jwt"}, header or {})).encode()
-    if not isinstance(payload, bytes):
-        payload = json.dumps(claims() if payload is None else payload).encode()
-    signing_input = f"{encode_base64url(header)}.{encode_base64url(payload)}"
-    signature = get_algorithm_by_name(algorithm).sign(signing_input.encode(), key or private_key())
-    return f"{signing_input}.{encode_base64url(signature)}"
-
-
-# The policy
 
 
 def issuer(**changes: Any) -> Issuer:
@@ -243,7 +160,7 @@ def chain(**changes: Control | None) -> tuple[Control, ...]:
         "signature": SignatureControl(scheme(), WINDOW),
         "replay": Replay(),
     }
-    return tuple(_changed(valid, changes).values())
+    return tuple(changed(valid, changes).values())
 
 
 def listener(**changes: Any) -> Listener:
@@ -284,9 +201,6 @@ def policy(*routes: Route, **changes: Any) -> Policy:
         "routes": routes or (route(),),
     }
     return Policy(**valid | changes)
-
-
-# The caller
 
 
 def certificate(**changes: Any) -> Certificate:
@@ -332,9 +246,6 @@ def signed(method: bytes, target: bytes, body: bytes, nonce: str = "nonce-1", no
         "x-nonce": nonce,
         "x-signature": hmac.digest(SIGNING_SECRET, text, "sha256").hex(),
     }
-
-
-# Driving a decision
 
 
 class Answers:
@@ -423,7 +334,7 @@ class World:
             "authorization": f"Bearer {self.token}",
             **signed(self.method, self.target, self.body, self.nonce, self.now),
         }
-        fields = [*_changed(valid, self.fields).items(), *self.extra]
+        fields = [*changed(valid, self.fields).items(), *self.extra]
         return [(name.encode(), value.encode("latin-1")) for name, value in fields]
 
     def head(self) -> RequestHead:
@@ -450,11 +361,3 @@ def check(control: Control, exchange: Exchange, answers: Answers | None = None) 
 
 def _take(ask: TakeRate) -> RateTaken:
     return RateTaken(True, tuple(RateState(take.limit, True, take.limit.amount - 1, 0.0) for take in ask.takes))
-
-
-def _changed[V](valid: Mapping[str, V], changes: Mapping[str, V | None]) -> dict[str, V]:
-    return {name: value for name, value in {**valid, **changes}.items() if value is not None}
-
-
-def _octets(number: int, size: int | None = None) -> str:
-    return encode_base64url(number.to_bytes(size or (number.bit_length() + 7) // 8))

@@ -9,7 +9,7 @@ from pathlib import Path
 from gateway.audit.ocsf import milliseconds
 from gateway.core.message import Instant
 
-_NAME = re.compile(r"audit-(\d{4}-\d{2}-\d{2})\.(\d{12,})\.jsonl\Z", re.ASCII)
+_NAME = re.compile(r"audit-(\d{4}-\d{2}-\d{2})_(\d{12,})\.jsonl\Z", re.ASCII)
 
 _EPOCH = date(1970, 1, 1).toordinal()
 
@@ -27,7 +27,8 @@ class LogFile:
 
 def file_name(date: str, first: int) -> str:
     """Give the name of the file that begins on `date` with sequence `first`."""
-    return f"audit-{date}.{first:012}.jsonl"
+    # No separator that a card number may have: the name stands in records, and is not to be masked there.
+    return f"audit-{date}_{first:012}.jsonl"
 
 
 def log_files(directory: Path) -> list[LogFile]:

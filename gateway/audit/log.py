@@ -1,7 +1,7 @@
 """The log itself: one JSON line a record, numbered without a gap, handed to the kernel before `append` returns."""
 
+import contextlib
 import os
-from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -26,8 +26,8 @@ from gateway.core.reasons import Reason, Unavailable
 MAX_BYTES = 268_435_456
 """Size from which the log goes on in a new file: 256 MiB, some 130,000 records."""
 
-MAX_OWED = 4096
-"""Records kept in memory while the log cannot be written: outcomes of what was under way then, at most some 25 MB."""
+MAX_OWED = 1024
+"""Records kept in memory while the log cannot be written: outcomes of what was under way then, some 2 MB of them."""
 
 
 @dataclass(slots=True)
@@ -40,19 +40,9 @@ class _Failure:
     policy: PolicyFacts | None = None
     denied: int = 0
     connections: int = 0
-    owed: deque[Json] = field(default_factory=deque)
+    owed: list[bytes] = field(default_factory=list)
+    """Lines to be written late. Their sequence is fixed: that of the log stands still until the failure is told."""
     lost: int = 0
-
-    def count(self, event: Event, made: Json | None) -> None:
-        """Count an event that could not be written; keep it where it tells of something that happened all the same."""
-        if isinstance(event, RequestDecided):
-            self.denied += 1
-        elif isinstance(event, ConnectionRefused):
-            self.connections += 1
-        elif made is not None and len(self.owed) < MAX_OWED:
-            self.owed.append(made)
-        else:
-            self.lost += 1
 
     def told(self) -> str:
         """Say what the log lacks."""
@@ -118,22 +108,21 @@ class AuditLog:
             raise RuntimeError("the log is closed")
         unsynced, self._unsynced = self._unsynced, None
         if unsynced is not None:
-            self._fail(unsynced, event)
+            self._fail(unsynced, event, None)
         made: Json | None = None
         try:
             made = record(event)
             if self._failure is None:
-                self._write(event.at, [made])
+                self._write(event.at, [self._line(made, 0)])
             else:
-                self._write(event.at, [*self._recovery(self._failure, event), made])
+                self._write(event.at, self._recovery(self._failure, event, made))
                 self._failure = None
         except Exception as error:  # noqa: BLE001 - whatever it is, the event is not in the log
-            by_file = isinstance(error, OSError | LogInUseError)  # else the record itself is at fault, and stays so
-            self._fail(error, event).count(event, made if by_file else None)
+            self._count(self._fail(error, event, made), event, made)
             raise Unavailable(Reason.AUDIT_UNAVAILABLE, _words(error)) from None
 
     def sync(self) -> None:
-        """Bring what was appended to the disk; the engine calls it every second, in any one thread.
+        """Bring what was appended to the disk; the engine calls it every second, in a thread, for it may take long.
 
         Does not raise: a failure ends the file, and the next append tells of it in a new one.
         """
@@ -150,14 +139,11 @@ class AuditLog:
         if self._closed:
             return
         self._closed = True
-        try:
-            if self._segment is not None:
-                self._segment.sync()
-        except LostError as error:
-            raise Unavailable(Reason.AUDIT_UNAVAILABLE, _words(error)) from error
-        finally:
-            self._abandon()
-            self._lock.close()
+        self.sync()
+        self._abandon()
+        self._lock.close()
+        if self._unsynced is not None:
+            raise Unavailable(Reason.AUDIT_UNAVAILABLE, _words(self._unsynced))
 
     def _continue(self) -> None:
         files = log_files(self.directory)
@@ -171,10 +157,14 @@ class AuditLog:
         if tail.torn or tail.damaged:
             self._failure = _Failure(_found(newest.path.name, tail), tail.time)
 
-    def _write(self, at: Instant, records: list[Json]) -> None:
-        data = b"".join(line(made, self.sequence + 1 + place, self._origin) for place, made in enumerate(records))
+    def _line(self, made: Json, place: int) -> bytes:
+        """Give the line of a record that follows the last one written after `place` others."""
+        return line(made, self.sequence + 1 + place, self._origin)
+
+    def _write(self, at: Instant, lines: list[bytes]) -> None:
+        data = b"".join(lines)
         self._segment_for(at, len(data)).write(data)
-        self.sequence += len(records)
+        self.sequence += len(lines)
 
     def _segment_for(self, at: Instant, size: int) -> Segment:
         """Give the file to write to: a new one for a new day, beyond the size, and where the last one was lost."""
@@ -201,21 +191,42 @@ class AuditLog:
             self._segment.close()
             self._segment = None
 
-    def _fail(self, error: Exception, event: Event) -> _Failure:
+    def _fail(self, error: Exception, event: Event, made: Json | None) -> _Failure:
         if isinstance(error, LostError):
             self._abandon()
         if self._failure is None:
-            self._failure = _Failure(_words(error), event.at, policy_of(event))
+            # An event of which no record could be made may not even have a policy.
+            self._failure = _Failure(_words(error), event.at, policy_of(event) if made is not None else None)
         return self._failure
 
-    def _recovery(self, told: _Failure, event: Event) -> list[Json]:
+    def _count(self, failed: _Failure, event: Event, made: Json | None) -> None:
+        """Count an event that was not written; keep it where it tells of something that happened all the same."""
+        if isinstance(event, RequestDecided):
+            failed.denied += 1
+            return
+        if isinstance(event, ConnectionRefused):
+            failed.connections += 1
+            return
+        if made is not None and len(failed.owed) < MAX_OWED:
+            with contextlib.suppress(TypeError, ValueError):  # no line can be made of it, now or later
+                failed.owed.append(self._line(made, 1 + len(failed.owed)))
+                return
+        failed.lost += 1
+
+    def _recovery(self, told: _Failure, event: Event, made: Json) -> list[bytes]:
         policy = policy_of(event)
         since = event.at if told.at is None else told.at
         failed = ControlFailed(at=since, policy=told.policy or policy, control="audit", detail=told.detail)
         recovered = ControlRecovered(
             at=event.at, policy=policy, control="audit", failed_at=since, detail=told.told(), denied=told.denied
         )
-        return [record(failed), *told.owed, record(recovered)]
+        late = len(told.owed)
+        return [
+            self._line(record(failed), 0),
+            *told.owed,
+            self._line(record(recovered), 1 + late),
+            self._line(made, 2 + late),
+        ]
 
 
 def _found(name: str, tail: Tail) -> str:

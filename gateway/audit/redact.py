@@ -27,9 +27,9 @@ _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 
 
 def clean(text: str, limit: int = NAME) -> str:
-    """Give text that may stand in the log, `limit` characters at most (and a note of some 50 where it is cut).
+    r"""Give text that may stand in the log, `limit` characters at most (and a note of some 50 where it is cut).
 
-    1. what cannot be printed is escaped (`\\u{1b}`): control characters, line separators, lone surrogates, marks
+    1. what cannot be printed is escaped (`\u{1b}`): control characters, line separators, lone surrogates, marks
        that turn the direction of writing
     2. tokens are replaced by `[token]`
     3. card numbers are masked (PCI DSS 3.4.1)
@@ -81,7 +81,9 @@ def mask_cards(text: str) -> str:
     Candidates are 13 to 19 digits that pass the Luhn check, whole or in groups with single separators between
     them, whatever other groups stand beside. More than 19 digits on end are masked unchecked.
     """
-    return _DIGITS.sub(_masked, text)
+    while (masked := _DIGITS.sub(_masked, text)) != text:
+        text = masked  # what is left of one number may, with the next group, be another
+    return text
 
 
 def _masked(match: re.Match[str]) -> str:

@@ -108,6 +108,9 @@ class Handling:
         self._way: Generator[Ask, Answer, Decision] | None = None
         self._now = gate.clock.now()
         self._waiting: ReadBody | None = None
+        self._answered: set[str] = set()
+        self._failed: set[str] = set()
+        """Who answered what the decision asked, and who failed to."""
         self._recorded = False
         self._finished = False
         self._unread: str | None = None
@@ -190,6 +193,7 @@ class Handling:
                 except Exception as error:  # noqa: BLE001 - a store that fails in any way has not answered
                     ask = way.throw(self._unavailable(ask, error))
                 else:
+                    self._answered.add(_who_answers(ask))
                     ask = way.send(answer)
         except StopIteration as stop:
             return self._decided(stop.value)
@@ -211,8 +215,9 @@ class Handling:
             unavailable = error
         else:
             unavailable = Unavailable(Reason.STATE_UNAVAILABLE, failure(error).detail)
-        control = f"token.keys:{ask.issuer}" if isinstance(ask, FetchKeys) else "state"
         if unavailable.reason is not Reason.REPLAY_MEMORY_FULL:
+            control = _who_answers(ask)
+            self._failed.add(control)
             self.gate.health.failed(control, unavailable.detail, self._now, self.in_force.facts)
         return unavailable
 
@@ -221,13 +226,18 @@ class Handling:
             return self.decision  # what is in the log stands, whatever comes late
         self.decision = decision
         self._way = None
-        health = self.gate.health
-        if decision.reason is Reason.CONTROL_FAILED:
-            health.failed(decision.control or "policy", decision.detail, self._now, self.in_force.facts)
-        elif health.failing:
-            answered = {"state"} if "rate_limit" in decision.exchange.passed else set()
-            health.worked({*decision.exchange.passed, *answered}, self._now, self.in_force.facts)
+        self._tell_health(decision)
         return decision
+
+    def _tell_health(self, decision: Decision) -> None:
+        """Note what failed in this decision, and what it showed to work again."""
+        health, exchange = self.gate.health, decision.exchange
+        if decision.reason is Reason.CONTROL_FAILED:
+            control = decision.control or ("engine" if exchange.head is None else "policy")
+            health.failed(control, decision.detail, self._now, self.in_force.facts)
+        elif health.failing and exchange.head is not None:
+            worked = {"engine", "policy", decision.control or "policy", *exchange.passed, *self._answered}
+            health.worked(worked - self._failed, self._now, self.in_force.facts)
 
     def authorise(self) -> Decision:
         """Record the decision; gives it back, or a denial where an allow could not be recorded.
@@ -261,12 +271,12 @@ class Handling:
         """Note that the first byte goes upstream now."""
         self.sent_upstream = self.gate.clock.monotonic()
 
-    def crash(self) -> None:
-        """Record that an error of the gate's own ended the request."""
+    def crash(self, denied: Denied) -> None:
+        """Record that an error of the gate's own, told in `denied`, ended the request."""
         if not self._recorded:
-            self.deny(Denied(Reason.CONTROL_FAILED, "the connection's layers failed"))
+            self.deny(denied)
             self.authorise()
-        self.finish(Reason.CONTROL_FAILED, "the connection's layers failed", None)
+        self.finish(denied.reason, denied.detail, None)
 
     def upstream_fields(self) -> list[tuple[str, str]]:
         """Header section towards upstream. Raises RuntimeError before the allow is recorded."""
@@ -302,3 +312,8 @@ class Handling:
             response_bytes=self.response_bytes,
         )
         self.gate.record(event)
+
+
+def _who_answers(ask: Ask) -> str:
+    """Name what answers an ask, as records of its failure do."""
+    return f"token.keys:{ask.issuer}" if isinstance(ask, FetchKeys) else "state"

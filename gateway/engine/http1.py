@@ -5,6 +5,7 @@ import time
 from typing import TYPE_CHECKING
 
 import h11
+from h11._readers import ContentLengthReader
 from mitmproxy import http
 from mitmproxy.connection import ConnectionState
 from mitmproxy.net.http import http1
@@ -19,12 +20,13 @@ from mitmproxy.proxy.layers.http._events import (
     RequestHeaders,
     RequestProtocolError,
 )
-from mitmproxy.proxy.layers.http._http1 import Http1Server, make_body_reader
+from mitmproxy.proxy.layers.http._http1 import Http1Server
 
 from gateway.core.message import RequestHead
 from gateway.core.reasons import Denied, Reason
 from gateway.core.syntax import check_size, printable, read_head
 from gateway.engine import translate
+from gateway.engine.chunked import ChunkedBody
 from gateway.engine.deadlines import DeadlinePassed
 
 if TYPE_CHECKING:
@@ -35,7 +37,8 @@ LINGER_SECONDS = 5.0
 """How much of a refused body is read and thrown away, so that the client reads its answer before the connection
 closes: closing with bytes unread resets it."""
 
-_BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n|\x00")
+_BARE = re.compile(rb"\r[^\n]|(?<!\r)\n|\x00")
+"""A CR that is the last byte so far may still have its LF."""
 _FOLDED = re.compile(rb"\r\n[ \t]")
 _REQUEST_LINE = re.compile(rb"[^ \t\r\n]+ [^ \t\r\n]+ HTTP/[0-9]\.[0-9]\Z")
 
@@ -72,10 +75,12 @@ class StrictHttp1Server(Http1Server):
             return
         self.connection.head_begins()
         end = received.find(b"\r\n\r\n")
-        if end < 0 and len(received) <= self.connection.limits.head and not _BARE.search(received[:-1]):
-            return
+        received = received if end < 0 else received[: end + 2]
         try:
-            request, head = self._read_head(received[: end + 2] if end >= 0 else received)
+            self._check(received)
+            if end < 0:
+                return
+            request, head = self._read_head(received)
         except Denied as denied:
             yield from self._refuse(denied, received)
             return
@@ -84,23 +89,29 @@ class StrictHttp1Server(Http1Server):
         self.request = request
         yield ReceiveHttp(ReadRequestHeaders(self.stream_id, request, head))
         if self.state == self.read_headers:  # not answered and lingering already
-            # The core has refused every framing but a length and chunked, for which None stands.
+            # The core has refused every framing but a length and chunked.
             chunked = head.has_body and head.content_length is None
-            self.body_reader = make_body_reader(None if chunked else head.content_length or 0)
+            self.body_reader = ChunkedBody() if chunked else ContentLengthReader(head.content_length or 0)  # type: ignore[assignment]
             self.state = self.read_body
             yield from self.state(events.DataReceived(self.conn, b""))
 
-    def _read_head(self, received: bytes) -> tuple[http.Request, RequestHead]:
+    def _check(self, received: bytes) -> None:
+        """Raise Denied for what no further bytes can mend."""
         bare = _BARE.search(received)
         if bare is not None:
             raise Denied(Reason.MESSAGE_MALFORMED, f"bare CR, bare LF or NUL at byte {bare.start()} of the head")
         check_size(len(received), received.count(b"\r\n") - 1, self.connection.limits)
+
+    @staticmethod
+    def _read_head(received: bytes) -> tuple[http.Request, RequestHead]:
         if _FOLDED.search(received):
             raise Denied(Reason.FIELD_INVALID, "folded field line (RFC 9112 5.2)")
         lines = received.split(b"\r\n")[:-1]
         if not _REQUEST_LINE.match(lines[0]):
             raise Denied(Reason.MESSAGE_MALFORMED, "no request line (RFC 9112 3)")
         method, target, version = lines[0].split(b" ")
+        if not version.startswith(b"HTTP/1."):
+            raise Denied(Reason.VERSION_UNSUPPORTED, f"version {printable(version)} on a connection of HTTP/1.1")
         fields = [_field(line) for line in lines[1:]]
         head = read_head(method=method, target=target, version=version.decode("ascii"), fields=fields)
         request = http.Request(
@@ -117,31 +128,20 @@ class StrictHttp1Server(Http1Server):
         while self.state == self.read_body:
             try:
                 part = self.body_reader.read_eof() if ended else self.body_reader(self.buf)
-            except h11.ProtocolError:  # h11's own words quote the body, which goes to no log
+            except h11.ProtocolError as error:
                 code = ErrorCode.CLIENT_DISCONNECTED if ended else ErrorCode.GENERIC_CLIENT_ERROR
-                words = "the connection ended within the body" if ended else "malformed chunk (RFC 9112 7.1)"
+                words = "the connection ended within the body" if ended else str(error)
                 yield ReceiveHttp(RequestProtocolError(self.stream_id, words, code))
-                if self.state == self.read_body:
-                    yield from self._close()
+                if self.state == self.read_body:  # the stream answers when the hook that it waits for is done
+                    yield from self._close() if ended else self._linger()
                 return
-            if isinstance(part, h11.Data):
-                if part.data:
-                    yield ReceiveHttp(RequestData(self.stream_id, bytes(part.data)))
-            elif isinstance(part, h11.EndOfMessage):
-                if part.headers:  # no signature covers them, and servers differ on merging them
-                    yield ReceiveHttp(
-                        RequestProtocolError(self.stream_id, "trailers after the body", ErrorCode.GENERIC_CLIENT_ERROR)
-                    )
-                    return
+            if part is None:
+                return
+            if isinstance(part, h11.EndOfMessage):
                 yield ReceiveHttp(RequestEndOfMessage(self.stream_id))
                 yield from self.mark_done(request=True)
-            elif len(self.buf) > self.connection.limits.head:
-                yield ReceiveHttp(
-                    RequestProtocolError(self.stream_id, "chunk header too long", ErrorCode.GENERIC_CLIENT_ERROR)
-                )
-                return
             else:
-                return
+                yield ReceiveHttp(RequestData(self.stream_id, bytes(part.data)))
 
     def wait(self, event: events.Event) -> CommandGenerator[None]:
         """Hold back pipelined requests until the answer is out; a bounded number of bytes of them."""

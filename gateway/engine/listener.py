@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
 
+from gateway.core.exchange import failure
 from gateway.core.message import Address, Peer
 from gateway.core.networks import normalised
 from gateway.core.policy import Listener
@@ -118,16 +119,28 @@ class AcceptLoop:
 
     async def _handle(self, client: socket.socket, name: tuple[str, int]) -> None:
         connection_id = str(uuid.uuid4())
+        address: Address = normalised(ip_address(name[0].partition("%")[0]))
         try:
-            address: Address = normalised(ip_address(name[0].partition("%")[0]))
             accepted = await self._admit(client, address, name[1], connection_id)
+        except Exception as error:
+            logger.exception("admitting a connection of %s", self.name)
+            self.gate.refuse_connection(
+                Reason.CONTROL_FAILED, failure(error).detail,
+                connection_id=connection_id, listener=self.name, address=address, port=name[1],
+            )  # fmt: skip
+            accepted = None
         except BaseException:
             client.close()
             raise
         if accepted is None:
             client.close()
             return
-        await self._serve(accepted)
+        try:
+            await self._serve(accepted)
+        except Exception:
+            logger.exception("connection %s", connection_id)
+        finally:
+            accepted.writer.close()
 
     async def _admit(self, client: socket.socket, address: Address, port: int, connection_id: str) -> Accepted | None:
         settings = self.settings
@@ -173,6 +186,9 @@ class AcceptLoop:
             refuse(reason, str(error) or "the chain verified before is not remembered")
             transport.abort()
             return None
+        except BaseException:
+            transport.abort()
+            raise
         peer = Peer(address=address, port=port, listener=self.name, tls=tls, connection_id=connection_id)
         return Accepted(peer, reader, asyncio.StreamWriter(transport, protocol, reader, loop))
 

@@ -70,4 +70,3 @@ class GatewayServer(AsyncioServerInstance[GatewayMode]):
                 await handler.serve()
         finally:
             master.handlers.discard(handler)
-            accepted.writer.close()

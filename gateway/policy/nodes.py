@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from gateway.policy.problem import SHOWN_CHARACTERS
 
@@ -10,8 +11,7 @@ _PLAIN_STEP = re.compile(r"[A-Za-z0-9_-]+\Z")
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """A character of a file; line and column count from 1."""
 
     file: Path
@@ -22,8 +22,7 @@ class Place:
         return f"{self.file}:{self.line}:{self.column}"
 
 
-@dataclass(frozen=True, slots=True)
-class Trail:
+class Trail(NamedTuple):
     """The way from the top of a document to a value, written as `routes[2].token.issuer`."""
 
     parent: "Trail | None" = None

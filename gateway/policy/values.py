@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
-from ipaddress import IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from math import floor
 from urllib.parse import urlsplit
 
@@ -129,20 +129,22 @@ def instant(text: str) -> Instant:
 
 def network(text: str) -> Network:
     """Read an IPv4 or IPv6 network, or a single address. Host bits must be zero."""
-    address, slash, prefix = text.partition("/")
+    written, slash, prefix = text.partition("/")
     expected = "expected an address or a network such as 198.51.100.0/24 or 2001:db8::/32"
-    if (slash and not _PREFIX.match(prefix)) or "%" in text:
-        raise Unfit(f"{quoted(text)} is no network", expected)
     try:
-        found = ip_network(text, strict=False)
-        exact = ip_address(address) == found.network_address
+        address = ip_address(written)
+        length = int(prefix) if _PREFIX.match(prefix) else address.max_prefixlen
+        found: Network = (IPv4Network if address.version == 4 else IPv6Network)((int(address), length), strict=False)
     except ValueError:
         raise Unfit(f"{quoted(text)} is no network", expected) from None
-    if not exact:
+    if (slash and not _PREFIX.match(prefix)) or "%" in written:
+        raise Unfit(f"{quoted(text)} is no network", expected)
+    if found.network_address != address:
         raise Unfit(f"{quoted(text)} has host bits set", f"expected `{found}`, or `{address}` for the one address")
-    if isinstance(found, IPv6Network) and found.network_address.ipv4_mapped is not None and found.prefixlen >= 96:
-        mapped = f"{found.network_address.ipv4_mapped}/{found.prefixlen - 96}"
-        raise Unfit(f"{quoted(text)} is an IPv4 network in IPv6 form, which matches nothing", f"expected `{mapped}`")
+    mapped = found.network_address.ipv4_mapped if isinstance(found, IPv6Network) else None
+    if mapped is not None and length >= 96:
+        hint = f"expected `{mapped}/{length - 96}`"
+        raise Unfit(f"{quoted(text)} is an IPv4 network in IPv6 form, which matches nothing", hint)
     return found
 
 

@@ -42,7 +42,7 @@ class Layout:
     def of(cls, parts: Sequence[Part], separator: bytes, timestamp_format: TimestampFormat) -> "Layout":
         """Lay out the parts. Raises ValueError where no request could pass a guard."""
         slots, gaps = _slots(parts, separator)
-        free = max(range(len(slots)), key=lambda index: _freedom(slots[index]), default=0)
+        free = max(range(len(slots)), key=lambda index: _freedom(slots[index], timestamp_format), default=0)
         guards: list[Guard] = []
         left = 0
         while left < free and _ends(slots, gaps, left, timestamp_format):
@@ -76,13 +76,15 @@ def _slots(parts: Sequence[Part], separator: bytes) -> tuple[list[Part], list[by
     return slots, [*gaps, gap]
 
 
-def _freedom(part: Part) -> int:
+def _freedom(part: Part, form: TimestampFormat) -> int:
     """Rank the parts by what a guard would cost them: the one with the most is the one that may hold anything."""
     if isinstance(part, Body):
-        return 3
+        return 4
     if isinstance(part, (Target, Path)):
+        return 3
+    if isinstance(part, (Query, Header)):
         return 2
-    return 1 if isinstance(part, (Query, Header)) else 0
+    return 0 if _is_fixed(part, form) else 1
 
 
 def _ends(slots: Sequence[Part], gaps: Sequence[bytes], index: int, form: TimestampFormat) -> bool:

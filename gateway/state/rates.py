@@ -11,6 +11,7 @@ import threading
 from collections import defaultdict
 from hashlib import blake2b
 from heapq import heappop, heappush
+from math import floor
 
 from limits import RateLimitItemPerSecond
 from limits.storage import MemoryStorage
@@ -101,8 +102,14 @@ class Rates:
         return self._sliding if take.limit.sliding else self._fixed
 
     def _state(self, take: Take, bucket: "_Bucket", allowed: bool, now: Instant) -> RateState:
-        reset, remaining = self._limiter(take).get_window_stats(bucket)
-        return RateState(take.limit, allowed, remaining, min(max(reset - now, 0.0), take.limit.window))
+        limit = take.limit
+        if limit.sliding:
+            counts = self._storage.get_sliding_window(bucket.key, limit.window)
+            used = _used(counts, limit.window)
+            after = _falls_to(counts, limit.window, used - 1 if allowed else limit.amount - take.cost)
+            return RateState(limit, allowed, max(limit.amount - used, 0), after)
+        reset, remaining = self._fixed.get_window_stats(bucket)
+        return RateState(limit, allowed, remaining, min(max(reset - now, 0.0), limit.window))
 
     def _make_room(self, ask: TakeRate, buckets: "list[_Bucket]", now: Instant) -> None:
         self._sweep(now, len(self))
@@ -121,6 +128,37 @@ class Rates:
                 return
             heappop(order)
             most -= 1
+
+
+type _Counts = tuple[int, float, int, float]
+"""As the library gives them: the previous window's count and the seconds it still weighs, and the current one's."""
+
+
+def _used(counts: _Counts, window: int) -> int:
+    """Give how much of a sliding window is used, as the library weighs it."""
+    previous, previous_ends, current, _ = counts
+    return floor(previous * previous_ends / window + current)
+
+
+def _falls_to(counts: _Counts, window: int, used: int) -> float:
+    """Give the seconds until no more than `used` is used, if nothing is added.
+
+    The library gives a time as well, which is 0 at the very beginning of a window.
+    """
+    previous, previous_ends, current, current_ends = counts
+    below = used + 1
+    if below > current and previous:
+        after = previous_ends - (below - current) * window / previous
+    elif current:
+        # Once the current window is the previous one, its count loses weight.
+        after = current_ends - window + max(window - below * window / current, 0.0)
+    else:
+        after = 0.0
+    return max(after, 0.0) + _BELOW
+
+
+_BELOW = 0.001
+"""Seconds after which a count that falls to a number has fallen below it."""
 
 
 class _Bucket(RateLimitItemPerSecond):

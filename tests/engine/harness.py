@@ -232,7 +232,7 @@ def id_of(record: Mapping[str, Any]) -> str:
 async def until(condition: Callable[[], object]) -> None:
     """Let the loop run until the condition holds."""
     async with asyncio.timeout(SAFETY):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what is waited for sets no event
             await asyncio.sleep(0)
 
 

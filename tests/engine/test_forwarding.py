@@ -29,7 +29,9 @@ async def test_the_request_is_recorded_before_it_is_forwarded(up: Running) -> No
 async def test_request_line_and_host_are_those_received(up: Running) -> None:
     await up.send(get("/v1/balance?player=p-1&player=p%202"))
 
-    assert up.upstream.heads[0].startswith(b"GET /v1/balance?player=p-1&player=p%202 HTTP/1.1\r\nhost: api.psp.example\r\n")
+    assert up.upstream.heads[0].startswith(
+        b"GET /v1/balance?player=p-1&player=p%202 HTTP/1.1\r\nhost: api.psp.example\r\n"
+    )
     assert [name for name, _ in up.upstream.fields()].count("host") == 1
 
 
@@ -74,7 +76,9 @@ async def test_the_request_id_is_the_same_upstream_at_the_client_and_in_the_log(
 
     named = response.fields["x-gateway-request-id"]
     assert up.upstream.request_ids == [named]
-    assert {record["metadata"]["correlation_uid"] for record in up.records("decision") + up.records("outcome")} == {named}
+    assert {record["metadata"]["correlation_uid"] for record in up.records("decision") + up.records("outcome")} == {
+        named
+    }
 
 
 async def test_other_fields_go_on_in_their_order(up: Running) -> None:

@@ -51,9 +51,7 @@ CERTIFICATE = Certificate(
 TLS = Tls("TLSv1.3", "TLS_AES_256_GCM_SHA384", "api.psp.example", "http/1.1", CERTIFICATE)
 PEER = Peer(ip_address("198.51.100.7"), 50_123, "public", TLS, CONNECTION_ID)
 
-ISSUER = Issuer(
-    "operator", "https://idp.operator.example", PurePath("certs/operator-jwks.json"), frozenset({"ES256"})
-)
+ISSUER = Issuer("operator", "https://idp.operator.example", PurePath("certs/operator-jwks.json"), frozenset({"ES256"}))
 ROUTE = Route(
     name="deposit",
     match=Match(frozenset({"POST"}), "/v1/deposits"),

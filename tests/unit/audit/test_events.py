@@ -7,10 +7,10 @@ from gateway.audit.events import Event
 from tests.unit.audit.examples import EVENTS, NOW, decided
 
 
-def test_every_kind_of_event_has_an_example():
+def test_every_kind_of_event_has_an_example() -> None:
     assert {type(event) for event in EVENTS.values()} == set(get_args(Event.__value__))
 
 
-def test_an_event_does_not_change_after_it_was_made():
+def test_an_event_does_not_change_after_it_was_made() -> None:
     with pytest.raises(FrozenInstanceError):
         decided().at = NOW

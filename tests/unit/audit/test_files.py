@@ -3,11 +3,11 @@ from gateway.core.message import Instant
 from tests.unit.audit.examples import NOW
 
 
-def test_the_name_says_date_and_first_sequence():
-    assert file_name("2026-11-22", 42) == "audit-2026-11-22.000000000042.jsonl"
+def test_the_name_says_date_and_first_sequence() -> None:
+    assert file_name("2026-11-22", 42) == "audit-2026-11-22_000000000042.jsonl"
 
 
-def test_files_stand_in_the_order_of_their_sequences(tmp_path):
+def test_files_stand_in_the_order_of_their_sequences(tmp_path: Path) -> None:
     for name in (file_name("2026-11-23", 9), file_name("2026-11-22", 10**12), file_name("2026-11-22", 1)):
         (tmp_path / name).touch()
     assert [(file.date, file.first) for file in log_files(tmp_path)] == [
@@ -17,13 +17,13 @@ def test_files_stand_in_the_order_of_their_sequences(tmp_path):
     ]
 
 
-def test_other_files_are_not_the_logs(tmp_path):
-    for name in ("lock", "audit-2026-11-22.jsonl", "audit-2026-11-22.000000000001.jsonl.gz", "notes.txt"):
+def test_other_files_are_not_the_logs(tmp_path: Path) -> None:
+    for name in ("lock", "audit-2026-11-22.jsonl", "audit-2026-11-22_000000000001.jsonl.gz", "notes.txt"):
         (tmp_path / name).touch()
     assert log_files(tmp_path) == []
 
 
-def test_the_date_is_utc():
+def test_the_date_is_utc() -> None:
     assert [date_of(at) for at in (NOW, Instant(1_795_391_999.999), Instant(1_795_392_000.0))] == [
         "2026-11-22",
         "2026-11-22",
@@ -31,5 +31,5 @@ def test_the_date_is_utc():
     ]
 
 
-def test_any_instant_has_a_date():
+def test_any_instant_has_a_date() -> None:
     assert date_of(Instant(1e300)) == "9999-12-31"

@@ -5,20 +5,20 @@ import pytest
 from gateway.audit.lock import DirectoryLock, LogInUseError
 
 
-def test_a_directory_is_locked_once(tmp_path):
+def test_a_directory_is_locked_once(tmp_path: Path) -> None:
     held = DirectoryLock(tmp_path)
     with pytest.raises(LogInUseError, match=rf"is written by another gate \(process {os.getpid()}\)"):
         DirectoryLock(tmp_path)
     held.close()
 
 
-def test_a_directory_is_free_after_close(tmp_path):
+def test_a_directory_is_free_after_close(tmp_path: Path) -> None:
     DirectoryLock(tmp_path).close()
     DirectoryLock(tmp_path).close()
     assert (tmp_path / "lock").read_text() == f"{os.getpid()}\n"
 
 
-def test_renewing_keeps_a_lock_that_still_stands(tmp_path):
+def test_renewing_keeps_a_lock_that_still_stands(tmp_path: Path) -> None:
     held = DirectoryLock(tmp_path)
     held.renew()
     with pytest.raises(LogInUseError):
@@ -26,7 +26,7 @@ def test_renewing_keeps_a_lock_that_still_stands(tmp_path):
     held.close()
 
 
-def test_renewing_takes_the_lock_of_a_directory_made_anew(tmp_path):
+def test_renewing_takes_the_lock_of_a_directory_made_anew(tmp_path: Path) -> None:
     held = DirectoryLock(tmp_path)
     (tmp_path / "lock").unlink()
     held.renew()
@@ -35,7 +35,7 @@ def test_renewing_takes_the_lock_of_a_directory_made_anew(tmp_path):
     held.close()
 
 
-def test_renewing_fails_where_another_gate_took_the_directory_made_anew(tmp_path):
+def test_renewing_fails_where_another_gate_took_the_directory_made_anew(tmp_path: Path) -> None:
     held = DirectoryLock(tmp_path)
     (tmp_path / "lock").unlink()
     other = DirectoryLock(tmp_path)
@@ -45,6 +45,6 @@ def test_renewing_fails_where_another_gate_took_the_directory_made_anew(tmp_path
     held.close()
 
 
-def test_a_directory_that_cannot_be_written_is_an_error(tmp_path):
+def test_a_directory_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         DirectoryLock(tmp_path / "gone")

@@ -18,38 +18,38 @@ from tests.unit.audit.schema import faults, object_schema
         (float("inf"), 253_402_300_799_000),
     ],
 )
-def test_any_instant_has_its_milliseconds(at, expected):
+def test_any_instant_has_its_milliseconds(at: float, expected: int) -> None:
     assert milliseconds(Instant(at)) == expected
 
 
-def test_milliseconds_survive_the_way_there_and_back():
+def test_milliseconds_survive_the_way_there_and_back() -> None:
     assert all(milliseconds(Instant(time / 1000)) == time for time in range(1_795_352_400_000, 1_795_352_401_000))
 
 
 @pytest.mark.parametrize("kind", Kind)
-def test_the_type_is_class_and_activity(kind):
+def test_the_type_is_class_and_activity(kind: Kind) -> None:
     made = envelope(kind, NOW, POLICY, 1)
     assert made["type_uid"] == made["class_uid"] * 100 + made["activity_id"]
 
 
-def test_the_kinds_have_codes_of_their_own():
+def test_the_kinds_have_codes_of_their_own() -> None:
     assert len({kind.code for kind in Kind}) == len(Kind)
 
 
-def test_the_fragment_is_the_object():
+def test_the_fragment_is_the_object() -> None:
     assert orjson.loads(orjson.dumps(tls_fragment(TLS))) == tls_object(TLS)
 
 
-def test_tls_fits_the_schema():
+def test_tls_fits_the_schema() -> None:
     assert list(faults(tls_object(TLS), object_schema("tls"))) == []
 
 
-def test_a_connection_without_certificate_and_name_has_neither():
+def test_a_connection_without_certificate_and_name_has_neither() -> None:
     bare = type(TLS)("TLSv1.2", "ECDHE-RSA-AES128-GCM-SHA256", None, None, None)
     assert tls_object(bare) == {"version": "TLSv1.2", "cipher": "ECDHE-RSA-AES128-GCM-SHA256"}
 
 
-def test_the_certificate_stands_with_what_identifies_it():
+def test_the_certificate_stands_with_what_identifies_it() -> None:
     assert tls_object(TLS)["certificate"] == {
         "subject": CERTIFICATE.subject,
         "issuer": CERTIFICATE.issuer,
@@ -78,5 +78,5 @@ def test_the_certificate_stands_with_what_identifies_it():
         (Reason.TOKEN_KEYS_UNAVAILABLE, 4, 27),
     ],
 )
-def test_severity_and_disposition(reason, severity, disposition):
+def test_severity_and_disposition(reason: Reason, severity: int, disposition: int) -> None:
     assert (SEVERITY[reason], DISPOSITION[reason]) == (severity, disposition)

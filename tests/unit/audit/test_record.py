@@ -37,31 +37,31 @@ def made(event):
 
 
 @pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS.keys())
-def test_every_record_fits_the_schema(event):
+def test_every_record_fits_the_schema(event: Event) -> None:
     shown = made(event)
     assert list(faults(shown, class_schema(shown["class_uid"], tuple(shown["metadata"]["profiles"])))) == []
 
 
 @pytest.mark.parametrize("change", [{"class_uid": 1}, {"time": "now"}, {"unheard_of": 1}, {"src_endpoint": {}}])
-def test_the_check_against_the_schema_finds_faults(change):
+def test_the_check_against_the_schema_finds_faults(change: dict[str, Any]) -> None:
     assert list(faults(made(decided()) | change, class_schema(6003, ("security_control",))))
 
 
-def test_the_tls_facts_of_a_request_fit_the_schema():
+def test_the_tls_facts_of_a_request_fit_the_schema() -> None:
     assert list(faults(made(decided())["unmapped"]["tls"], object_schema("tls"))) == []
 
 
 @pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS.keys())
-def test_no_secret_is_in_any_record(event):
+def test_no_secret_is_in_any_record(event: Event) -> None:
     text = line(record(event), 1, "origin").decode()
     assert [secret for secret in (*SECRETS, "QUERYVALUE", "dry_run") if secret in text] == []
 
 
-def test_every_kind_has_an_example():
+def test_every_kind_has_an_example() -> None:
     assert {made(event)["metadata"]["event_code"] for event in EVENTS.values()} == {kind.code for kind in Kind}
 
 
-def test_the_line_has_its_place_in_the_log():
+def test_the_line_has_its_place_in_the_log() -> None:
     assert made(decided())["metadata"] | {"product": None} == {
         "version": "1.8.0",
         "product": None,
@@ -75,17 +75,17 @@ def test_the_line_has_its_place_in_the_log():
     }
 
 
-def test_a_record_is_one_line():
+def test_a_record_is_one_line() -> None:
     made_line = line(record(decided()), 1, "origin")
     assert (made_line.count(b"\n"), made_line[-1:]) == (1, b"\n")
 
 
-def test_a_line_beyond_the_bound_is_an_error():
+def test_a_line_beyond_the_bound_is_an_error() -> None:
     with pytest.raises(ValueError, match="a record of"):
         line({"metadata": {}, "text": "a" * MAX_LINE}, 1, "origin")
 
 
-def test_something_else_is_no_event():
+def test_something_else_is_no_event() -> None:
     with pytest.raises(TypeError, match="no record is made of str"):
         record("event")
 
@@ -93,7 +93,7 @@ def test_something_else_is_no_event():
 # Decisions
 
 
-def test_an_allow():
+def test_an_allow() -> None:
     shown = made(decided())
     facts = {name: shown[name] for name in ("action_id", "status_id", "status_code", "activity_id", "severity_id")}
     assert facts == {"action_id": 1, "status_id": 1, "status_code": "allowed", "activity_id": 1, "severity_id": 1}
@@ -101,7 +101,7 @@ def test_an_allow():
     assert "http_response" not in shown
 
 
-def test_a_denial():
+def test_a_denial() -> None:
     shown = made(DENIED)
     facts = {name: shown[name] for name in ("action_id", "status_id", "status_code", "status_detail", "message")}
     assert facts == {
@@ -117,7 +117,7 @@ def test_a_denial():
     assert shown["unmapped"]["controls_passed"] == ["mutual_tls", "ip_allowlist"]
 
 
-def test_who_called():
+def test_who_called() -> None:
     assert made(decided())["actor"] == {
         "app_uid": "acme-casino",
         "user": {"uid": "acme-backend"},
@@ -125,11 +125,11 @@ def test_who_called():
     }
 
 
-def test_who_called_is_said_to_be_unknown_where_nothing_was_verified():
+def test_who_called_is_said_to_be_unknown_where_nothing_was_verified() -> None:
     assert made(decided(allowed(partner=None, claims=None)))["actor"] == {"app_name": UNKNOWN}
 
 
-def test_the_token_that_was_verified():
+def test_the_token_that_was_verified() -> None:
     assert made(decided())["api"] == {
         "operation": "deposit",
         "service": {"name": "psp"},
@@ -143,24 +143,24 @@ def test_the_token_that_was_verified():
     }
 
 
-def test_a_token_without_an_id():
+def test_a_token_without_an_id() -> None:
     shown = made(decided(allowed(claims=replace(allowed().exchange.claims, token_id=None))))
     assert "uid" not in shown["api"]["token"]
 
 
-def test_the_signature_that_was_verified():
+def test_the_signature_that_was_verified() -> None:
     unmapped = made(decided())["unmapped"]
     assert (unmapped["key_id"], unmapped["signed_at"]) == ("acme-2026-11", 1_795_352_399_000)
     assert unmapped["nonce_sha256"] == hashlib.sha256(SECRETS[2].encode()).hexdigest()
 
 
-def test_a_signature_without_time_and_nonce():
+def test_a_signature_without_time_and_nonce() -> None:
     signature = replace(allowed().exchange.signature, created=None, nonce=None)
     unmapped = made(decided(allowed(signature=signature)))["unmapped"]
     assert {"signed_at", "nonce_sha256"} & unmapped.keys() == set()
 
 
-def test_the_request():
+def test_the_request() -> None:
     shown = made(decided())
     assert shown["http_request"] == {
         "uid": REQUEST_ID,
@@ -172,7 +172,7 @@ def test_the_request():
     assert shown["unmapped"]["query_bytes"] == len("dry_run=QUERYVALUE")
 
 
-def test_the_policy_and_the_chain():
+def test_the_policy_and_the_chain() -> None:
     shown = made(decided())
     assert shown["policy"] == {"name": POLICY.name, "uid": POLICY.digest}
     assert shown["unmapped"]["controls_passed"] == list(PASSED)
@@ -189,7 +189,9 @@ def test_the_policy_and_the_chain():
         (replace(HEAD, content_length=4_111_111_111_111_111), None, None, "declared"),
     ],
 )
-def test_whether_the_body_length_is_known(head, body, length, known):
+def test_whether_the_body_length_is_known(
+    head: RequestHead, body: bytes | None, length: int | None, known: str
+) -> None:
     shown = made(decided(allowed(head=head, body=body)))
     assert (shown["http_request"].get("body_length"), shown["unmapped"]["body"]) == (length, known)
 
@@ -197,37 +199,37 @@ def test_whether_the_body_length_is_known(head, body, length, known):
 @pytest.mark.parametrize(
     ("method", "activity"), [("GET", 2), ("HEAD", 2), ("POST", 1), ("PUT", 3), ("PATCH", 3), ("DELETE", 4)]
 )
-def test_the_activity_is_the_methods(method, activity):
+def test_the_activity_is_the_methods(method: str, activity: int) -> None:
     shown = made(decided(allowed(head=replace(HEAD, method=method))))
     assert (shown["activity_id"], shown["type_uid"]) == (activity, 600_300 + activity)
 
 
-def test_the_client_is_the_peer():
+def test_the_client_is_the_peer() -> None:
     assert made(decided())["src_endpoint"] == {"ip": "198.51.100.7", "port": 50_123}
 
 
-def test_the_client_behind_a_proxy_stands_before_it():
+def test_the_client_behind_a_proxy_stands_before_it() -> None:
     shown = made(decided(allowed(client_address=ip_address("2001:db8::7"))))
     assert shown["src_endpoint"] == {"ip": "2001:db8::7", "proxy_endpoint": {"ip": "198.51.100.7", "port": 50_123}}
 
 
-def test_the_connection():
+def test_the_connection() -> None:
     shown = made(decided())
     assert shown["dst_endpoint"] == {"svc_name": "public"}
     assert shown["unmapped"]["connection_id"] == CONNECTION_ID
     assert shown["unmapped"]["tls"]["version"] == "TLSv1.3"
 
 
-def test_a_request_without_tls_has_no_tls_facts():
+def test_a_request_without_tls_has_no_tls_facts() -> None:
     assert "tls" not in made(decided(allowed(peer=replace(PEER, tls=None))))["unmapped"]
 
 
-def test_times_taken():
+def test_times_taken() -> None:
     shown = made(decided(gate_seconds=0.0031))
     assert (shown["duration"], shown["unmapped"]["gate_ms"]) == (3, 3.1)
 
 
-def test_a_head_that_could_not_be_read():
+def test_a_head_that_could_not_be_read() -> None:
     shown = made(UNREAD)
     assert "http_request" not in shown
     assert (shown["activity_id"], shown["api"]["operation"]) == (0, UNKNOWN)
@@ -235,12 +237,12 @@ def test_a_head_that_could_not_be_read():
     assert shown["http_response"] == {"code": 400}
 
 
-def test_a_query_in_a_diagnosis_is_left_out():
+def test_a_query_in_a_diagnosis_is_left_out() -> None:
     shown = made(decided(denied(Reason.TARGET_INVALID, "target '/a?token=s3cret' is not in origin form")))
     assert shown["status_detail"] == "target '/a?…' is not in origin form"
 
 
-def test_the_partner_of_a_denial_is_told_where_it_was_verified():
+def test_the_partner_of_a_denial_is_told_where_it_was_verified() -> None:
     shown = made(decided(denied(Reason.PARTNER_NOT_ALLOWED, "", "mutual_tls", partner=Partner("blue-bingo"))))
     assert shown["actor"]["app_uid"] == "blue-bingo"
 
@@ -248,14 +250,14 @@ def test_the_partner_of_a_denial_is_told_where_it_was_verified():
 # Outcomes
 
 
-def test_an_outcome():
+def test_an_outcome() -> None:
     shown = made(finished())
     assert shown["http_response"] == {"code": 201, "body_length": 118, "latency": 41}
     assert (shown["duration"], shown["unmapped"]["gate_ms"], shown["unmapped"]["upstream_ms"]) == (45, 4.2, 41.0)
     assert (shown["action_id"], shown["status_id"], shown["status_code"]) == (1, 1, "allowed")
 
 
-def test_an_outcome_says_what_went_wrong_after_the_allow():
+def test_an_outcome_says_what_went_wrong_after_the_allow() -> None:
     shown = made(finished(reason=Reason.UPSTREAM_UNREACHABLE, detail="refused", status=502, upstream_seconds=None))
     facts = {name: shown[name] for name in ("action_id", "disposition_id", "status_id", "status_code", "status_detail")}
     assert facts == {
@@ -268,14 +270,14 @@ def test_an_outcome_says_what_went_wrong_after_the_allow():
     assert "upstream_ms" not in shown["unmapped"]
 
 
-def test_an_outcome_without_an_answer():
+def test_an_outcome_without_an_answer() -> None:
     assert "http_response" not in made(finished(reason=Reason.CLIENT_CLOSED, status=None))
 
 
 # The others
 
 
-def test_a_refused_connection():
+def test_a_refused_connection() -> None:
     shown = made(refused(tls=TLS))
     assert (shown["class_uid"], shown["activity_id"], shown["action_id"]) == (4001, 5, 2)
     assert shown["status_code"] == "tls.certificate_untrusted"
@@ -285,30 +287,30 @@ def test_a_refused_connection():
 
 
 @pytest.mark.parametrize(("address", "version"), [("203.0.113.80", 4), ("2001:db8::80", 6)])
-def test_the_ip_version_of_a_refused_connection(address, version):
+def test_the_ip_version_of_a_refused_connection(address: str, version: int) -> None:
     assert made(refused(address=ip_address(address)))["connection_info"]["protocol_ver_id"] == version
 
 
-def test_start_and_stop():
+def test_start_and_stop() -> None:
     started, stopped = made(EVENTS["start"]), made(EVENTS["stop"])
     assert (started["class_uid"], started["activity_id"], stopped["activity_id"]) == (6002, 3, 4)
     assert started["unmapped"]["listeners"] == ["public 0.0.0.0:8443"]
     assert (stopped["status_detail"], stopped["unmapped"]) == ("SIGTERM", {"unfinished": 2})
 
 
-def test_a_policy_change_names_both_policies():
+def test_a_policy_change_names_both_policies() -> None:
     shown = made(EVENTS["policy.loaded"])
     assert shown["entity"]["policy"]["uid"] == shown["unmapped"]["previous_policy"]
     assert shown["entity_result"]["policy"]["uid"] == shown["policy"]["uid"] == POLICY.digest
 
 
-def test_a_refused_policy_says_why():
+def test_a_refused_policy_says_why() -> None:
     shown = made(EVENTS["policy.refused"])
     assert (shown["status_id"], shown["action_id"]) == (2, 2)
     assert shown["unmapped"]["problems"] == ["policies/psp.yaml:12:3: routes[0]: unknown key `metod`"]
 
 
-def test_a_failure_and_its_end():
+def test_a_failure_and_its_end() -> None:
     failed, recovered = made(EVENTS["control.failed"]), made(EVENTS["control.recovered"])
     assert (failed["class_uid"], failed["unmapped"]) == (6008, {"control": "token.keys:operator"})
     assert recovered["unmapped"] == {"control": "audit", "denied": 3}
@@ -320,10 +322,10 @@ def test_a_failure_and_its_end():
 
 
 @pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS.keys())
-def test_the_policy_of_any_event(event):
+def test_the_policy_of_any_event(event: Event) -> None:
     assert policy_of(event) == PolicyFacts(POLICY.name, POLICY.digest)
 
 
-def test_a_time_that_is_none_breaks_nothing():
+def test_a_time_that_is_none_breaks_nothing() -> None:
     shown = made(decided(at=Instant(float("nan")), gate_seconds=float("inf")))
     assert (shown["duration"], shown["unmapped"]["gate_ms"]) == (1_000_000_000_000, None)

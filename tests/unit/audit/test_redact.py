@@ -32,7 +32,7 @@ CARD_19 = "6304000000000000000"
         ("٤١١١١١١١١١١١١١١١", "٤١١١١١******١١١١"),
     ],
 )
-def test_a_card_number_keeps_six_and_four_digits(number, masked):
+def test_a_card_number_keeps_six_and_four_digits(number: str, masked: str) -> None:
     assert mask_cards(number) == masked
 
 
@@ -47,28 +47,28 @@ def test_a_card_number_keeps_six_and_four_digits(number, masked):
         (f"{VISA}0827", "411111**********0827"),
     ],
 )
-def test_a_card_number_is_found_beside_other_digits(text, masked):
+def test_a_card_number_is_found_beside_other_digits(text: str, masked: str) -> None:
     assert mask_cards(text) == masked
 
 
 @pytest.mark.parametrize(
     "text", ["4111111111111112", "411111111111", "2026-11-22 13:00:00", "198.51.100.7", "4111  1111  1111  1111"]
 )
-def test_other_digits_stay(text):
+def test_other_digits_stay(text: str) -> None:
     assert mask_cards(text) == text
 
 
-def test_more_digits_than_a_card_has_are_masked_unchecked():
+def test_more_digits_than_a_card_has_are_masked_unchecked() -> None:
     assert mask_cards("12345678901234567890") == "123456**********7890"
 
 
 @pytest.mark.parametrize(("digits", "valid"), [(VISA, True), (AMEX, True), ("4111111111111112", False)])
-def test_luhn(digits, valid):
+def test_luhn(digits: str, valid: bool) -> None:
     assert passes_luhn([int(digit) for digit in digits]) is valid
 
 
 @pytest.mark.parametrize("text", ["", "acme-casino", "/v1/players/p-1/limits", "Spielbank Zürich", "a'b\"c\\d"])
-def test_harmless_text_stays_as_it_is(text):
+def test_harmless_text_stays_as_it_is(text: str) -> None:
     assert clean(text) == text
 
 
@@ -85,58 +85,58 @@ def test_harmless_text_stays_as_it_is(text):
         ("\U000e0001", r"\u{e0001}"),
     ],
 )
-def test_what_cannot_be_printed_is_escaped(char, escaped):
+def test_what_cannot_be_printed_is_escaped(char: str, escaped: str) -> None:
     assert clean(f"a{char}b") == f"a{escaped}b"
 
 
-def test_escaping_does_not_hide_a_card_number():
+def test_escaping_does_not_hide_a_card_number() -> None:
     assert clean(f"\x19{VISA}") == r"\u{19}411111******1111"
 
 
-def test_a_token_is_replaced():
+def test_a_token_is_replaced() -> None:
     assert clean("token eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln was sent") == "token [token] was sent"
 
 
-def test_long_text_is_cut_with_its_length_and_digest():
+def test_long_text_is_cut_with_its_length_and_digest() -> None:
     assert clean("a" * 200, 10) == "aaaaaaaaaa… [200 characters, sha256:c2a908d98f5d]"
 
 
-def test_text_at_the_limit_is_not_cut():
+def test_text_at_the_limit_is_not_cut() -> None:
     assert clean("a" * 10, 10) == "a" * 10
 
 
-def test_texts_that_differ_behind_the_cut_can_be_told_apart():
+def test_texts_that_differ_behind_the_cut_can_be_told_apart() -> None:
     assert clean("a" * 200 + "b", 10) != clean("a" * 200 + "c", 10)
 
 
-def test_cutting_leaves_no_card_number():
+def test_cutting_leaves_no_card_number() -> None:
     beginning = "0" * 12  # the 13 digits that are left pass the Luhn check, the 14 do not
     assert clean(f"{beginning}01 and more", 13).startswith("000000***0000…")
 
 
-def test_a_name_is_cleaned_like_any_text():
+def test_a_name_is_cleaned_like_any_text() -> None:
     assert clean_name(VISA) == "411111******1111"
 
 
-def test_of_many_texts_the_first_are_kept_and_the_others_counted():
+def test_of_many_texts_the_first_are_kept_and_the_others_counted() -> None:
     assert clean_all(["a", "b", "c", "d"], count=2) == ["a", "b", "… and 2 more"]
 
 
-def test_a_digest_stays_though_digits_in_it_pass_the_luhn_check():
+def test_a_digest_stays_though_digits_in_it_pass_the_luhn_check() -> None:
     digest = VISA + "a" * 48
     assert clean_digest(digest) == digest
 
 
-def test_what_is_no_digest_is_cleaned():
+def test_what_is_no_digest_is_cleaned() -> None:
     assert clean_digest(VISA) == "411111******1111"
 
 
-def test_a_uuid_stays_though_digits_in_it_pass_the_luhn_check():
+def test_a_uuid_stays_though_digits_in_it_pass_the_luhn_check() -> None:
     uuid = "41111111-1111-1111-aaaa-aaaaaaaaaaaa"
     assert clean_id(uuid) == uuid
 
 
-def test_what_is_no_uuid_is_cleaned():
+def test_what_is_no_uuid_is_cleaned() -> None:
     assert clean_id(VISA) == "411111******1111"
 
 
@@ -151,5 +151,5 @@ def test_what_is_no_uuid_is_cleaned():
         ("plain", "plain"),
     ],
 )
-def test_a_query_is_left_out(text, kept):
+def test_a_query_is_left_out(text: str, kept: str) -> None:
     assert without_query(text) == kept

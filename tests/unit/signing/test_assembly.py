@@ -42,7 +42,7 @@ def build(*parts: Part, separator: bytes = b"\n") -> bytes:
         (Body(), BODY),
         (BodyDigest("sha256"), sha256(BODY).hexdigest().encode()),
         (BodyDigest("sha384"), sha384(BODY).hexdigest().encode()),
-        (BodyDigest("sha256", "base64"), b"mmNpwbMI4cGHYfxsrNKp7ckx1WHQhwUAA3hrPzM3iJM="),
+        (BodyDigest("sha256", "base64"), b"uk7yWI5lpoaAMP5ZiCzBFbVVQqFF5QHivL9VuO1hLxA="),
         (Timestamp(), b"1795352400"),
         (Nonce(), b"n-1"),
     ],

@@ -1,0 +1,46 @@
+# make demo needs nothing but Python 3.12 or newer: setup makes the environment in .venv first.
+
+# The first of these that runs and is new enough: pyenv leaves names behind that do not run.
+CANDIDATES := python3.13 python3.12 python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: setup demo test lint check fmt
+.DEFAULT_GOAL := check
+
+setup: $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml
+	@python=; for candidate in $(CANDIDATES); do \
+	  if $$candidate -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null; then python=$$candidate; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+	  echo "make: the gateway needs Python 3.12 or newer; none of $(CANDIDATES) is. Install one and run make again." >&2; \
+	  exit 1; \
+	fi; \
+	echo "setup: environment in $(VENV) with $$($$python --version)"; \
+	$$python -m venv $(VENV) || { echo "make: no venv; on Debian: apt install python3-venv" >&2; exit 1; }
+	@echo "setup: packages of requirements.lock, each checked against its hash"
+	@$(BIN)/pip install --disable-pip-version-check --quiet --require-hashes -r requirements.lock
+	@$(BIN)/pip install --disable-pip-version-check --quiet --no-build-isolation --no-deps -e .
+	@touch $@
+	@echo "setup: done"
+
+demo: setup
+	@$(BIN)/gateway demo $(if $(KEEP),--keep)
+
+test: setup
+	@$(BIN)/pytest
+
+lint: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: lint test
+
+fmt: setup
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format

@@ -1,0 +1,63 @@
+"""Strict reading of a chunked request body (RFC 9112 7.1): sizes and data, and nothing beside them."""
+
+import re
+
+import h11
+from h11._receivebuffer import ReceiveBuffer
+
+_SIZE = re.compile(rb"[0-9A-Fa-f]{1,8}\r\n")
+_MAX_SIZE_LINE = 10
+"""Bytes of the longest size line: 4 GiB is far beyond every limit of a body."""
+
+
+class ChunkedBody:
+    """Reads one body, called with what has come so far; a reader as h11's are.
+
+    Chunk extensions and trailers are refused: nobody needs them, no signature covers them, and where they end is
+    what smuggled requests hide behind.
+    """
+
+    def __init__(self) -> None:
+        self._remaining = 0
+        self._delimiter: str | None = None
+        """What the next CRLF ends, where one is due."""
+        self._last = False
+
+    def __call__(self, buf: ReceiveBuffer) -> h11.Data | h11.EndOfMessage | None:
+        """Give the next part; None where more bytes are needed. Raises h11.RemoteProtocolError."""
+        while True:
+            if self._delimiter is not None:
+                if len(buf) < 2:
+                    return None
+                if bytes(buf.maybe_extract_at_most(2) or b"") != b"\r\n":
+                    raise h11.RemoteProtocolError(f"{self._delimiter} (RFC 9112 7.1)")
+                self._delimiter = None
+                if self._last:
+                    return h11.EndOfMessage()
+            if self._remaining:
+                data = buf.maybe_extract_at_most(self._remaining)
+                if data is None:
+                    return None
+                self._remaining -= len(data)
+                if not self._remaining:
+                    self._delimiter = "chunk longer than its size"
+                return h11.Data(data=bytes(data))
+            if not self._read_size(buf):
+                return None
+
+    def _read_size(self, buf: ReceiveBuffer) -> bool:
+        line = buf.maybe_extract_next_line()
+        if line is None:
+            if len(buf) > _MAX_SIZE_LINE:
+                raise h11.RemoteProtocolError("chunk size that does not end (RFC 9112 7.1)")
+            return False
+        if not _SIZE.fullmatch(line):
+            raise h11.RemoteProtocolError("chunk size that is not plain hexadecimal (RFC 9112 7.1)")
+        self._remaining = int(line, 16)
+        if not self._remaining:
+            self._last, self._delimiter = True, "trailers after the body"
+        return True
+
+    def read_eof(self) -> h11.EndOfMessage:
+        """Raise h11.RemoteProtocolError: the end of the connection ends no chunked body."""
+        raise h11.RemoteProtocolError("the connection ended within the body")
