@@ -5,6 +5,11 @@ CANDIDATES := python3.13 python3.12 python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+LOG := $(VENV)/setup.log
+PIP := $(BIN)/pip install --disable-pip-version-check
+
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 
 .PHONY: setup demo test lint check fmt
 .DEFAULT_GOAL := check
@@ -22,8 +27,9 @@ $(STAMP): requirements.lock pyproject.toml
 	echo "setup: environment in $(VENV) with $$($$python --version)"; \
 	$$python -m venv $(VENV) || { echo "make: no venv; on Debian: apt install python3-venv" >&2; exit 1; }
 	@echo "setup: packages of requirements.lock, each checked against its hash"
-	@$(BIN)/pip install --disable-pip-version-check --quiet --require-hashes -r requirements.lock
-	@$(BIN)/pip install --disable-pip-version-check --quiet --no-build-isolation --no-deps -e .
+	@$(PIP) --require-hashes -r requirements.lock 2>&1 | tee $(LOG) | awk '/^Collecting/ {printf "."; fflush()} END {print ""}' \
+	  || { tail -n 20 $(LOG) >&2; exit 1; }
+	@$(PIP) --no-build-isolation --no-deps -e . >>$(LOG) 2>&1 || { tail -n 20 $(LOG) >&2; exit 1; }
 	@touch $@
 	@echo "setup: done"
 

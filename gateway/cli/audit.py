@@ -24,6 +24,8 @@ TABLE_ROWS = 100
 """Rows of the table where --limit does not say otherwise: the newest."""
 PIPE_WIDTH = 200
 """Columns of the table where the output is no terminal."""
+PROGRESS_BYTES = 16_777_216
+"""Size of the log from which reading it shows its progress: less is read in a blink."""
 
 _RELATIVE = re.compile(r"(\d{1,6})([smhd])\Z", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -140,7 +142,7 @@ def _reading(directory: Path, query: Query) -> Iterator[Callable[[int], None] | 
 def _progress(directory: Path, query: Query) -> Iterator[Callable[[int], None] | None]:
     total = sum(file.path.stat().st_size for file in files_of(directory, query))
     console = Console(stderr=True)
-    if not console.is_terminal or total < 16_777_216:  # less is read in a blink
+    if not console.is_terminal or total < PROGRESS_BYTES:
         yield None
         return
     columns = ("reading", BarColumn(), DownloadColumn(), TimeRemainingColumn())

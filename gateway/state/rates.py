@@ -27,6 +27,9 @@ MAX_COUNTERS = 250_000
 SWEEP = 4
 """Expired counters let go of with each ask, at most."""
 
+_BELOW = 0.001
+"""Seconds after which a count that falls to a number has fallen below it."""
+
 
 class _Idle(threading.Timer):
     """Stands where the storage looks for its timer: never started, and always said to be at work."""
@@ -155,10 +158,6 @@ def _falls_to(counts: _Counts, window: int, used: int) -> float:
     else:
         after = 0.0
     return max(after, 0.0) + _BELOW
-
-
-_BELOW = 0.001
-"""Seconds after which a count that falls to a number has fallen below it."""
 
 
 class _Bucket(RateLimitItemPerSecond):

@@ -23,6 +23,7 @@ class FakeUpstream:
         self.requests: list[bytes] = []
         self.port = 0
         self._tls: ssl.SSLContext | None = None
+        self._greeting = b""
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -52,10 +53,13 @@ class FakeUpstream:
         _, *lines = self.heads[place].decode("latin-1").split("\r\n")
         return [(name, value) for name, _, value in (line.partition(": ") for line in lines)]
 
-    async def start(self, tls: ssl.SSLContext | None = None, port: int = 0) -> None:
-        """Listen, on a free port unless one is named."""
+    async def start(
+        self, tls: ssl.SSLContext | None = None, *, host: str = "127.0.0.1", port: int = 0, greeting: bytes = b""
+    ) -> None:
+        """Listen, on a free port unless one is named. `greeting` is said to whoever connects."""
         self._tls = tls or self._tls
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", port, ssl=self._tls)
+        self._greeting = greeting
+        self._server = await asyncio.start_server(self._accept, host, port, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def restart(self) -> None:
@@ -80,6 +84,7 @@ class FakeUpstream:
         self._tasks.add(task)
         self.connections += 1
         self._writers.add(writer)
+        writer.write(self._greeting)
         try:
             while True:
                 await self._serve(reader, writer)

@@ -18,6 +18,7 @@ from gateway.audit.events import (
     ConnectionRefused,
     ControlFailed,
     ControlRecovered,
+    Event,
     GateStarted,
     GateStopped,
     PolicyFacts,
@@ -31,8 +32,7 @@ from gateway.audit.log import AuditLog
 from gateway.audit.reader import Entry, read
 from gateway.audit.record import MAX_LINE, line, record
 from gateway.audit.redact import clean, mask_cards, passes_luhn
-from gateway.core.facts import Claims, VerifiedSignature
-from gateway.core.message import Certificate, Instant, Peer, RequestHead, Tls
+from gateway.core.message import Instant, Peer, Tls
 from gateway.core.policy import Partner, SwitchedOff
 from gateway.core.reasons import Reason
 from tests.unit.audit.examples import (
@@ -42,10 +42,8 @@ from tests.unit.audit.examples import (
     HEAD,
     IN_FORCE,
     ISSUER,
-    PEER,
     ROUTE,
     SIGNATURE,
-    TLS,
     allowed,
     decided,
     denied,

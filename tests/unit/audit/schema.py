@@ -1,7 +1,7 @@
 """Checks records against the OCSF schema that ocsf-json-schema brings along: the part of JSON Schema it uses."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
@@ -43,25 +43,26 @@ def faults(value: Any, schema: dict[str, Any], root: dict[str, Any] | None = Non
     if types and "null" not in types and not any(_is(value, kind) for kind in types):
         yield f"{at}: {value!r} is no {types}"
         return
-    if schema.get("deprecated"):
-        yield f"{at}: deprecated"
-    if "enum" in schema and value not in schema["enum"]:
-        yield f"{at}: {value!r} is none of {schema['enum']}"
-    if "const" in schema and value != schema["const"]:
-        yield f"{at}: {value!r} is not {schema['const']!r}"
-    if isinstance(value, str):
-        if "pattern" in schema and not re.search(schema["pattern"], value):
-            yield f"{at}: {value!r} has not its form"
-        if len(value) > schema.get("maxLength", len(value)):
-            yield f"{at}: {value!r} is too long"
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        if not schema.get("minimum", value) <= value <= schema.get("maximum", value):
-            yield f"{at}: {value!r} is out of range"
-    elif isinstance(value, list):
+    yield from (f"{at}: {rule} of the schema, for {value!r}" for rule in _broken(value, schema))
+    if isinstance(value, list):
         for number, item in enumerate(value):
             yield from faults(item, schema.get("items", {}), root, f"{at}[{number}]")
     elif isinstance(value, dict):
         yield from _object_faults(value, schema, root, at)
+
+
+def _broken(value: Any, schema: dict[str, Any]) -> Iterator[str]:
+    """Name the rules for a plain value that this one breaks; what is deprecated counts as broken."""
+    rules: dict[str, Callable[[Any], bool]] = {
+        "deprecated": lambda _: False,
+        "enum": lambda values: value in values,
+        "const": lambda wanted: value == wanted,
+        "pattern": lambda pattern: bool(re.search(pattern, value)),
+        "maxLength": lambda length: len(value) <= length,
+        "minimum": lambda minimum: value >= minimum,
+        "maximum": lambda maximum: value <= maximum,
+    }
+    return (name for name, holds in rules.items() if name in schema and not holds(schema[name]))
 
 
 def _object_faults(value: dict[str, Any], schema: dict[str, Any], root: dict[str, Any], at: str) -> Iterator[str]:

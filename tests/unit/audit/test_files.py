@@ -1,3 +1,5 @@
+from pathlib import Path
+
 from gateway.audit.files import date_of, file_name, log_files
 from gateway.core.message import Instant
 from tests.unit.audit.examples import NOW

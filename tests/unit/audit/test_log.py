@@ -7,15 +7,18 @@ import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
 
+from gateway.audit.events import Event
 from gateway.audit.files import log_files
-from gateway.audit.log import MAX_OWED, AuditLog
 from gateway.audit.lock import LogInUseError
+from gateway.audit.log import MAX_OWED, AuditLog
 from gateway.audit.reader import Entry, read
 from gateway.core.message import Instant
 from gateway.core.reasons import Reason, Unavailable
@@ -23,24 +26,24 @@ from tests.unit.audit.examples import DAY, EVENTS, NOW, decided, finished, refus
 
 
 @pytest.fixture
-def directory(tmp_path):
+def directory(tmp_path: Path) -> Path:
     return tmp_path / "audit"
 
 
 @pytest.fixture
-def log(directory):
+def log(directory: Path) -> Iterator[AuditLog]:
     opened = AuditLog(directory)
     yield opened
     opened.close()
 
 
 @pytest.fixture
-def full(monkeypatch):
+def full(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """A disk that is full while this is set."""
     state = threading.Event()
     real = os.write
 
-    def write(fd, data):
+    def write(fd: int, data: bytes) -> int:
         if state.is_set():
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return real(fd, data)
@@ -49,29 +52,37 @@ def full(monkeypatch):
     return state
 
 
-def records(directory):
+def records(directory: Path) -> list[Entry]:
     """Give the records; fails where one is damaged or missing."""
     entries = list(read(directory))
-    assert [entry for entry in entries if not isinstance(entry, Entry)] == []
-    return entries
+    whole = [entry for entry in entries if isinstance(entry, Entry)]
+    assert whole == entries
+    return whole
 
 
-def kinds(directory):
+def kinds(directory: Path) -> list[str]:
     return [entry.kind for entry in records(directory)]
 
 
-def names(directory):
+def names(directory: Path) -> list[str]:
     return [file.path.name for file in log_files(directory)]
 
 
-def denied_append(log, event):
+def denied_append(log: AuditLog, event: Event) -> str:
     with pytest.raises(Unavailable) as raised:
         log.append(event)
     assert raised.value.reason is Reason.AUDIT_UNAVAILABLE
     return raised.value.detail
 
 
-def later(event, seconds):
+def synced_paths(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Give the files that are synced from now on."""
+    synced: list[Path] = []
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(Path(f"/proc/self/fd/{fd}").readlink()))
+    return synced
+
+
+def later(event: Any, seconds: float) -> Any:
     return replace(event, at=Instant(NOW + seconds))
 
 
@@ -144,18 +155,16 @@ def test_a_file_is_synced_before_the_next_one_begins(
     log: AuditLog, monkeypatch: pytest.MonkeyPatch, directory: Path
 ) -> None:
     log.append(decided())
-    synced = []
-    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.readlink(f"/proc/self/fd/{fd}")))
+    synced = synced_paths(monkeypatch)
     log.append(later(decided(), DAY))
-    assert synced == [str(directory / names(directory)[0]), str(directory)]
+    assert synced == [directory / names(directory)[0], directory]
 
 
 def test_sync_brings_the_records_to_the_disk(log: AuditLog, monkeypatch: pytest.MonkeyPatch, directory: Path) -> None:
     log.append(decided())
-    synced = []
-    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.readlink(f"/proc/self/fd/{fd}")))
+    synced = synced_paths(monkeypatch)
     log.sync()
-    assert synced == [str(directory / names(directory)[0])]
+    assert synced == [directory / names(directory)[0]]
 
 
 def test_sync_before_the_first_record_does_nothing(log: AuditLog, directory: Path) -> None:
@@ -166,11 +175,10 @@ def test_sync_before_the_first_record_does_nothing(log: AuditLog, directory: Pat
 def test_close_syncs(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = AuditLog(directory)
     log.append(decided())
-    synced = []
-    monkeypatch.setattr(os, "fsync", synced.append)
+    synced = synced_paths(monkeypatch)
     log.close()
     log.close()
-    assert len(synced) == 1
+    assert synced == [directory / names(directory)[0]]
 
 
 def test_a_failed_sync_at_the_end_is_told(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,7 +228,8 @@ def test_records_survive_the_death_of_the_process(directory: Path) -> None:
 # One writer
 
 
-def test_a_second_writer_is_refused(log: AuditLog, directory: Path) -> None:
+@pytest.mark.usefixtures("log")
+def test_a_second_writer_is_refused(directory: Path) -> None:
     with pytest.raises(LogInUseError, match="give each gate a directory of its own"):
         AuditLog(directory)
 
@@ -469,12 +478,12 @@ def test_a_file_begun_before_the_crash_is_gone_on_with(directory: Path) -> None:
     assert (directory / "audit-2026-11-23_000000000002.jsonl").stat().st_size > 0
 
 
-def _failing(error):
-    def call(*_):
+def _failing(error: int) -> Callable[..., Any]:
+    def call(*_: object) -> None:
         raise OSError(error, os.strerror(error))
 
     return call
 
 
-def _is_log(path):
+def _is_log(path: object) -> bool:
     return str(path).endswith(".jsonl")

@@ -1,11 +1,15 @@
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
 
+from gateway.audit.events import Event
 from gateway.audit.files import log_files
 from gateway.audit.log import AuditLog
-from gateway.audit.reader import UNFINISHED, Damage, Entry, Query, count_by, files_of, read
+from gateway.audit.reader import UNFINISHED, Damage, Dimension, Entry, Query, count_by, files_of, read
 from gateway.core.message import Instant
 from gateway.core.policy import Partner
 from gateway.core.reasons import Reason
@@ -25,25 +29,25 @@ from tests.unit.audit.examples import (
 
 
 @pytest.fixture
-def directory(tmp_path):
+def directory(tmp_path: Path) -> Path:
     return tmp_path / "audit"
 
 
-def write(directory, *events, max_bytes=2**20):
+def write(directory: Path, *events: Event, max_bytes: int = 2**20) -> None:
     with AuditLog(directory, max_bytes=max_bytes) as log:
         for event in events:
             log.append(event)
 
 
-def found(directory, **query):
+def found(directory: Path, **query: Any) -> list[int]:
     return [entry.sequence for entry in read(directory, Query(**query)) if isinstance(entry, Entry)]
 
 
-def damage(directory):
+def damage(directory: Path) -> list[str]:
     return [str(entry) for entry in read(directory) if isinstance(entry, Damage)]
 
 
-def rewrite(directory, number, change):
+def rewrite(directory: Path, number: int, change: Callable[[list[bytes]], object]) -> str:
     """Change the lines of a file."""
     path = log_files(directory)[number].path
     lines = path.read_bytes().splitlines(keepends=True)
@@ -52,7 +56,7 @@ def rewrite(directory, number, change):
     return path.name
 
 
-def at(days):
+def at(days: float) -> Instant:
     return Instant(NOW + days * DAY)
 
 
@@ -133,7 +137,7 @@ def test_records_of_a_clock_that_was_set_back_are_found(directory: Path) -> None
 
 def test_progress_tells_every_byte(directory: Path) -> None:
     write(directory, *(decided() for _ in range(3)))
-    sizes = []
+    sizes: list[int] = []
     list(read(directory, progress=sizes.append))
     assert sum(sizes) == log_files(directory)[0].path.stat().st_size
 
@@ -214,12 +218,12 @@ def test_a_torn_line_in_an_older_file_is_damage(directory: Path) -> None:
 # Counting
 
 
-def counted(directory, dimension, **query):
+def counted(directory: Path, dimension: Dimension, **query: Any) -> dict[str, int]:
     return dict(count_by(directory, dimension, pytest.fail, Query(**query)))
 
 
 @pytest.fixture
-def day(directory):
+def day(directory: Path) -> Path:
     """Six requests, two with an outcome, and a refused connection."""
     timeout = finished(request_id="r-2", reason=Reason.UPSTREAM_TIMEOUT, status=504)
     other = decided(allowed(partner=Partner("blue-bingo")), request_id="r-3")
@@ -268,6 +272,6 @@ def test_counts_of_what_fits(day: Path) -> None:
 def test_counting_reports_damage(directory: Path) -> None:
     write(directory, decided(), decided())
     rewrite(directory, 0, lambda lines: lines.__setitem__(0, b"{}\n"))
-    reported = []
+    reported: list[Damage] = []
     assert dict(count_by(directory, "reason", reported.append)) == {UNFINISHED: 1}
     assert [entry.line for entry in reported] == [1]

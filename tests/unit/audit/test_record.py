@@ -1,26 +1,33 @@
 import hashlib
 from dataclasses import replace
 from ipaddress import ip_address
+from typing import Any
 
 import orjson
 import pytest
 
-from gateway.audit.events import PolicyFacts
+from gateway.audit.events import Event, PolicyFacts
 from gateway.audit.ocsf import Kind
 from gateway.audit.record import MAX_LINE, UNKNOWN, line, policy_of, record
-from gateway.core.message import Instant
-from gateway.core.policy import Partner
+from gateway.core.message import Instant, RequestHead, Tls
+from gateway.core.policy import Partner, SwitchedOff
 from gateway.core.reasons import Reason
 from tests.unit.audit.examples import (
+    CERTIFICATE,
+    CLAIMS,
     CONNECTION_ID,
     DENIED,
     EVENTS,
     HEAD,
+    IN_FORCE,
+    ISSUER,
     PASSED,
     PEER,
     POLICY,
     REQUEST_ID,
+    ROUTE,
     SECRETS,
+    SIGNATURE,
     TLS,
     UNREAD,
     allowed,
@@ -32,8 +39,9 @@ from tests.unit.audit.examples import (
 from tests.unit.audit.schema import class_schema, faults, object_schema
 
 
-def made(event):
-    return orjson.loads(line(record(event), 7, "origin"))
+def made(event: Event) -> dict[str, Any]:
+    shown: dict[str, Any] = orjson.loads(line(record(event), 7, "origin"))
+    return shown
 
 
 @pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS.keys())
@@ -329,3 +337,30 @@ def test_the_policy_of_any_event(event: Event) -> None:
 def test_a_time_that_is_none_breaks_nothing() -> None:
     shown = made(decided(at=Instant(float("nan")), gate_seconds=float("inf")))
     assert (shown["duration"], shown["unmapped"]["gate_ms"]) == (1_000_000_000_000, None)
+
+
+@pytest.mark.parametrize("char", ["𝄞", '"', "\\", "\x00", "\ud800", "\u2028"])
+def test_the_longest_record_keeps_the_bound(char: str) -> None:
+    long = char * 3_000
+    many = tuple(f"{long}{number}" for number in range(40))
+    certificate = replace(CERTIFICATE, subject=long, issuer=long, serial=long, fingerprint=long, san_uri=many)
+    tls = Tls(long, long, long, long, certificate)
+    changes: dict[str, Any] = {
+        "peer": replace(PEER, tls=tls, listener=long, connection_id=long),
+        "head": replace(HEAD, path=long, host=long, method=long, version=long),
+        "route": replace(ROUTE, name=long, switched_off=tuple(SwitchedOff(text, text) for text in many)),
+        "partner": Partner(long),
+        "claims": replace(CLAIMS, subject=long, token_id=long),
+        "signature": replace(SIGNATURE, key_id=long),
+        "passed": list(many),
+        "policy": replace(IN_FORCE, name=long, digest=long, issuers={"operator": replace(ISSUER, issuer=long)}),
+    }
+    events: list[Event] = [
+        decided(denied(Reason.TARGET_INVALID, long, long, **changes), request_id=long, unread=long),
+        replace(EVENTS["start"], listeners=many, warnings=many),
+        replace(EVENTS["policy.refused"], problems=many),
+        replace(EVENTS["policy.loaded"], warnings=many),
+    ]
+    sizes = [len(line(record(event), 10**12, "origin")) for event in events]
+    assert max(sizes) <= MAX_LINE + 1
+    assert min(sizes) > 1024

@@ -1,41 +1,43 @@
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from pathlib import Path
 
 import orjson
 import pytest
 
 from gateway.audit.files import log_files
 from gateway.audit.record import MAX_LINE
-from gateway.audit.segment import LostError, Segment, read_tail
+from gateway.audit.segment import LostError, Segment, Tail, read_tail
 
 DATE = "2026-11-22"
 
 
 @pytest.fixture
-def segment(tmp_path):
+def segment(tmp_path: Path) -> Iterator[Segment]:
     made = Segment.create(tmp_path, DATE, 1)
     yield made
     made.close()
 
 
-def lines(*sequences):
+def lines(*sequences: int) -> bytes:
     return b"".join(
         orjson.dumps({"time": sequence * 1000, "metadata": {"sequence": sequence}}) + b"\n" for sequence in sequences
     )
 
 
-def tail_of(tmp_path, text, first=1):
+def tail_of(tmp_path: Path, text: bytes, first: int = 1) -> Tail:
     path = tmp_path / f"audit-{DATE}_{first:012}.jsonl"
     path.write_bytes(text)
     return read_tail(log_files(tmp_path)[-1])
 
 
-def failing(monkeypatch, name, *errors):
+def failing(monkeypatch: pytest.MonkeyPatch, name: str, *errors: int) -> None:
     """Let a system call fail with these errors, one each call, and work from then on."""
     real, left = getattr(os, name), list(errors)
 
-    def call(*args):
+    def call(*args: object) -> object:
         if left and (error := left.pop(0)):
             raise OSError(error, os.strerror(error))
         return real(*args)
@@ -47,7 +49,8 @@ def test_the_file_is_its_owners_alone(segment: Segment) -> None:
     assert stat.S_IMODE(segment.path.stat().st_mode) == 0o600
 
 
-def test_a_file_of_its_name_is_not_written(segment: Segment, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("segment")
+def test_a_file_of_its_name_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError):
         Segment.create(tmp_path, DATE, 1)
 

@@ -43,7 +43,7 @@ def refused(*args: Any, **kwargs: Any) -> tuple[Reason, str]:
 def signed_by(scheme: ComposedScheme, body: bytes = BODY, **options: Any) -> RequestHead:
     """Give a request that carries what the scheme's own client adds."""
     head = World(fields=dict.fromkeys(("x-key-id", "x-timestamp", "x-nonce", "x-signature"))).head()
-    options = {"key": signing_key(), "now": NOW, "nonce": "nonce-1"} | options
+    options = {"key": signing_key(), "now": NOW, "nonce": "nonce-1", **options}
     if scheme.nonce_field is None:
         options["nonce"] = None
     fields = scheme.sign(head, body, **options)
@@ -335,9 +335,7 @@ def test_a_signature_that_signs_itself_is_an_error() -> None:
         world.scheme(parts=(*world.scheme().parts, p.Header("x-signature")))
 
 
-@pytest.mark.parametrize(
-    ("part", "needed"), [(p.Body(), True), (p.BodyDigest("sha256"), True), (p.Target(), False)]
-)
+@pytest.mark.parametrize(("part", "needed"), [(p.Body(), True), (p.BodyDigest("sha256"), True), (p.Target(), False)])
 def test_the_body_is_needed_where_it_is_signed(part: p.Part, needed: bool) -> None:
     assert world.scheme(parts=(part,), **SIGNATURE_ONLY).needs_body is needed
 
@@ -379,7 +377,11 @@ def test_what_is_left_open_is_told_once_with_the_way_to_mend_it(changes: dict[st
 
 def test_parts_that_run_together_are_named() -> None:
     scheme = world.scheme(
-        parts=(p.Header("x-account"), p.Body()), separator=b"", key_id_field=None, timestamp_field=None, nonce_field=None
+        parts=(p.Header("x-account"), p.Body()),
+        separator=b"",
+        key_id_field=None,
+        timestamp_field=None,
+        nonce_field=None,
     )
     assert (
         "nothing stands between field x-account and body, so content can move between them: add a separator"

@@ -48,7 +48,9 @@ def test_without_a_body_the_path_may_hold_anything() -> None:
         ((Nonce(), BodyDigest("sha256"), Path()), (Nonce(), BodyDigest("sha256"), Path())),
     ],
 )
-def test_without_separator_variable_neighbours_run_together(parts: tuple[Part, ...], together: tuple[Part, ...]) -> None:
+def test_without_separator_variable_neighbours_run_together(
+    parts: tuple[Part, ...], together: tuple[Part, ...]
+) -> None:
     assert Layout.of(parts, b"", "unix").run_together == together
 
 
