@@ -38,15 +38,15 @@ def _take(path: Path) -> int:
     fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.truncate(fd, 0)
-        os.write(fd, f"{os.getpid()}\n".encode())
-    except BlockingIOError:
+    except OSError as error:
         holder = os.read(fd, 32).decode("ascii", "replace").strip()
         os.close(fd)
+        if not isinstance(error, BlockingIOError):
+            raise
         raise LogInUseError(
             f"{path.parent} is written by another gate (process {holder}): give each gate a directory of its own"
         ) from None
-    except OSError:
-        os.close(fd)
-        raise
+    with contextlib.suppress(OSError):  # the lock holds on a full disk too; the number is for whoever looks
+        os.truncate(fd, 0)
+        os.write(fd, f"{os.getpid()}\n".encode())
     return fd

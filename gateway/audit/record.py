@@ -39,6 +39,7 @@ from gateway.audit.ocsf import (
 )
 from gateway.audit.redact import LONG, TEXT, clean, clean_all, clean_digest, clean_id, clean_name, without_query
 from gateway.core.exchange import Exchange
+from gateway.core.facts import Claims
 from gateway.core.message import RequestHead
 from gateway.core.reasons import Reason
 
@@ -143,7 +144,7 @@ def _request(kind: Kind, event: RequestDecided | RequestFinished, reason: Reason
             {"control": clean_name(off.control), "because": clean_name(off.because)} for off in route.switched_off[:12]
         ]
     if exchange.claims is not None:
-        api["token"] = _token(exchange)
+        api["token"] = _token(exchange.claims)
     if head is not None:
         made["http_request"] = _http_request(head, exchange, event.request_id, unmapped)
     if exchange.signature is not None:
@@ -196,10 +197,7 @@ def _actor(exchange: Exchange) -> Json:
     return made
 
 
-def _token(exchange: Exchange) -> Json:
-    claims = exchange.claims
-    if claims is None:
-        raise RuntimeError("no token was verified")
+def _token(claims: Claims) -> Json:
     made: Json = {
         "type": "access token",
         "type_id": 99,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 import click
 from rich.console import Console
@@ -26,6 +26,11 @@ PIPE_WIDTH = 200
 """Columns of the table where the output is no terminal."""
 PROGRESS_BYTES = 16_777_216
 """Size of the log from which reading it shows its progress: less is read in a blink."""
+REQUEST_WIDTH = 24
+"""Columns that method and path keep, before others are left out."""
+LEFT_OUT = ("seq", "upstream ms", "address", "gate ms", "route", "partner", "kind", "status")
+"""Columns of the table that a narrow terminal does without, in this order."""
+RIGHT = frozenset({"seq", "gate ms", "upstream ms"})
 
 _RELATIVE = re.compile(r"(\d{1,6})([smhd])\Z", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -63,7 +68,7 @@ def audit() -> None:
     type=click.Path(path_type=Path),
     default=Path("var/audit"),
     show_default=True,
-    help="Directory of the log (gateway run --audit-dir).",
+    help="Folder of the log (gateway run --audit).",
 )
 @click.option("--partner", help="Only requests of this partner.")
 @click.option("--route", help="Only requests on this route.")
@@ -98,7 +103,7 @@ def show(  # noqa: PLR0913 - one parameter for each option
         raise click.UsageError("--from must lie before --to")
     if not directory.is_dir():
         raise click.BadParameter(
-            f"{directory} is no directory: give the one that `gateway run` writes to", param_hint="--directory"
+            f"{directory} is no folder: give the one that `gateway run --audit` writes to", param_hint="--directory"
         )
     query = Query(partner, route, reason, denied, since, until, request)
     damaged: list[Damage] = []
@@ -166,44 +171,63 @@ def _print_counts(dimension: Dimension, counts: Counter[str]) -> None:
 
 
 def _print_table(entries: Iterable[Entry], limit: int) -> None:
-    table = Table(box=None, pad_edge=False, expand=False)
-    for title in ("time (UTC)", "seq", "kind", "partner", "address", "request", "route", "status", "reason"):
-        table.add_column(title, no_wrap=True, overflow="ellipsis", justify="right" if title == "seq" else "left")
-    for title in ("gate ms", "upstream ms"):
-        table.add_column(title, no_wrap=True, justify="right")
     shown: deque[Entry] = deque(maxlen=limit)
     number = 0
     for entry in entries:
         number += 1
         shown.append(entry)
-    for entry in shown:
-        table.add_row(*_row(entry))
-    console = _console()
-    if number:
-        console.print(table)
-    if number > limit:
-        click.echo(f"the newest {limit} of {number} records; --limit shows more", err=True)
     if not number:
         click.echo("no record fits", err=True)
+        return
+    console = _console()
+    days = {_utc(entry).date() for entry in shown}
+    title = f"{min(days)} UTC" if len(days) == 1 else "time (UTC)"
+    console.print(_table([_row(entry, title, dated=len(days) > 1) for entry in shown], console.width))
+    if number > limit:
+        click.echo(f"the newest {limit} of {number} records; --limit shows more", err=True)
 
 
-def _row(entry: Entry) -> list[Text]:
-    when = datetime.fromtimestamp(entry.at, UTC)
+def _table(rows: list[dict[str, Text]], width: int) -> Table:
+    """Make a table that fits: in a narrow terminal the request is cut first, then columns are left out."""
+    natural = {title: max(len(title), *(row[title].cell_len for row in rows)) for title in rows[0]}
+    wanted = natural | {"request": min(natural["request"], REQUEST_WIDTH)}
+    for title in LEFT_OUT:
+        if sum(wanted.values()) + 2 * (len(wanted) - 1) <= width:
+            break
+        del wanted[title]
+    left = width - sum(wanted.values()) - 2 * (len(wanted) - 1)
+    wanted["request"] = max(8, min(natural["request"], wanted["request"] + left))
+    table = Table(box=None, pad_edge=False)
+    for title, columns in wanted.items():
+        side: Literal["right", "left"] = "right" if title in RIGHT else "left"
+        table.add_column(title, no_wrap=True, overflow="ellipsis", justify=side, width=columns)
+    for row in rows:
+        table.add_row(*(row[title] for title in wanted))
+    return table
+
+
+def _utc(entry: Entry) -> datetime:
+    return datetime.fromtimestamp(entry.at, UTC)
+
+
+def _row(entry: Entry, title: str, *, dated: bool) -> dict[str, Text]:
+    when = _utc(entry)
+    date = f"{when:%Y-%m-%d} " if dated else ""
     request = f"{entry.text('http_request', 'http_method')} {entry.text('http_request', 'url', 'path')}".strip()
     what = request or entry.text("unmapped", "unread") or entry.text("message")
-    return [
-        _plain(f"{when:%Y-%m-%d %H:%M:%S}.{when.microsecond // 1000:03}"),
-        _plain(entry.sequence),
-        _plain(entry.kind),
-        _plain(entry.partner),
-        _plain(entry.text("src_endpoint", "ip")),
-        _plain(what),
-        _plain(entry.route),
-        _plain(entry.get("http_response", "code") or ""),
-        _plain(entry.reason, "" if entry.get("status_id") == SUCCESS else "red"),
-        _plain(_tenths(entry.get("unmapped", "gate_ms"))),
-        _plain(_tenths(entry.get("unmapped", "upstream_ms"))),
-    ]
+    return {
+        title: _plain(f"{date}{when:%H:%M:%S}.{when.microsecond // 1000:03}"),
+        "seq": _plain(entry.sequence),
+        "kind": _plain(entry.kind),
+        "partner": _plain(entry.partner),
+        "address": _plain(entry.text("src_endpoint", "ip")),
+        "request": _plain(what),
+        "route": _plain(entry.route),
+        "status": _plain(entry.get("http_response", "code") or ""),
+        "reason": _plain(entry.reason, "" if entry.get("status_id") == SUCCESS else "red"),
+        "gate ms": _plain(_tenths(entry.get("unmapped", "gate_ms"))),
+        "upstream ms": _plain(_tenths(entry.get("unmapped", "upstream_ms"))),
+    }
 
 
 def _tenths(value: object) -> str:

@@ -162,7 +162,9 @@ class IdentityFields:
 
     prefix: str = "x-gateway-"
     """Prefix of the fields the gate sets, lower case."""
-    names: frozenset[str] = frozenset({"forwarded", "x-real-ip"})
+    names: frozenset[str] = frozenset(
+        {"forwarded", "x-real-ip", "true-client-ip", "x-client-ip", "x-cluster-client-ip", "cf-connecting-ip"}
+    )
     prefixes: tuple[str, ...] = ("x-gateway-", "x-forwarded-", "x-client-cert", "x-ssl-")
 
     def covers(self, name: str) -> bool:

@@ -2,10 +2,8 @@
 
 import asyncio
 import json
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 POLL_SECONDS = 0.01
@@ -22,7 +20,6 @@ class Entry:
     kind: str
     reason: str
     request_id: str | None
-    sequence: int
 
 
 class Journal:
@@ -32,8 +29,6 @@ class Journal:
         self._folder = folder
         self._polls = polls
         self._offsets: dict[Path, int] = {}
-        self.entries: list[Entry] = []
-        """Everything read so far."""
 
     def read(self) -> list[Entry]:
         """Read the whole lines that came since the last time."""
@@ -45,7 +40,6 @@ class Journal:
             whole = data[: data.rfind(b"\n") + 1]
             self._offsets[file] = self._offsets.get(file, 0) + len(whole)
             fresh += (_entry(line) for line in whole.splitlines())
-        self.entries += fresh
         return fresh
 
     async def wait(self, enough: Callable[[Sequence[Entry]], bool]) -> list[Entry]:
@@ -59,19 +53,7 @@ class Journal:
         return fresh
 
 
-def count_reasons(entries: Iterable[Entry]) -> Counter[str]:
-    """Count decisions and refused connections by reason."""
-    return Counter(entry.reason for entry in entries if entry.kind in (DECISION, REFUSED_CONNECTION))
-
-
-def gaps(entries: Sequence[Entry]) -> int:
-    """Count the places where the sequence does not go on by one."""
-    return sum(later.sequence != earlier.sequence + 1 for earlier, later in pairwise(entries))
-
-
 def _entry(line: bytes) -> Entry:
     record = json.loads(line)
     metadata = record["metadata"]
-    return Entry(
-        metadata["event_code"], record.get("status_code", ""), metadata.get("correlation_uid"), metadata["sequence"]
-    )
+    return Entry(metadata["event_code"], record.get("status_code", ""), metadata.get("correlation_uid"))

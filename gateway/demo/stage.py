@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import signal
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
@@ -12,19 +13,20 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
+from gateway.audit.reader import Damage, count_by
 from gateway.core.message import Instant
 from gateway.demo import gate, report
 from gateway.demo.client import Client
 from gateway.demo.credentials import Credentials, make
 from gateway.demo.curl import commands, refresh_tokens
 from gateway.demo.gate import GATE_PORT, UPSTREAM_PORT, DemoError
-from gateway.demo.journal import Journal, count_reasons, gaps
+from gateway.demo.journal import Journal
 from gateway.demo.play import Row, Stage
 from gateway.demo.scenarios import SCENARIOS, Scenario
 from gateway.demo.upstream import Upstream
 
 TOKEN_REFRESH_SECONDS = 240.0
-"""How often `--keep` writes new tokens: they live for ten minutes at most."""
+"""How often `--keep` writes new tokens: before those in the files expire."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ async def perform(place: Place, console: Console, *, keep: bool, scenarios: Sequ
         client = await stack.enter_async_context(Client(credentials, place.gate_port))
         stage = Stage(client, credentials, journal, upstream, _now)
         rows = [await stage.play(scenario) for scenario in track(scenarios, "playing", console=console, transient=True)]
-        agreed = _show(console, rows, stage)
+        agreed = _show(console, rows, stage, place.audit)
         if keep:
             await _keep(place, credentials, console)
     return agreed
@@ -101,19 +103,19 @@ def _now() -> Instant:
     return Instant(time.time())  # noqa: TID251 - the demo is a client, with a clock of its own
 
 
-def _show(console: Console, rows: Sequence[Row], stage: Stage) -> bool:
+def _show(console: Console, rows: Sequence[Row], stage: Stage, audit: Path) -> bool:
     console.print(report.requests_table(rows))
-    counted = count_reasons(stage.journal.entries)
+    damages: list[Damage] = []
+    counted = count_by(audit, "reason", damages.append)
     console.print(report.counts_table(stage.seen, counted))
     failed = sum(bool(row.problems) for row in rows)
     allowed, received = counted["allowed"], len(stage.upstream.received)
-    missing = gaps(stage.journal.entries)
     console.print(
         f"{len(rows)} rows, {stage.seen.total()} requests, {failed} with a mismatch; "
-        f"allowed by the log {allowed}, received by the upstream {received}; "
-        f"{len(stage.journal.entries)} records, {missing} gaps in their sequence"
+        f"allowed by the log {allowed}, received by the upstream {received}; the log is "
+        + (f"damaged: {damages[0]}" if damages else "whole")
     )
-    agreed = not failed and stage.seen == counted and allowed == received and not missing
+    agreed = not failed and stage.seen == counted and allowed == received and not damages
     console.print("[green]everything agrees[/]" if agreed else "[red]something does not agree[/]")
     return agreed
 
@@ -123,6 +125,8 @@ async def _keep(place: Place, credentials: Credentials, console: Console) -> Non
     tokens.mkdir(mode=0o700)
     refresh_tokens(credentials, tokens, _now())
     console.print(commands(credentials, tokens, place.gate_port), markup=False, soft_wrap=True)
+    show = f"{sys.executable} -m gateway audit show --directory {place.audit} --limit 10"
+    console.print(f"# what the log says of it\n{show}\n", markup=False, soft_wrap=True)
     console.print("[dim]the gate and the upstream go on; Ctrl-C ends them[/]")
     with suppress(asyncio.CancelledError):
         while True:

@@ -150,7 +150,7 @@ class Reader:
 
     def choice[T: str](self, node: Node | None, options: Collection[T], what: str = "") -> T | None:
         """Give one of the options."""
-        written = self.text(node, f"one of {_listing(options)}")
+        written = self.text(node, _one_of(options))
         if node is None or written is None:
             return None
         for option in options:
@@ -190,7 +190,7 @@ def suggestion(word: str, known: Collection[str], expected: str | None = None) -
     `expected` is what to say of the former instead of listing all of `known`.
     """
     if expected is None:
-        expected = f"expected {'' if len(known) == 1 else 'one of '}{_listing(known)}"
+        expected = f"expected {_one_of(known)}"
     meant = near(word, known) if len(known) > 1 else None
     return expected if meant is None else f"{expected}; did you mean `{meant}`?"
 
@@ -199,6 +199,10 @@ def key_suggestion(key: str, known: Collection[str]) -> str:
     """Give the hint for a key that is none of the known ones: they are listed only where none is near."""
     meant = near(key, known)
     return suggestion(key, known) if meant is None else f"did you mean `{meant}`?"
+
+
+def _one_of(words: Collection[str]) -> str:
+    return f"{'' if len(words) == 1 else 'one of '}{_listing(words)}"
 
 
 def _listing(words: Iterable[str]) -> str:

@@ -229,12 +229,13 @@ class _Composer:
         if mark is None:
             return _Unreadable(Place(self._file, 1, 1), "not YAML")
         trail = self._open[-1].next_trail() if self._open else TOP
-        lines = text.splitlines()
+        lines = text.splitlines() or [""]
         if mark.line < len(lines):
             place = Place(self._file, mark.line + 1, mark.column + 1)
         else:  # the end of the text, which is no line to look at
             place = Place(self._file, len(lines), len(lines[-1]) + 1)
-        if "\t" in lines[place.line - 1][: place.column]:
+        line = lines[place.line - 1]
+        if "\t" in line[: len(line) - len(line.lstrip())]:
             return _Unreadable(place, "a tab in the indentation", "indent with spaces", trail)
         hint = ""
         if error.context is not None and error.context_mark is not None:

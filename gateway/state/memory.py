@@ -68,7 +68,7 @@ class MemoryState:
 
     def beat(self, now: Instant) -> None:
         """Write that the run lasts, so that a crash is dated even where the clock is wrong after it. Raises OSError."""
-        self._write(replace(self._opened(), at=now, floor=self._nonces.floor, lost=self._nonces.lost))
+        self._write(self._opened().lasting(now))
 
     def adopt(self, settings: StateSettings, widest: Window | None, now: Instant) -> None:
         """Prepare for a new policy, before it comes into force. Raises OSError; the old one can stay then.
@@ -76,18 +76,16 @@ class MemoryState:
         Where its window reaches further back than that of the old policy, requests from before the old window are
         refused as unknowable: their nonces are forgotten.
         """
-        run, reach = self._opened(), _reach(widest)
-        latest = run.latest_claim(now) if reach.max_ahead < run.reach.max_ahead else run.latest
-        self._write(replace(run, at=now, reach=reach, latest=latest))
+        reach = _reach(widest)
+        self._write(self._opened().lasting(now, reach))
         self._nonces.widen(reach.max_age)
         self._nonces.capacity = settings.replay_entries
 
     def save(self, now: Instant) -> None:
         """End the run in order: leave its claims to the next one, and take no more. Raises OSError."""
-        run = self._opened()
+        nonces, run = self._nonces, self._opened().lasting(now)
         self._run = None
-        nonces = self._nonces
-        stopped = replace(run, running=False, at=now, floor=nonces.floor, lost=nonces.lost, spaces=nonces.spaces)
+        stopped = replace(run, running=False, floor=nonces.floor, lost=nonces.lost, spaces=nonces.spaces)
         run_file.write(self._place(), stopped)
 
     def close(self) -> None:

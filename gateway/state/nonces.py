@@ -10,7 +10,8 @@ A claim is answered by the first of these that fits:
 Nothing here trusts the clock to go forward. Keys are forgotten in the order of the second in which their time ends,
 and the latest such second is kept: a claim that ends no later may have been forgotten, whatever the clock says now.
 So after a step back of the clock what is held is still SEEN, what was forgotten is UNKNOWABLE, and requests dated now
-are NEW as soon as their window ends after the last one that was forgotten: after one window at most.
+are NEW as soon as their window ends after the last one that was forgotten: after one window at most. Claims without
+a date are UNKNOWABLE until the clock is where it was, but for a minute.
 """
 
 from collections.abc import Iterator
@@ -27,6 +28,9 @@ KEY_BYTES = 16
 
 SWEEP = 32
 """Expired keys forgotten with each claim, at most. More than one, so that the memory shrinks under load."""
+
+SLOW = 60.0
+"""Seconds by which `now` may lie behind that of earlier claims though no clock stepped back: bodies come slowly."""
 
 NEVER = float("-inf")
 
@@ -118,7 +122,7 @@ class Nonces:
             return Claim.SEEN
         until = ask.until if ask.dated is None else max(ask.until, ask.dated + self.max_age)
         ends = int(until) + 1  # after `until`, which itself still counts
-        if ends <= max(space.forgotten, now) or self._is_lost(ask, now):
+        if ends <= now or self._is_forgotten(ask, ends, space, now) or self._is_lost(ask, now):
             return Claim.UNKNOWABLE
         space.sweep(now)
         self._next().sweep(now)
@@ -126,6 +130,13 @@ class Nonces:
             raise Unavailable(Reason.REPLAY_MEMORY_FULL, f"{self.capacity} nonces of {ask.space} are remembered")
         space.hold(key, ends)
         return Claim.NEW
+
+    @staticmethod
+    def _is_forgotten(ask: ClaimOnce, ends: int, space: Space, now: Instant) -> bool:
+        if ask.dated is not None:
+            return ends <= space.forgotten
+        # Claimed before, it may have ended at any time from now on.
+        return space.forgotten > now + SLOW
 
     def _is_lost(self, ask: ClaimOnce, now: Instant) -> bool:
         if ask.dated is not None:

@@ -20,7 +20,7 @@ may have taken requests that were dated ahead of its clock; a wider window that 
 the clock lies behind the file's time (a machine whose battery is flat starts in the past), the file is believed.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from gateway.core.message import Instant
@@ -71,6 +71,18 @@ class Run:
     lost: float = NEVER
     spaces: dict[str, Space] = field(default_factory=dict)
     """Empty while the run lasts."""
+
+    def lasting(self, now: Instant, reach: Reach | None = None) -> "Run":
+        """Give what to write of the same run at `now`, with another reach where there is one.
+
+        What it took by a clock that has stepped back since, or within a wider reach, stays in `latest`.
+        """
+        latest = self.latest
+        if now < self.at:
+            latest = self.latest_claim(self.at + HEARTBEAT)
+        if reach is not None and reach.max_ahead < self.reach.max_ahead:
+            latest = max(latest, self.latest_claim(now))
+        return replace(self, at=now, reach=reach or self.reach, latest=latest)
 
     def latest_claim(self, until: float) -> float:
         """Give the latest date that a request can have which was claimed before `until`."""

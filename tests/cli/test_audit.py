@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from gateway.audit.files import log_files
 from gateway.audit.log import AuditLog
 from gateway.cli import audit as command
-from gateway.cli.audit import TABLE_ROWS, audit
+from gateway.cli.audit import TABLE_ROWS, When, audit
 from gateway.core.message import Instant
 from tests.unit.audit.examples import DAY, DENIED, EVENTS, NOW, REQUEST_ID, UNREAD, decided, finished, refused
 
@@ -97,6 +97,10 @@ def test_times_ago(directory: Path, monkeypatch: pytest.MonkeyPatch, ago: str, e
     assert sequences(directory, "--from", ago) == expected
 
 
+def test_a_time_that_was_read_stays() -> None:
+    assert When().convert(NOW, None, None) == NOW
+
+
 def test_a_table_of_many_records_shows_the_newest(tmp_path: Path) -> None:
     with AuditLog(tmp_path) as log:
         for _ in range(TABLE_ROWS + 5):
@@ -146,7 +150,7 @@ def test_usage_errors(directory: Path, options: list[str], message: str) -> None
 def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
     result = show(tmp_path / "gone")
     assert result.exit_code == 2
-    assert "give the one that `gateway run` writes to" in result.stderr
+    assert "give the one that `gateway run --audit` writes to" in result.stderr
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
@@ -181,12 +185,26 @@ def test_a_log_that_was_changed_cannot_steer_the_terminal(directory: Path) -> No
     assert "�[2J�[bold]acme" in rows(show(directory))[1]
 
 
-def test_the_table_fits_the_terminal(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("columns", "titles"),
+    [
+        (150, ["time (UTC)", "kind", "partner", "address", "request", "route", "status", "reason", "gate ms"]),
+        (100, ["time (UTC)", "kind", "request", "status", "reason"]),
+        (60, ["time (UTC)", "request", "reason"]),
+    ],
+)
+def test_the_table_fits_the_terminal(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, columns: int, titles: list[str]
+) -> None:
     monkeypatch.setenv("TTY_COMPATIBLE", "1")
-    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("COLUMNS", str(columns))
     lines = re.sub(r"\x1b\[[\d;]*m", "", show(directory).stdout).splitlines()
-    assert len(lines) == 6
-    assert max(map(len, lines)) <= 100
+    assert re.split(r" {2,}", lines[0].strip()) == titles
+    assert max(map(len, lines)) <= columns
+
+
+def test_records_of_one_day_say_the_day_once(directory: Path) -> None:
+    assert [row[0] for row in rows(show(directory, "--limit", "1"))] == ["2026-11-26 UTC", "13:00:00.125"]
 
 
 def test_a_long_scan_shows_its_progress_on_a_terminal(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,12 +6,16 @@ from pathlib import Path
 
 import jwt
 import pytest
+import yaml
 
 from gateway.demo.credentials import Credentials
 from gateway.demo.curl import LIFETIME, SHOWN, commands, refresh_tokens, sign_in_shell, token_file
 from gateway.demo.scenarios import DEPOSIT
 from gateway.demo.signing import Stamp, sign_wallet
+from gateway.demo.stage import TOKEN_REFRESH_SECONDS
 from tests.unit.demo.world import NOW
+
+POLICIES = Path(__file__).parents[3] / "policies"
 
 
 @pytest.fixture
@@ -33,7 +37,7 @@ def test_the_shell_signs_as_the_client_does(credentials: Credentials) -> None:
     assert signature == expected["X-Signature"]
 
 
-def test_each_call_has_a_token_for_the_policies_ten_minutes(credentials: Credentials, tokens: Path) -> None:
+def test_each_call_has_a_token(credentials: Credentials, tokens: Path) -> None:
     key = jwt.PyJWKSet.from_json(credentials.operator.key_set().decode()).keys[0]
     for _, call, _ in SHOWN:
         assert call.token is not None
@@ -43,7 +47,17 @@ def test_each_call_has_a_token_for_the_policies_ten_minutes(credentials: Credent
             options={"verify_exp": False, "verify_iat": False},
         )  # fmt: skip
         assert (claims["sub"], claims["scope"]) == (call.party.subject, call.token.scopes)
-        assert claims["exp"] - claims["iat"] == LIFETIME <= 600
+        assert claims["exp"] - claims["iat"] == LIFETIME
+
+
+def test_tokens_live_no_longer_than_any_route_allows_and_are_renewed_before_they_expire() -> None:
+    routes = [route for file in POLICIES.glob("*.yaml") for route in yaml.safe_load(file.read_text()).get("routes", ())]
+    allowed = [
+        int(route["token"]["max_lifetime"].removesuffix("m")) * 60
+        for route in routes
+        if "max_lifetime" in route["token"]
+    ]
+    assert TOKEN_REFRESH_SECONDS < LIFETIME < min(allowed)
 
 
 def test_tokens_are_private(tokens: Path) -> None:

@@ -18,7 +18,7 @@ import pathlib, signal, sys
 log = pathlib.Path(sys.argv[1])
 log.mkdir()
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-(log / "audit.jsonl").write_text('{"metadata": {"event_code": "start", "sequence": 0}}\\n')
+(log / "audit.jsonl").write_text('{"metadata": {"event_code": "start"}}\\n')
 signal.pause()
 """
 
@@ -77,7 +77,7 @@ async def test_a_gate_runs_meanwhile(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "audit")
     async with running(stub(GOOD, tmp_path / "audit"), journal, tmp_path / "gate.log") as pid:
         assert runs(pid)
-        assert [entry.kind for entry in journal.entries] == ["start"]
+        assert journal.read() == []  # the start was read
     assert not runs(pid)
 
 

@@ -16,8 +16,8 @@ from gateway.demo.scenarios import BALANCE, DEPOSIT, RECONCILIATION, Scenario
 from gateway.demo.upstream import Received, Upstream
 from tests.unit.demo.world import NOW
 
-ALLOWED = [Entry("decision", "allowed", "r-1", 1), Entry("outcome", "allowed", "r-1", 2)]
-MISSING = [Entry("decision", "token.missing", "r-1", 1)]
+ALLOWED = [Entry("decision", "allowed", "r-1"), Entry("outcome", "allowed", "r-1")]
+MISSING = [Entry("decision", "token.missing", "r-1")]
 IDENTITY = {
     "x-gateway-partner": ["acme-casino"],
     "x-gateway-client-address": ["127.0.0.1"],
@@ -95,7 +95,7 @@ def test_a_refusal_that_all_saw_is_right() -> None:
 
 
 def test_a_refused_connection_is_right_without_an_answer() -> None:
-    entries = [Entry("connection", "tls.plaintext", "c-1", 1)]
+    entries = [Entry("connection", "tls.plaintext", "c-1")]
     assert refused(Answer(None, None, "closed"), entries, expected=Reason.TLS_PLAINTEXT) == []
 
 
@@ -114,7 +114,7 @@ def test_a_refusal_that_one_saw_otherwise_is_wrong(change: dict[str, object], pr
 
 
 def test_an_answer_where_the_connection_had_to_be_closed_is_wrong() -> None:
-    entries = [Entry("connection", "tls.plaintext", "c-1", 1)]
+    entries = [Entry("connection", "tls.plaintext", "c-1")]
     problems = refused(Answer(400, "http.malformed", ""), entries, expected=Reason.TLS_PLAINTEXT)
     assert problems == ["the client got 400 http.malformed, not a closed connection"]
 
@@ -128,7 +128,7 @@ def test_records_are_complete_with_the_outcome_of_an_allow() -> None:
 
 
 def test_reasons_are_those_of_decisions_and_connections() -> None:
-    assert decided([*ALLOWED, Entry("connection", "tls.plaintext", "c", 3), Entry("stop", "", None, 4)]) == [
+    assert decided([*ALLOWED, Entry("connection", "tls.plaintext", "c"), Entry("stop", "", None)]) == [
         "allowed",
         "tls.plaintext",
     ]
@@ -157,7 +157,7 @@ class StubGate:
             self.upstream.received.append(Received(call.operation, 200, identity))
         with self.log.open("ab") as opened:
             for kind, reason in records:
-                metadata = {"event_code": kind, "correlation_uid": f"r-{number}", "sequence": 0}
+                metadata = {"event_code": kind, "correlation_uid": f"r-{number}"}
                 opened.write(json.dumps({"metadata": metadata, "status_code": reason}).encode() + b"\n")
         return Answer(429, "rate.exceeded", "") if refused else Answer(200, None, "")
 

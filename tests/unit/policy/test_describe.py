@@ -1,0 +1,81 @@
+from dataclasses import replace
+from ipaddress import ip_network
+
+import pytest
+
+from gateway.controls.ip_allowlist import IpAllowlist
+from gateway.controls.rate_limit import RateLimits, RouteLimit
+from gateway.controls.replay import Replay
+from gateway.controls.signature import SignatureControl
+from gateway.core.chain import ORDER, Control, RateLimit
+from gateway.core.networks import NetworkSet
+from gateway.core.policy import Match, Route, SwitchedOff
+from gateway.policy.describe import describe, described_match, duration
+from gateway.signing import parts as p
+from gateway.signing.composed import ComposedScheme
+from gateway.signing.window import Window
+from tests import world
+
+
+def route(*chain: Control, off: tuple[SwitchedOff, ...] = ()) -> Route:
+    return replace(world.policy().routes[0], chain=chain, switched_off=off)
+
+
+def test_the_partners_and_every_control_are_named_in_order() -> None:
+    off = tuple(SwitchedOff(name, "not now") for name in reversed(ORDER))
+    said = describe(route(off=off))
+    assert list(said) == ["partners", *ORDER]
+    assert said["token"] == "off: not now"
+
+
+def test_partners_that_are_switched_off() -> None:
+    everyone = replace(route(off=(SwitchedOff("partners", "health check"),)), partners=None)
+    assert describe(everyone)["partners"] == "off: health check"
+
+
+SCHEME = ComposedScheme("vendor", (p.Body(),), b"", "hmac-sha256", "hex", "x-sign")
+TIMED = replace(SCHEME, parts=(p.Timestamp(), p.Body()), timestamp_field="x-time")
+NETWORKS = [ip_network(f"198.51.{n}.0/24") for n in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("control", "said"),
+    [
+        (IpAllowlist(None), "the partner's networks"),
+        (IpAllowlist(NetworkSet(NETWORKS[:2])), "198.51.0.0/24, 198.51.1.0/24"),
+        (IpAllowlist(NetworkSet(NETWORKS)), "198.51.0.0/24, 198.51.1.0/24, 198.51.2.0/24 and 2 more"),
+        (SignatureControl(SCHEME, Window(1, 0)), "vendor"),
+        (SignatureControl(TIMED, Window(60, 0.5)), "vendor, 1m old, 500ms ahead"),
+        (Replay(None), "required"),
+        (Replay(86_400), "remembered for 1d"),
+        (
+            RateLimits(
+                (
+                    RouteLimit(RateLimit("a", 50, 1, True), ("partner",)),
+                    RouteLimit(RateLimit("b", 5, 90, False), ("route",)),
+                )
+            ),
+            "50/second per partner; 5/90s (fixed) per route",
+        ),
+    ],
+)
+def test_what_controls_ask_for(control: Control, said: str) -> None:
+    assert describe(route(control))[control.name] == said
+
+
+def test_what_is_asked_of_tokens() -> None:
+    (token,) = [control for control in world.policy().routes[0].chain if control.name == "token"]
+    assert describe(route(token))["token"].startswith("operator for ")
+
+
+def test_what_a_route_is_about() -> None:
+    match = Match(frozenset({"PUT", "GET"}), "/a/{b}", frozenset({"b.example", "a.example"}))
+    assert described_match(replace(route(), match=match)) == "GET, PUT /a/{b} at a.example, b.example"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "written"),
+    [(0, "0s"), (0.5, "500ms"), (1, "1s"), (90, "90s"), (60, "1m"), (86_400, "1d"), (1.5, "1500ms")],
+)
+def test_durations(seconds: float, written: str) -> None:
+    assert duration(seconds) == written

@@ -1,0 +1,63 @@
+from pathlib import Path
+
+import pytest
+
+from gateway.core.policy import Issuer, Upstream
+from gateway.policy.peers import read_issuer, read_upstream
+from tests.policy.reading import definition, problems, reader
+
+
+class TestUpstream:
+    def test_only_the_url_is_needed(self) -> None:
+        upstream = read_upstream(reader(), "psp", definition('{url: "https://psp.internal:9000"}'))
+        assert upstream == Upstream("psp", "https", "psp.internal", 9000, None, 2.0, 30.0)
+
+    def test_every_setting(self, certs: Path) -> None:
+        text = (
+            f'{{url: "https://psp.internal", ca: {certs}/partners-ca.pem, timeout: {{connect: 500ms, response: 5s}}}}'
+        )
+        upstream = read_upstream(reader(), "psp", definition(text))
+        assert upstream == Upstream("psp", "https", "psp.internal", 443, certs / "partners-ca.pem", 0.5, 5.0)
+
+    @pytest.mark.parametrize(
+        ("url", "warned"),
+        [
+            ("http://10.0.0.1", True),
+            ("http://psp.internal", True),
+            ("http://127.0.0.2", False),
+            ("http://localhost", False),
+            ("'http://[::1]'", False),
+            ("https://psp.internal", False),
+        ],
+    )
+    def test_unencrypted_requests_may_not_leave_the_machine_unnoticed(self, url: str, warned: bool) -> None:
+        used = reader()
+        assert read_upstream(used, "psp", definition(f"{{url: {url}}}"))
+        assert any("unencrypted" in said for said in problems(used)) is warned
+        assert used.errors == 0
+
+
+class TestIssuer:
+    def test_defaults(self, certs: Path) -> None:
+        text = f"{{issuer: 'https://idp.example', keys: 'file:{certs}/operator-jwks.json', algorithms: [ES256, PS256]}}"
+        read = read_issuer(reader(), "operator", definition(text))
+        assert read is not None
+        keys = certs / "operator-jwks.json"
+        assert read[0] == Issuer("operator", "https://idp.example", keys, frozenset({"ES256", "PS256"}), 10.0, "sub")
+        assert len(read[1].keys) == 1
+
+    def test_every_setting(self, certs: Path) -> None:
+        text = (
+            f"{{issuer: idp, keys: 'file:{certs}/operator-jwks.json', algorithms: [ES256], skew: 0s, "
+            "partner_claim: client_id}"
+        )
+        read = read_issuer(reader(), "operator", definition(text))
+        assert read is not None
+        assert (read[0].skew, read[0].partner_claim) == (0.0, "client_id")
+
+    @pytest.mark.parametrize("algorithm", ["none", "None", "HS256", "HS384", "HS512", "RSA1_5", "ES256K", "es256"])
+    def test_algorithms_that_prove_nothing_are_refused(self, certs: Path, algorithm: str) -> None:
+        text = f"{{issuer: idp, keys: 'file:{certs}/operator-jwks.json', algorithms: [ES256, {algorithm}]}}"
+        used = reader()
+        assert read_issuer(used, "operator", definition(text)) is None
+        assert used.errors == 1

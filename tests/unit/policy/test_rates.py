@@ -1,0 +1,90 @@
+import pytest
+
+from gateway.controls.rate_limit import RouteLimit
+from gateway.core.chain import RateLimit
+from gateway.policy.rates import read_rates
+from tests.policy.reading import node, problems, reader
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        ("50/second per partner", RouteLimit(RateLimit("partner-1s", 50, 1, True), ("partner",))),
+        ("5/minute per token.sub", RouteLimit(RateLimit("token.sub-60s", 5, 60, True), ("token.sub",))),
+        ("1_000/hour per route", RouteLimit(RateLimit("route-3600s", 1_000, 3_600, True), ("route",))),
+        ("2/day per address", RouteLimit(RateLimit("address-86400s", 2, 86_400, True), ("address",))),
+        (
+            "100 per 10s per partner, address",
+            RouteLimit(RateLimit("partner-address-10s", 100, 10, True), ("partner", "address")),
+        ),
+        (
+            "100/10m per partner,address",
+            RouteLimit(RateLimit("partner-address-600s", 100, 600, True), ("partner", "address")),
+        ),
+        ("100 per minute per partner", RouteLimit(RateLimit("partner-60s", 100, 60, True), ("partner",))),
+        (
+            "{limit: 50/second, per: partner}",
+            RouteLimit(RateLimit("partner-1s", 50, 1, True), ("partner",)),
+        ),
+        (
+            "{limit: 50 per 2s, per: [partner, token.sub], window: fixed, name: burst}",
+            RouteLimit(RateLimit("burst", 50, 2, False), ("partner", "token.sub")),
+        ),
+    ],
+)
+def test_limits(text: str, limit: RouteLimit) -> None:
+    used = reader()
+    written = text if text.startswith("{") else f"'{text}'"
+    rates = read_rates(used, node(f"[{written}]"))
+    assert used.problems == []
+    assert rates is not None
+    assert rates.limits == (limit,)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "50/second",
+        "per partner",
+        "50 per partner",
+        "/second per partner",
+        "50//second per partner",
+        "50/second/minute per partner",
+        "50/second per",
+        "50/second per partner and address",
+        "50/second per partner,",
+        "50/month per partner",
+        "50/seconds per partner",
+        "50/0s per partner",
+        "50/1500ms per partner",
+        "50/32d per partner",
+        "0/second per partner",
+        "5.5/second per partner",
+        "٣/second per partner",
+        "9999999999999999/second per partner",
+    ],
+)
+def test_what_is_no_limit(text: str) -> None:
+    used = reader()
+    assert read_rates(used, node(f"['{text}']")) is None
+    assert len(used.problems) == 1
+
+
+def test_two_limits_of_one_kind_need_names() -> None:
+    used = reader()
+    assert read_rates(used, node("[50/second per partner, 20/1s per partner]")) is None
+    assert problems(used) == [
+        "p.yaml:1:25: [1]: a second limit `partner-1s` on this route (first in line 1; give one a `name`)"
+    ]
+
+
+def test_a_name_tells_them_apart() -> None:
+    rates = read_rates(reader(), node("[50/second per partner, {limit: 20/second, per: partner, name: slow}]"))
+    assert rates is not None
+    assert [each.limit.name for each in rates.limits] == ["partner-1s", "slow"]
+
+
+def test_every_fault_of_a_list_is_told() -> None:
+    used = reader()
+    assert read_rates(used, node("[a, 50/second per partner, {limit: b, per: c}]")) is None
+    assert len(used.problems) == 3
