@@ -43,7 +43,7 @@ local function signature(text)
   return table.concat(digits)
 end
 
--- In each of wrk's threads -------------------------------------------------------------------------------------------
+-- wrk calls init, request and response in each of its threads, setup and done in a state of their own.
 
 local body, run_id, fields, sent
 statuses = {}
@@ -72,8 +72,6 @@ function response(status)
   local name = tostring(status)
   statuses[name] = (statuses[name] or 0) + 1
 end
-
--- Once ---------------------------------------------------------------------------------------------------------------
 
 local threads = {}
 

@@ -1,4 +1,4 @@
-"""Stock mitmdump's checks: what somebody writes who puts a script beside mitmproxy and calls it a gateway."""
+"""Stock mitmdump's checks: what somebody writes who puts a script beside mitmproxy and calls it a gateway."""  # noqa: INP001 - loaded by path
 
 import hashlib
 import hmac

@@ -6,8 +6,8 @@ import h11
 from h11._receivebuffer import ReceiveBuffer
 
 _SIZE = re.compile(rb"[0-9A-Fa-f]{1,8}\r\n")
-_MAX_SIZE_LINE = 10
-"""Bytes of the longest size line: 4 GiB is far beyond every limit of a body."""
+"""Eight digits: 4 GiB is far beyond every limit of a body."""
+_SIZE_SO_FAR = re.compile(rb"[0-9A-Fa-f]{0,8}|[0-9A-Fa-f]{1,8}\r")
 
 
 class ChunkedBody:
@@ -27,10 +27,11 @@ class ChunkedBody:
         """Give the next part; None where more bytes are needed. Raises h11.RemoteProtocolError."""
         while True:
             if self._delimiter is not None:
-                if len(buf) < 2:
-                    return None
-                if bytes(buf.maybe_extract_at_most(2) or b"") != b"\r\n":
+                ends = bytes(buf.maybe_extract_at_most(2) or b"") if len(buf) >= 2 else bytes(buf)
+                if not b"\r\n".startswith(ends):
                     raise h11.RemoteProtocolError(f"{self._delimiter} (RFC 9112 7.1)")
+                if len(ends) < 2:
+                    return None
                 self._delimiter = None
                 if self._last:
                     return h11.EndOfMessage()
@@ -47,12 +48,11 @@ class ChunkedBody:
 
     def _read_size(self, buf: ReceiveBuffer) -> bool:
         line = buf.maybe_extract_next_line()
-        if line is None:
-            if len(buf) > _MAX_SIZE_LINE:
-                raise h11.RemoteProtocolError("chunk size that does not end (RFC 9112 7.1)")
-            return False
-        if not _SIZE.fullmatch(line):
+        form, read = (_SIZE, line) if line is not None else (_SIZE_SO_FAR, bytes(buf))
+        if not form.fullmatch(read):
             raise h11.RemoteProtocolError("chunk size that is not plain hexadecimal (RFC 9112 7.1)")
+        if line is None:
+            return False
         self._remaining = int(line, 16)
         if not self._remaining:
             self._last, self._delimiter = True, "trailers after the body"

@@ -98,7 +98,7 @@ class GateConnectionHandler(ProxyConnectionHandler):
         self, master: Master, gate: Gate, accepted: Accepted, mode: ProxyMode, upstream_tls: "UpstreamTls"
     ) -> None:
         super().__init__(  # type: ignore[no-untyped-call]
-            master, accepted.reader, accepted.writer, master.options, mode
+            master, *accepted.streams(), master.options, mode
         )
         loop = asyncio.get_running_loop()
         self.connection = Connection(gate, accepted.peer, Deadlines(loop, self._deadline_passed))

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import cast
 
 from gateway.core.exchange import failure
 from gateway.core.message import Address, Peer
@@ -33,13 +34,56 @@ ACCEPT_PAUSE = 0.1
 """Seconds to wait where the system has no descriptor left for another connection."""
 
 
+class Arrival(asyncio.Protocol):
+    """Holds a connection still between its handshake and whoever serves it, who depends on what the handshake said."""
+
+    def __init__(self) -> None:
+        self.transport: asyncio.Transport | None = None
+        self._early: list[bytes] = []
+        self._lost = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Have nothing read yet."""
+        transport = cast("asyncio.Transport", transport)  # uvloop's are not its subclasses
+        self.transport = transport
+        transport.pause_reading()
+
+    def data_received(self, data: bytes) -> None:
+        """Keep what came all the same."""
+        self._early.append(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note that nobody is there any more."""
+        del exc
+        self._lost = True
+
+    def hand_to(self, protocol: asyncio.Protocol) -> None:
+        """Let `protocol` go on with the connection."""
+        assert self.transport is not None
+        self.transport.set_protocol(protocol)
+        protocol.connection_made(self.transport)
+        if self._lost:
+            protocol.connection_lost(None)
+            return
+        for data in self._early:
+            protocol.data_received(data)
+        self.transport.resume_reading()
+
+
 @dataclass(frozen=True, slots=True)
 class Accepted:
     """A connection after its handshake."""
 
     peer: Peer
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
+    transport: asyncio.Transport
+    arrival: Arrival
+
+    def streams(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Go on with the connection by streams."""
+        reader = asyncio.StreamReader(limit=READ_LIMIT)
+        protocol = asyncio.StreamReaderProtocol(reader)
+        self.arrival.hand_to(protocol)
+        return reader, asyncio.StreamWriter(self.transport, protocol, reader, asyncio.get_running_loop())
 
 
 type Serve = Callable[[Accepted], Awaitable[None]]
@@ -140,7 +184,7 @@ class AcceptLoop:
         except Exception:
             logger.exception("connection %s", connection_id)
         finally:
-            accepted.writer.close()
+            accepted.transport.close()
 
     async def _admit(self, client: socket.socket, address: Address, port: int, connection_id: str) -> Accepted | None:
         settings = self.settings
@@ -166,12 +210,11 @@ class AcceptLoop:
             if header.source is not None:
                 address, port = header.source.address, header.source.port
         context = self.context
-        reader = asyncio.StreamReader(limit=READ_LIMIT)
-        protocol = asyncio.StreamReaderProtocol(reader)
         loop = asyncio.get_running_loop()
+        arrival = Arrival()
         try:
             transport, _ = await loop.connect_accepted_socket(
-                lambda: protocol, client, ssl=context.context,
+                lambda: arrival, client, ssl=context.context,
                 ssl_handshake_timeout=settings.limits.handshake_timeout,
             )  # fmt: skip
         except (OSError, ssl.SSLError) as error:
@@ -190,7 +233,7 @@ class AcceptLoop:
             transport.abort()
             raise
         peer = Peer(address=address, port=port, listener=self.name, tls=tls, connection_id=connection_id)
-        return Accepted(peer, reader, asyncio.StreamWriter(transport, protocol, reader, loop))
+        return Accepted(peer, transport, arrival)
 
 
 async def _read_header(client: socket.socket) -> Header:

@@ -10,10 +10,12 @@ from mitmproxy.proxy.mode_specs import ProxyMode
 
 from gateway.core.policy import Listener
 from gateway.engine.connection import GateConnectionHandler, UpstreamTls
+from gateway.engine.data_path import DataPath
 from gateway.engine.gate import Gate
 from gateway.engine.layers import GateHttpLayer
 from gateway.engine.listener import Accepted, AcceptLoop
 from gateway.engine.tls import ServerContext
+from gateway.engine.upstream_pool import Pools
 
 
 class Host(Protocol):
@@ -23,7 +25,10 @@ class Host(Protocol):
     upstream_tls: UpstreamTls
     contexts: dict[str, ServerContext]
     listeners: dict[str, AcceptLoop]
-    handlers: set[GateConnectionHandler]
+    handlers: set[GateConnectionHandler | DataPath]
+    pools: Pools
+    flows: bool
+    """Whether HTTP/1.1 goes through mitmproxy's layers too, as an addon that wants flows needs."""
 
 
 class GatewayMode(ProxyMode):
@@ -62,6 +67,16 @@ class GatewayServer(AsyncioServerInstance[GatewayMode]):
 
     async def _serve(self, accepted: Accepted) -> None:
         master = cast("Host", ctx.master)
+        if accepted.peer.tls is not None and accepted.peer.tls.alpn != "h2" and not master.flows:
+            path = DataPath(master.gate, accepted.peer, lambda: master.pools)
+            master.handlers.add(path)
+            try:
+                accepted.arrival.hand_to(path)
+                await path.ended
+            finally:
+                path.abort()
+                master.handlers.discard(path)
+            return
         handler = GateConnectionHandler(ctx.master, master.gate, accepted, self.mode, master.upstream_tls)
         handler.layer = GateHttpLayer(handler.layer.context, handler.connection)
         master.handlers.add(handler)

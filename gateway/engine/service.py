@@ -24,12 +24,15 @@ from gateway.audit.log import AuditLog
 from gateway.controls.signature import widest_window
 from gateway.core.message import Instant
 from gateway.core.policy import Policy
+from gateway.core.reasons import Unavailable
 from gateway.engine.addon import CoreAddon
 from gateway.engine.connection import GateConnectionHandler, UpstreamTls
+from gateway.engine.data_path import DataPath
 from gateway.engine.gate import Clock, Gate, InForce
 from gateway.engine.listener import AcceptLoop
 from gateway.engine.mode import spec_of
 from gateway.engine.tls import ServerContext
+from gateway.engine.upstream_pool import Pools
 from gateway.engine.watch import Watch
 from gateway.policy import Loaded, PolicyInvalid, load
 from gateway.state.memory import MemoryState
@@ -66,6 +69,7 @@ class Settings:
 
 def run(settings: Settings) -> int:
     """Run the gate until it is told to stop; gives the exit code."""
+    logging.getLogger("mitmproxy").setLevel(logging.ERROR)
     try:
         return uvloop.run(Service(settings).run())
     except PolicyInvalid as invalid:
@@ -80,13 +84,15 @@ def run(settings: Settings) -> int:
 class GateMaster(Master):
     """mitmproxy's master with the gate's addon only: no flow lists, no certificates and no TLS of mitmproxy's own."""
 
-    def __init__(self, gate: Gate, policy: Policy) -> None:
+    def __init__(self, gate: Gate, policy: Policy, *, flows: bool = True) -> None:
         super().__init__(options.Options(), asyncio.get_running_loop())
         self.gate = gate
         self.contexts = make_contexts(policy)
         self.upstream_tls = UpstreamTls(policy.upstreams)
         self.listeners: dict[str, AcceptLoop] = {}
-        self.handlers: set[GateConnectionHandler] = set()
+        self.handlers: set[GateConnectionHandler | DataPath] = set()
+        self.flows = flows
+        self.pools = Pools(self.upstream_tls)
         self.proxyserver = proxyserver.Proxyserver()
         self.addons.add(core.Core(), self.proxyserver, CoreAddon())
         self.options.update(
@@ -123,6 +129,7 @@ class Service:
         self._because = "unknown"
         self._reload = asyncio.Event()
         self._reload_because = ""
+        self._log_failing = False
 
     async def run(self) -> int:
         """Run until stopped."""
@@ -145,15 +152,18 @@ class Service:
             finally:
                 await self._take_down()
         finally:
-            self.log.close()
+            close_log(self.log)
         return 0
 
     async def _serve(self, loaded: Loaded) -> None:
         policy = loaded.policy
         listeners = tuple(f"{one.name} {one.address}:{one.port}" for one in policy.listeners.values())
         warnings = tuple(str(warning) for warning in loaded.warnings)
-        # The first record of a run; without it nothing is served.
-        self.log.append(GateStarted(self.clock.now(), self.gate.in_force.facts, listeners, warnings))
+        try:
+            # The first record of a run; without it nothing is served.
+            self.log.append(GateStarted(self.clock.now(), self.gate.in_force.facts, listeners, warnings))
+        except Unavailable as error:
+            raise StartError(f"the audit log cannot be written: {error.detail}") from None
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop, signal.Signals(number).name)
@@ -181,6 +191,9 @@ class Service:
             await self.reload(self._reload_because)
         # Off the loop: a slow disk must not hold up requests.
         await asyncio.to_thread(self.log.sync)
+        if self.log.failing != self._log_failing:
+            self._log_failing = self.log.failing
+            logger.error("audit log: %s", "cannot be written, requests are refused" if self._log_failing else "works")
         if self.clock.monotonic() >= self._beat_at:
             self._beat_at = self.clock.monotonic() + HEARTBEAT
             self._beat()
@@ -229,6 +242,8 @@ class Service:
             return False
         self.master.contexts = contexts
         self.master.upstream_tls = upstream_tls
+        self.master.pools.close()
+        self.master.pools = Pools(upstream_tls)
         for name, listener in self.master.listeners.items():
             listener.context = contexts[name]
         self.gate.in_force = InForce(loaded.policy, loaded.key_sets)
@@ -258,6 +273,7 @@ class Service:
             handler.abort()
         for listener in self.master.listeners.values():
             listener.abort()
+        self.master.pools.close()
         await asyncio.sleep(0)
         await self.master.done()
         try:
@@ -282,6 +298,16 @@ def open_log(directory: Path) -> AuditLog:
         return AuditLog(directory)
     except Exception as error:
         raise StartError(f"audit log in {directory}: {error}") from error
+
+
+def close_log(log: AuditLog) -> None:
+    """Close the log; what it could not write or sync is told on standard error, the only place left."""
+    if log.failing:
+        logger.error("audit log: it could not be written at the end, and lacks records")
+    try:
+        log.close()
+    except Unavailable as error:
+        logger.error("audit log: %s", error.detail)  # noqa: TRY400
 
 
 def open_state(directory: Path, policy: Policy, now: Instant) -> MemoryState:

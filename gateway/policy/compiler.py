@@ -51,12 +51,15 @@ def load(path: Path, environ: Mapping[str, str], *, now: Instant | None = None) 
     `now` is what dates are judged by, for warnings only; without it, expired keys and certificates and an overdue
     review are passed over in silence. Raises PolicyInvalid with everything that is wrong.
     """
-    reader = Reader(environ, now)
     with _without_collection():
-        sources, found = read_policy(path)
-        reader.problems += found
-        reader.files.update({path, *(source.file for source in sources)})
-        parts = _Parts(reader, assemble(sources, reader)) if sources else None
+        return _load(path, Reader(environ, now))
+
+
+def _load(path: Path, reader: Reader) -> Loaded:
+    sources, found = read_policy(path)
+    reader.problems += found
+    reader.files.update({path, *(source.file for source in sources)})
+    parts = _Parts(reader, assemble(sources, reader)) if sources else None
     problems = tuple(sorted(reader.problems, key=_by_place))
     if parts is None or any(problem.severity is Severity.ERROR for problem in problems):
         raise PolicyInvalid(problems, frozenset(reader.files))

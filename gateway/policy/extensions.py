@@ -60,7 +60,8 @@ class Extensions:
             if reader.errors == errors:
                 reader.error(node, f"control {quoted(name)} does not take this setting", "see its documentation")
             return None
-        if control.name != name or not callable(getattr(control, "check", None)):
-            reader.error(node, f"control {quoted(name)} gave something else", f"a control named {quoted(control.name)}")
+        named = getattr(control, "name", None)
+        if named != name or not callable(getattr(control, "check", None)):
+            reader.error(node, f"control {quoted(name)} gave no control of its name", f"named {quoted(str(named))}")
             return None
         return control

@@ -13,6 +13,8 @@ _KINDS = {ScalarNode: "text", SequenceNode: "a list", MappingNode: "a mapping"}
 
 _OFF_WORDS = frozenset({"off", "no", "false", "none", "never", "disabled"})
 
+_NO_REASONS = _OFF_WORDS | {"on", "yes", "true", "x", "tbd", "todo"}
+
 
 class Reader:
     """Takes values out of nodes and keeps the problems.
@@ -55,17 +57,18 @@ class Reader:
         self, node: Node | None, required: Collection[str] = (), optional: Collection[str] = ()
     ) -> Mapping[str, Node] | None:
         """Give the values of a mapping by key; unknown and missing keys are problems."""
-        mapping = self.mapping(node, f"a mapping with {_listing([*required, *optional])}")
-        if mapping is None:
-            return None
         known = (*required, *optional)
-        for key, written in mapping.keys.items():
+        if not isinstance(node, MappingNode):
+            if node is not None:
+                self._unexpected(node, f"a mapping with {_listing(known)}")
+            return None
+        for key, written in node.keys.items():
             if key not in known:
                 self.error(written, f"unknown key {quoted(key)}", key_suggestion(key, known))
         for key in required:
-            if key not in mapping.values:
-                self.error(mapping, f"`{key}` is missing")
-        return {key: value for key, value in mapping.values.items() if key in known}
+            if key not in node.values:
+                self.error(node, f"`{key}` is missing")
+        return {key: value for key, value in node.values.items() if key in known}
 
     def items(self, node: Node | None, of: str) -> Sequence[Node] | None:
         """Give the items of a list that is not empty; `of` names them in the plural."""
@@ -164,7 +167,10 @@ class Reader:
         if not isinstance(node, MappingNode) or "off" not in node.values:
             return None
         fields = self.fields(node, required=("off",)) or {}
-        reason = self.text(fields.get("off"), 'the reason in words, such as {off: "the vendor cannot send one"}')
+        expected = 'the reason in words, such as {off: "the vendor cannot send one"}'
+        reason = self.text(fields.get("off"), expected)
+        if reason is not None and reason.lower() in _NO_REASONS:
+            self.error(fields["off"], f"{quoted(reason)} is no reason", f"expected {expected}")
         return SwitchedOff(control, reason or "")
 
     def refuse_bare_off(self, node: Node) -> bool:
@@ -175,6 +181,7 @@ class Reader:
         return False
 
     def _unexpected(self, node: Node, expected: str) -> None:
+        """Record that a node is of the wrong kind."""
         if isinstance(node, ScalarNode) and node.absent:
             found = "nothing is written here"
         elif isinstance(node, ScalarNode) and not node.plain:

@@ -1,6 +1,6 @@
 """The files that a policy names, read and understood: certificates, private keys, CAs, key sets.
 
-Paths are relative to the file that names them.
+Paths are relative to the file that names them, and may hold variables of the environment.
 """
 
 import warnings
@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, Pub
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from cryptography.utils import CryptographyDeprecationWarning
 
+from gateway.policy.environment import named_path
 from gateway.policy.folder import explained, read_bounded
 from gateway.policy.nodes import Node
 from gateway.policy.problem import quoted
@@ -34,9 +35,7 @@ def named_file(reader: Reader, node: Node | None, prefix: str = "") -> Path | No
     if not text.startswith(prefix) or text == prefix:
         reader.error(node, f"{quoted(text)} does not name a file", f"expected `{prefix}PATH`")
         return None
-    path = node.place.file.parent / text.removeprefix(prefix)
-    reader.files.add(path)
-    return path
+    return named_path(reader, node, text.removeprefix(prefix))
 
 
 def read_named(
@@ -137,9 +136,16 @@ def _private_key(reader: Reader, node: Node, path: Path) -> PrivateKeyTypes | No
     except (ValueError, UnsupportedAlgorithm):
         reader.error(node, f"file {path} holds no readable private key", "expected PEM: -----BEGIN PRIVATE KEY-----")
         return None
-    if path.stat().st_mode & OTHERS:
+    if _is_open_to_others(path):
         reader.warning(node, f"file {path} may be read by others than its owner", "run `chmod 600` on it")
     return key
+
+
+def _is_open_to_others(path: Path) -> bool:
+    try:
+        return bool(path.stat().st_mode & OTHERS)
+    except OSError:  # it is being replaced; the next look will tell
+        return False
 
 
 def _public_bytes(public_key: Callable[[], PublicKeyTypes]) -> bytes | None:

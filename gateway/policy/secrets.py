@@ -5,14 +5,19 @@ import binascii
 import re
 
 from gateway.core.policy import Secret
+from gateway.policy.environment import named_path, variable
 from gateway.policy.folder import ModeError, explained, read_bounded
 from gateway.policy.nodes import Node, ScalarNode
 from gateway.policy.reader import Reader
+from gateway.policy.references import OTHERS
 
 ENCODINGS = ("utf-8", "hex", "base64")
 """How a secret's bytes are written where it is kept."""
 
 MAX_SECRET_BYTES = 65_536
+
+UNSAFE_FILE = "unsafe-file:"
+"""Stands before a file that everybody may read, such as one under version control."""
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}\Z")
 
@@ -25,7 +30,12 @@ def read_secret(reader: Reader, node: Node | None, encoding: str, least: int) ->
     if text.startswith("env:"):
         written = _from_environment(reader, node, text.removeprefix("env:"))
     elif text.startswith("file:") and text.isprintable() and text != "file:":
-        written = _from_file(reader, node, text.removeprefix("file:"))
+        written = _from_file(reader, node, text.removeprefix("file:"), OTHERS)
+    elif text.startswith(UNSAFE_FILE) and text.isprintable() and text != UNSAFE_FILE:
+        reader.warning(
+            node, "whoever reads this file can sign as the partner", "for measurements with published secrets only"
+        )
+        written = _from_file(reader, node, text.removeprefix(UNSAFE_FILE), 0)
     else:
         hint = "expected `env:NAME` or `file:PATH`; if a secret stands here, it has leaked: make a new one"
         reader.error(node, "a secret does not stand in a policy", hint)
@@ -41,25 +51,22 @@ def read_secret(reader: Reader, node: Node | None, encoding: str, least: int) ->
     return Secret(value)
 
 
-def _from_environment(reader: Reader, node: Node, variable: str) -> bytes | None:
-    if not _VARIABLE.match(variable):
+def _from_environment(reader: Reader, node: Node, name: str) -> bytes | None:
+    if not _VARIABLE.match(name):
         reader.error(
             node, "`env:` is not followed by the name of a variable", "expected one such as env:ACME_SIGNING_KEY"
         )
         return None
-    value = reader.environ.get(variable)
-    if not value:
-        state = "is not set" if value is None else "is empty"
-        reader.error(node, f"the environment variable {variable} {state}", "set it where the gate is started")
+    value = variable(reader, node, name)
+    return None if value is None else value.encode("utf-8", "surrogateescape")
+
+
+def _from_file(reader: Reader, node: Node, name: str, refused_mode: int) -> bytes | None:
+    path = named_path(reader, node, name)
+    if path is None:
         return None
-    return value.encode("utf-8", "surrogateescape")
-
-
-def _from_file(reader: Reader, node: Node, name: str) -> bytes | None:
-    path = node.place.file.parent / name
-    reader.files.add(path)
     try:
-        data = read_bounded(path, MAX_SECRET_BYTES, refused_mode=0o077)
+        data = read_bounded(path, MAX_SECRET_BYTES, refused_mode)
     except OSError as error:
         message, hint = explained(error)
         if isinstance(error, ModeError):

@@ -58,10 +58,10 @@ class Table[T]:
 
 def _known(meant: str | None, names: Collection[str]) -> str:
     if meant is not None:
-        return f"did you mean `{meant}`?"
+        return f"did you mean {quoted(meant)}?"
     if not names:
         return "none is defined"
-    shown = ", ".join(f"`{each}`" for each in list(names)[:SHOWN_NAMES])
+    shown = ", ".join(quoted(each) for each in list(names)[:SHOWN_NAMES])
     return f"expected {'one of ' if len(names) > 1 else ''}{shown}{', …' if len(names) > SHOWN_NAMES else ''}"
 
 

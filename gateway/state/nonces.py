@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from heapq import heappop, heappush
+from math import ceil
 
 from gateway.core.chain import Claim, ClaimOnce
 from gateway.core.message import Instant
@@ -75,6 +76,13 @@ class Space:
         self.batches[batch.ends] = batch
         heappush(self.order, batch.ends)
         self.held.update(dict.fromkeys(batch.keys, batch))
+
+    def prolong(self, seconds: int) -> None:
+        """Hold every key for so much longer. Costs as much as there are batches, not keys."""
+        for batch in self.batches.values():
+            batch.ends += seconds
+        self.batches = {batch.ends: batch for batch in self.batches.values()}
+        self.order = [ends + seconds for ends in self.order]
 
     def sweep(self, now: float, most: int = SWEEP) -> None:
         """Forget up to `most` keys whose time is over."""
@@ -165,13 +173,15 @@ class Nonces:
         self.lost = max(self.lost, to)
 
     def widen(self, max_age: float) -> None:
-        """Hold dated claims for `max_age` seconds from their date from now on.
+        """Hold dated claims for `max_age` seconds from their date, those that are held already as well.
 
         Where that is longer than before, what was forgotten by the shorter time is no longer knowable.
         """
         if max_age > self.max_age:
             forgotten = max((space.forgotten for space in self.spaces.values()), default=NEVER)
             self.raise_floor(forgotten - self.max_age)
+            for space in self.spaces.values():
+                space.prolong(ceil(max_age - self.max_age))
         self.max_age = max_age
 
     def __len__(self) -> int:

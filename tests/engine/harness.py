@@ -180,7 +180,6 @@ class Running:
             lambda: not self.master.handlers and not any(one.connections for one in self.master.listeners.values())
         )
         await self.master.done()
-        await self.upstream.stop()
         self.state.close()
         self.log.close()
 
@@ -310,25 +309,35 @@ async def running(directory: Path, *, upstream_tls: bool = False, **changes: Any
     `to` changes how the policy describes the upstream; other names are those of `policy`.
     """
     server_tls = pki.write(directory)
-    upstream = FakeUpstream()
-    await upstream.start(pki.upstream_context(directory) if upstream_tls else None)
-    to = {"scheme": "https", "host": "localhost", "ca": directory / "operator-ca.pem"} if upstream_tls else {}
-    described = replace(world.upstream(port=upstream.port), **to, **changes.pop("to", {}))
-    compiled = policy(directory, described, tls=server_tls, **changes)
-    time = Time()
-    log = WatchedLog(directory / "audit")
-    state = MemoryState(compiled.state)
-    state.restore(directory / "state", time.now, widest_window(compiled))
-    gate = Gate(InForce(compiled, {"operator": world.key_set()}), state, log, time.clock())
-    master = GateMaster(gate, compiled)
-    await master.start()
-    port = master.listeners["public"].sockets[0].getsockname()[1]
-    up = Running(directory, gate, master, upstream, time, port, log, state)
-    try:
-        yield up
-    finally:
-        await up.close()
+    https = {"scheme": "https", "host": "localhost", "ca": directory / "operator-ca.pem"} if upstream_tls else {}
+    described = replace(world.upstream(), **{**https, **changes.pop("to", {})})
+    async with serving(pki.upstream_context(directory) if upstream_tls else None) as upstream:
+        compiled = policy(directory, replace(described, port=upstream.port), tls=server_tls, **changes)
+        time = Time()
+        log = WatchedLog(directory / "audit")
+        state = MemoryState(compiled.state)
+        state.restore(directory / "state", time.now, widest_window(compiled))
+        gate = Gate(InForce(compiled, {"operator": world.key_set()}), state, log, time.clock())
+        master = GateMaster(gate, compiled)
+        await master.start()
+        port = master.listeners["public"].sockets[0].getsockname()[1]
+        up = Running(directory, gate, master, upstream, time, port, log, state)
+        try:
+            yield up
+        finally:
+            await up.close()
     up.audit()
+
+
+@asynccontextmanager
+async def serving(tls: ssl.SSLContext | None = None) -> AsyncIterator[FakeUpstream]:
+    """Bring up an upstream, and take it down."""
+    upstream = FakeUpstream()
+    await upstream.start(tls)
+    try:
+        yield upstream
+    finally:
+        await upstream.stop()
 
 
 def request(made: world.World | None = None, *, path: str | None = None) -> bytes:

@@ -53,6 +53,12 @@ class Other:
         return type("Misnamed", (), {"name": "token", "check": print})()
 
 
+class Empty:
+    def compile(self, reader, node):
+        return object()
+
+
+empty = Empty()
 kind, raising, silent, other, nothing = Kind(), Raising(), Silent(), Other(), object()
 """
 
@@ -126,7 +132,8 @@ def test_its_problems_have_their_places(policy: Path) -> None:
             "control `office_hours` failed with RuntimeError (its entry point is gateway_office_hours:raising)",
         ),
         ("silent", "control `office_hours` does not take this setting (see its documentation)"),
-        ("other", "control `office_hours` gave something else (a control named `token`)"),
+        ("other", "control `office_hours` gave no control of its name (named `token`)"),
+        ("empty", "control `office_hours` gave no control of its name (named `None`)"),
         ("nothing", "`gateway_office_hours:nothing` is no kind of control (it has no method `compile`)"),
         (
             "absent",

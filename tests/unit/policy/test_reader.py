@@ -131,6 +131,12 @@ class TestSwitchedOff:
         off = reader().switched_off(node("{off: the vendor cannot send one}"), "token")
         assert off == SwitchedOff("token", "the vendor cannot send one")
 
+    @pytest.mark.parametrize("text", ["true", "yes", "off", "TODO", "''"])
+    def test_a_word_that_gives_no_reason_is_none(self, text: str) -> None:
+        used = reader()
+        used.switched_off(node(f"{{off: {text}}}"), "token")
+        assert used.errors == 1
+
     @pytest.mark.parametrize("text", ["{on: x}", "off", "[off]"])
     def test_anything_else_switches_nothing_off(self, text: str) -> None:
         used = reader()

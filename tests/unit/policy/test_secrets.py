@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.policy.reader import Reader
 from gateway.policy.secrets import read_secret
 from tests.policy.files import ENVIRON
 from tests.policy.reading import definition, problems, reader
@@ -62,6 +63,27 @@ def test_a_file_that_others_can_get_at_is_refused_unread(tmp_path: Path, mode: i
     used = reader()
     assert read_secret(used, definition("file:k", tmp_path / "p.yaml").node, "utf-8", 32) is None
     assert "run `chmod 600` on it, and consider the secret leaked" in problems(used)[0]
+
+
+def test_a_published_file_may_be_read_by_others_and_is_warned_of(tmp_path: Path) -> None:
+    (tmp_path / "k").write_bytes(SECRET)
+    (tmp_path / "k").chmod(0o644)
+    used = reader()
+    secret = read_secret(used, definition('"unsafe-file:k"', tmp_path / "p.yaml").node, "utf-8", 32)
+    assert secret is not None
+    assert secret.reveal() == SECRET
+    assert used.errors == 0
+    (said,) = problems(used)
+    assert "warning: it: whoever reads this file can sign as the partner" in said
+
+
+def test_a_file_in_a_folder_of_the_environment(tmp_path: Path) -> None:
+    (tmp_path / "k").write_bytes(SECRET)
+    (tmp_path / "k").chmod(0o600)
+    used = Reader({"SECRETS": str(tmp_path)}, None)
+    secret = read_secret(used, definition("file:${SECRETS}/k").node, "utf-8", 32)
+    assert secret is not None
+    assert secret.reveal() == SECRET
 
 
 @pytest.mark.parametrize(

@@ -143,6 +143,12 @@ def test_without_a_date_nothing_is_known_until_the_memory_reaches_back_far_enoug
     assert claim(nonces, now=now, dated=None, until=now + 60) is answer
 
 
+def test_without_a_date_nothing_is_known_while_the_clock_lies_behind_what_was_forgotten() -> None:
+    nonces = swept()
+    assert claim(nonces, b"new", now=NOW, dated=None, until=NOW + 60) is Claim.UNKNOWABLE
+    assert claim(nonces, b"new", now=NOW + 41, dated=None, until=NOW + 101) is Claim.NEW
+
+
 def test_a_floor_concerns_dated_claims_only() -> None:
     nonces = Nonces(10)
     nonces.raise_floor(NOW)
@@ -175,6 +181,26 @@ def test_a_wider_window_does_not_take_what_the_narrower_one_forgot() -> None:
     nonces.widen(300.0)
     assert claim(nonces, now=NOW + 100, until=NOW + 300) is Claim.UNKNOWABLE
     assert claim(nonces, b"new", now=NOW + 100, dated=NOW + 90, until=NOW + 390) is Claim.NEW
+
+
+@pytest.mark.parametrize("widened", [NOW + 1, NOW + 100])
+def test_a_wider_window_holds_what_the_narrower_one_took_for_longer_too(widened: float) -> None:
+    nonces = Nonces(1000)
+    nonces.widen(AGE)
+    claim(nonces)
+    nonces.widen(300.0)
+    claim(nonces, b"later", now=widened, dated=widened)
+    claim(nonces, b"last", now=NOW + 290, dated=NOW + 290)
+    assert claim(nonces, now=NOW + 290, until=NOW + 300) is Claim.SEEN
+
+
+def test_what_is_held_for_longer_is_forgotten_in_its_order() -> None:
+    space = Space()
+    for ends in (7, 5, 6):
+        space.hold(b"%d" % ends, ends)
+    space.prolong(10)
+    space.sweep(15)
+    assert (sorted(space.held), space.forgotten, sorted(space.batches)) == ([b"6", b"7"], 15, [16, 17])
 
 
 def test_a_window_that_was_narrowed_and_widened_again_is_a_wider_one() -> None:

@@ -155,3 +155,23 @@ def test_a_crash_after_a_restart_loses_what_the_run_before_took_ahead() -> None:
     """A request dated 300 s ahead, an orderly restart with a narrower window, a crash, another start."""
     _, _, run = start(replace(STOPPED, at=NOW - 1, reach=Reach(60.0, 300.0)))
     assert lost_up_to(run, now=Instant(NOW + 10)) == NOW + 299
+
+
+# While it runs
+
+
+def test_a_run_goes_on_at_another_time() -> None:
+    assert RUNNING.lasting(NOW) == replace(RUNNING, at=NOW)
+
+
+def test_a_narrower_reach_remembers_what_the_wider_one_took() -> None:
+    run = replace(RUNNING, reach=Reach(60.0, 300.0)).lasting(NOW, REACH)
+    assert (run.reach, run.latest) == (REACH, NOW + 300)
+
+
+def test_a_wider_reach_has_nothing_to_remember() -> None:
+    assert RUNNING.lasting(NOW, Reach(60.0, 300.0)).latest == NEVER
+
+
+def test_a_clock_that_steps_back_leaves_what_was_taken_before() -> None:
+    assert replace(RUNNING, at=NOW + 1000).lasting(NOW).latest == NOW + 1000 + HEARTBEAT + 5

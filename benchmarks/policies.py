@@ -1,0 +1,71 @@
+"""The gate's policies: the reference, and what is made of it."""
+
+from collections.abc import Iterator
+from ipaddress import ip_network
+from itertools import islice
+from pathlib import Path
+
+from benchmarks.errors import BenchError
+from benchmarks.lab import HERE
+
+REFERENCE = HERE / "reference.yaml"
+
+PARTNERS = 10_000
+NETWORKS_EACH = 10
+
+
+def without_replay(folder: Path) -> Path:
+    """Write the reference without its replay check; gives the file."""
+    file = folder / "without-replay.yaml"
+    because = "h2load sends one request again and again"
+    file.write_text(_replaced(_portable(), "replay: required", f'replay: {{off: "{because}"}}'))
+    return file
+
+
+def with_partners(folder: Path, port: int) -> Path:
+    """Write the reference with 10,000 partners in all, of ten networks each, and on another port; gives the folder."""
+    policy, secrets = folder / "partners", folder / "secrets"
+    policy.mkdir(exist_ok=True)
+    secrets.mkdir(mode=0o700, exist_ok=True)
+    names = [f"partner-{number}" for number in range(2, PARTNERS + 1)]
+    text = _replaced(_portable(), ":9446", f":{port}")
+    text = _replaced(text, "partners: [partner-1]", f"partners: [{', '.join(['partner-1', *names])}]")
+    networks = _networks()
+    text = _replaced(text, "networks: [127.0.0.0/8]", f"networks: [127.0.0.0/8, {_next(networks, NETWORKS_EACH - 1)}]")
+    lines = ["version: 1", "", "partners:"]
+    for name in names:
+        secret = secrets / name
+        secret.touch(mode=0o600)
+        secret.write_text(name.rjust(32, "."))
+        lines += [
+            f"  {name}:",
+            f"    certificate: {{san_dns: {name}.example}}",
+            f"    networks: [{_next(networks, NETWORKS_EACH)}]",
+            f"    subjects: {{idp: [{name}]}}",
+            f'    signing_keys: [{{id: {name}, algorithm: hmac-sha256, secret: "file:{secret}"}}]',
+        ]
+    (policy / "reference.yaml").write_text(text)
+    (policy / "partners.yaml").write_text("\n".join(lines) + "\n")
+    return policy
+
+
+def _networks() -> Iterator[str]:
+    """Give networks of 16 addresses that no partner shares."""
+    return (str(network) for network in ip_network("10.0.0.0/8").subnets(new_prefix=28))
+
+
+def _next(networks: Iterator[str], count: int) -> str:
+    return ", ".join(islice(networks, count))
+
+
+def _portable() -> str:
+    """Give the reference so that it can stand in any folder."""
+    return _replaced(REFERENCE.read_text(), "unsafe-file:", f"unsafe-file:{HERE}/")
+
+
+def _replaced(text: str, old: str, new: str) -> str:
+    if text.count(old) != 1:
+        raise BenchError(
+            f"{REFERENCE} has `{old}` {text.count(old)} times: expected once, to make other policies of it"
+        )
+    return text.replace(old, new)

@@ -1,0 +1,210 @@
+"""The servers that are measured, and the upstream behind them: how each is started, and when it cannot take part."""
+
+import shutil
+import sys
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from benchmarks import policies
+from benchmarks.errors import BenchError
+from benchmarks.lab import HERE, Lab
+from benchmarks.packages import Packages, lua_libraries, nginx, nginx_module
+from benchmarks.processes import Command, output, running
+from benchmarks.workloads import Workload
+
+UPSTREAM_PORT = 9001
+
+_LUA = ("ndk_http_module.so", "ngx_http_lua_module.so")
+
+ANSWER = '{"status":"ok","balance":"100.00"}'
+
+
+class Server(ABC):
+    """One of the contestants."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    port: ClassVar[int]
+
+    @abstractmethod
+    def missing(self) -> str | None:
+        """Say what this machine lacks to run it; None where it lacks nothing."""
+
+    def excused(self, workload: Workload) -> str | None:
+        """Say why it cannot do what the workload asks for; None where it can."""
+        del workload
+        return None
+
+    @abstractmethod
+    def version(self) -> str:
+        """Give its version. Raises BenchError."""
+
+    @abstractmethod
+    def command(self, lab: Lab, workload: Workload) -> Command:
+        """Give the command that runs it in the foreground, with its files written."""
+
+
+class NginxLua(Server):
+    """nginx, with the checks in Lua."""
+
+    name = "nginx-lua"
+    title = "nginx + Lua"
+    port = 9443
+
+    def missing(self) -> str | None:
+        """Say whether the Lua module and its libraries are here."""
+        if any(nginx_module(module) is None for module in _LUA) or lua_libraries() is None:
+            return "nginx's Lua module is not installed (Debian: libnginx-mod-http-lua, lua-resty-core, lua-cjson)"
+        return None
+
+    def version(self) -> str:
+        """Give nginx's version."""
+        return output(Command([nginx(), "-v"]), merged=True).strip().removeprefix("nginx version: ")
+
+    def command(self, lab: Lab, workload: Workload) -> Command:
+        """Run nginx as one process with one worker."""
+        values = {
+            "MODULES": _load_modules(*_LUA),
+            "LUA_LIBRARIES": str(lua_libraries()),
+            "HTTP2": "http2" if workload.http2 else "",
+        }
+        return _nginx(lab, lab.fill(HERE / "peers" / "nginx-lua.conf", values), _checks(lab, workload))
+
+
+@dataclass(frozen=True, slots=True)
+class Envoy(Server):
+    """Envoy, with all of the checks that it has filters for."""
+
+    packages: Packages
+
+    name = "envoy"
+    title = "Envoy"
+    port = 9444
+
+    def missing(self) -> str | None:
+        """Say whether its package is here."""
+        return self.packages.missing_python
+
+    def excused(self, workload: Workload) -> str | None:
+        """Leave it out where a bad signature is to be refused."""
+        return None if workload.good_signature else "has no filter for HMAC signatures, so it would let them through"
+
+    def version(self) -> str:
+        """Give Envoy's own version."""
+        return output(Command([self.packages.envoy(), "--version"])).split("version:")[-1].strip().split("/")[1]
+
+    def command(self, lab: Lab, workload: Workload) -> Command:
+        """Run it with one worker thread."""
+        del workload
+        file = lab.fill(HERE / "peers" / "envoy.yaml", {})
+        arguments = (self.packages.envoy(), "-c", file, "--concurrency", "1", "--log-level", "error")
+        return Command([*arguments, "--disable-hot-restart"])
+
+
+class Mitmdump(Server):
+    """mitmdump as it comes, in reverse mode, with the checks in one script."""
+
+    name = "mitmdump"
+    title = "stock mitmdump"
+    port = 9445
+
+    def missing(self) -> str | None:
+        """Say whether it stands beside this interpreter."""
+        return None if _beside("mitmdump").exists() else f"{_beside('mitmdump')} does not exist: run `make setup`"
+
+    def version(self) -> str:
+        """Give mitmproxy's version."""
+        return output(Command([_beside("mitmdump"), "--version"])).splitlines()[0].partition(":")[2].strip()
+
+    def command(self, lab: Lab, workload: Workload) -> Command:
+        """Run it quietly."""
+        arguments = (
+            _beside("mitmdump"), "--quiet", "--mode", f"reverse:http://127.0.0.1:{UPSTREAM_PORT}@{self.port}",
+            "--certs", f"*={lab.folder / 'server-full.pem'}", "--set", "request_client_cert=true",
+            "--set", f"confdir={lab.folder / 'mitmproxy'}", "--set", "flow_detail=0",
+            "--scripts", HERE / "peers" / "mitmdump_checks.py",
+        )  # fmt: skip
+        return Command(arguments, _checks(lab, workload))
+
+
+class Gate(Server):
+    """The gate, as `gateway run` runs it."""
+
+    name = "gate"
+    title = "gate"
+    port = 9446
+
+    def missing(self) -> str | None:
+        """Say whether it stands beside this interpreter."""
+        return None if _beside("gateway").exists() else f"{_beside('gateway')} does not exist: run `make setup`"
+
+    def version(self) -> str:
+        """Give the version of the package; the commit says more."""
+        return output(Command([_beside("gateway"), "--version"])).split()[-1]
+
+    def policy(self, lab: Lab, workload: Workload) -> Path:
+        """Give the policy it is to enforce."""
+        return policies.REFERENCE if workload.checks_replay else policies.without_replay(lab.folder)
+
+    def command(self, lab: Lab, workload: Workload) -> Command:
+        """Run it with a log and a state of its own."""
+        runs = lab.folder / self.name
+        arguments = (_beside("gateway"), "run", self.policy(lab, workload))
+        folders = ("--audit", runs / "audit", "--state", runs / "state")
+        return Command([*arguments, *folders], _checks(lab, workload))
+
+
+class LargeGate(Gate):
+    """The gate with a policy as large as they get."""
+
+    name = "gate-10000"
+    title = "gate, 10,000 partners"
+    port = 9447
+
+    def policy(self, lab: Lab, workload: Workload) -> Path:
+        """Give a policy with 10,000 partners."""
+        del workload
+        return policies.with_partners(lab.folder, self.port)
+
+
+def servers(packages: Packages) -> dict[str, Server]:
+    """Give all of them by name."""
+    return {each.name: each for each in (Gate(), LargeGate(), NginxLua(), Envoy(packages), Mitmdump())}
+
+
+def absence(server: Server, workload: Workload) -> str | None:
+    """Say why the server is not measured with a workload; None where it is."""
+    return server.excused(workload) or server.missing()
+
+
+def upstream(lab: Lab, workload: Workload, core: int) -> AbstractContextManager[int]:
+    """Run the upstream meanwhile. Raises BenchError."""
+    modules, answer = "", f"return 200 '{ANSWER}';"
+    if workload.waits_for_body:
+        if any(nginx_module(module) is None for module in _LUA):
+            raise BenchError("the upstream needs nginx's Lua module to read bodies (Debian: libnginx-mod-http-lua)")
+        modules = _load_modules(*_LUA)
+        answer = f"content_by_lua_block {{ ngx.req.read_body() ngx.print('{ANSWER}') }}"
+    file = lab.fill(HERE / "peers" / "upstream.conf", {"MODULES": modules, "ANSWER": answer})
+    return running(_nginx(lab, file, {}).on(core), lab.folder / "upstream.out", UPSTREAM_PORT)
+
+
+def _nginx(lab: Lab, file: Path, environ: dict[str, str]) -> Command:
+    return Command([nginx(), "-e", lab.folder / f"{file.stem}.err", "-c", file], environ)
+
+
+def _load_modules(*names: str) -> str:
+    return "\n".join(f"load_module {nginx_module(name)};" for name in names)
+
+
+def _checks(lab: Lab, workload: Workload) -> dict[str, str]:
+    return {**lab.environ, "REPLAY": "yes" if workload.checks_replay else "no"}
+
+
+def _beside(program: str) -> Path:
+    """Give a program of this interpreter's environment."""
+    found = shutil.which(program, path=str(Path(sys.executable).parent))
+    return Path(found) if found else Path(sys.executable).parent / program

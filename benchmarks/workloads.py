@@ -1,0 +1,52 @@
+"""What is measured: the reference workload, and what changes when one thing about it does."""
+
+from dataclasses import dataclass
+
+PEERS = ("nginx-lua", "envoy", "mitmdump")
+ALL = ("gate", *PEERS)
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """One row of the report: signed wallet debits over mutual TLS, sent as fast as they are answered."""
+
+    name: str
+    title: str
+    connections: int = 32
+    body_bytes: int = 160
+    keep_alive: bool = True
+    good_signature: bool = True
+    http2: bool = False
+    servers: tuple[str, ...] = ALL
+    """In the order in which they take turns; ratios are those of the first to each other one."""
+
+    @property
+    def expected(self) -> int:
+        """Status of every answer."""
+        return 200 if self.good_signature else 401
+
+    @property
+    def waits_for_body(self) -> bool:
+        """Whether the body is too large to come in one read with the head."""
+        return self.body_bytes > 1_024
+
+    @property
+    def checks_replay(self) -> bool:
+        """Whether nonces are checked: h2load can only send one request again and again."""
+        return not self.http2
+
+
+REFERENCE = Workload("reference", "reference: 32 kept-alive connections, body of 160 B")
+POLICY_SIZE = Workload("policy-size", "10,000 partners, 100,000 networks", servers=("gate-10000", "gate"))
+
+WORKLOADS = (
+    REFERENCE,
+    Workload("new-connections", "a new connection for each request", keep_alive=False),
+    Workload("connections-1", "1 connection", connections=1),
+    Workload("connections-256", "256 connections", connections=256),
+    Workload("body-16k", "body of 16 KiB", body_bytes=16_384),
+    Workload("body-1m", "body of 1 MiB", body_bytes=1_048_576),
+    Workload("bad-signature", "bad signature, refused", good_signature=False),
+    POLICY_SIZE,
+    Workload("http2", "HTTP/2: 8 connections of 4 streams, no replay check", connections=8, http2=True),
+)

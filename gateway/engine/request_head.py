@@ -1,0 +1,96 @@
+"""The head of an HTTP/1.1 request from raw bytes, to the letter of RFC 9112.
+
+llhttp reads it, without leniency; where it refuses, or would be more generous than the RFC, `read_strictly` names the
+fault. On mitmproxy's layers `read_strictly` is the reader; so both data paths give the same reasons.
+"""
+
+import re
+
+import httptools
+
+from gateway.core.message import RequestHead
+from gateway.core.policy import Limits
+from gateway.core.reasons import Denied, Reason
+from gateway.core.syntax import check_size, printable, read_head
+
+_BARE = re.compile(rb"\r[^\n]|(?<!\r)\n|\x00")
+"""A CR that is the last byte so far may still have its LF."""
+_FOLDED = re.compile(rb"\r\n[ \t]")
+_REQUEST_LINE = re.compile(rb"[^ \t\r\n]+ [^ \t\r\n]+ HTTP/[0-9]\.[0-9]\Z")
+
+
+class _Collector:
+    """llhttp's callbacks."""
+
+    __slots__ = ("fields", "url")
+
+    def __init__(self) -> None:
+        self.url = b""
+        self.fields: list[tuple[bytes, bytes]] = []
+
+    def on_url(self, url: bytes) -> None:
+        self.url = url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.fields.append((name, value))
+
+
+def parse(raw: bytes, limits: Limits) -> RequestHead:
+    """Read a whole head, its empty line included. Raises Denied."""
+    collector = _Collector()
+    parser = httptools.HttpRequestParser(collector)
+    try:
+        parser.feed_data(raw)
+    except httptools.HttpParserUpgrade:
+        pass  # Upgrade is hop-by-hop and not passed on: the request is answered as any other
+    except httptools.HttpParserError:
+        check_raw(raw[:-2], limits)
+        read_strictly(raw[:-2])
+        raise Denied(Reason.MESSAGE_MALFORMED, "llhttp cannot read the head") from None
+    check_size(len(raw) - 2, len(collector.fields), limits)
+    method, url = parser.get_method(), collector.url
+    if not raw.startswith(b"%b %b HTTP/1." % (method, url)):
+        read_strictly(raw[:-2])
+        raise Denied(Reason.MESSAGE_MALFORMED, "no request line (RFC 9112 3)")
+    return read_head(method=method, target=url, version=f"HTTP/{parser.get_http_version()}", fields=collector.fields)
+
+
+def check_raw(received: bytes, limits: Limits) -> None:
+    """Raise Denied for what no further bytes of the head can mend."""
+    bare = _BARE.search(received)
+    if bare is not None:
+        raise Denied(Reason.MESSAGE_MALFORMED, f"bare CR, bare LF or NUL at byte {bare.start()} of the head")
+    check_size(len(received), received.count(b"\r\n") - 1, limits)
+
+
+def read_strictly(received: bytes) -> RequestHead:
+    """Read a head whose raw bytes were checked, up to the end of its last field line. Raises Denied."""
+    method, target, version, fields = split(received)
+    return read_head(method=method, target=target, version=version.decode("ascii"), fields=fields)
+
+
+def split(received: bytes) -> tuple[bytes, bytes, bytes, list[tuple[bytes, bytes]]]:
+    """Take a head apart: method, target, version, field lines. Raises Denied."""
+    if _FOLDED.search(received):
+        raise Denied(Reason.FIELD_INVALID, "folded field line (RFC 9112 5.2)")
+    lines = received.split(b"\r\n")[:-1]
+    if not _REQUEST_LINE.match(lines[0]):
+        raise Denied(Reason.MESSAGE_MALFORMED, "no request line (RFC 9112 3)")
+    method, target, version = lines[0].split(b" ")
+    if not version.startswith(b"HTTP/1."):
+        raise Denied(Reason.VERSION_UNSUPPORTED, f"version {printable(version)} on a connection of HTTP/1.1")
+    return method, target, version, [_field(line) for line in lines[1:]]
+
+
+def first_line_of(received: bytes) -> str:
+    """Give the first line of what was received for a log: printable, cut, and without the query."""
+    line, _, _ = received.partition(b"\r\n")
+    path, mark, _ = line.partition(b"?")
+    return printable(path) + ("?…" if mark else "")
+
+
+def _field(line: bytes) -> tuple[bytes, bytes]:
+    name, colon, value = line.partition(b":")
+    if not colon:
+        raise Denied(Reason.FIELD_INVALID, "field line without a colon (RFC 9112 5)")
+    return name, value.strip(b" \t")

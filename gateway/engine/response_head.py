@@ -1,0 +1,45 @@
+"""Responses of HTTP/1.1 towards the client, as bytes."""
+
+from http import HTTPStatus
+
+from gateway.core.forwarding import response_fields
+from gateway.engine.gate import Handling
+from gateway.engine.problem import Answer
+
+HEAD_OF_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
+
+
+def status_line(status: int) -> str:
+    """Give the status line; the phrase is our own, since the upstream's could be anything."""
+    return _STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\n"
+
+
+def response_bytes(
+    status: int, fields: list[tuple[bytes, bytes]], handling: Handling, *, bodiless: bool, close: bool
+) -> tuple[bytes, bool]:
+    """Write an upstream's head anew, and tell whether its body goes out in chunks.
+
+    Hop-by-hop fields are removed and the gate's own added. A body without a declared length goes out in chunks, so
+    that the client can tell its end from a broken connection.
+    """
+    decision = handling.decision
+    assert decision is not None
+    listed = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in fields)
+    kept = response_fields(listed, (*decision.response_fields, (handling.identity_field, handling.request_id)))
+    chunked = not bodiless and not any(name.lower() == "content-length" for name, _ in kept)
+    lines = [status_line(status), *(f"{name}: {value}\r\n" for name, value in kept)]
+    if chunked:
+        lines.append("transfer-encoding: chunked\r\n")
+    lines.append("connection: close\r\n\r\n" if close else "\r\n")
+    return "".join(lines).encode("latin-1"), chunked
+
+
+def answer_bytes(answer: Answer, *, close: bool, bodiless: bool) -> bytes:
+    """Write an answer of the gate's own."""
+    lines = [status_line(answer.status), *(f"{name}: {value}\r\n" for name, value in answer.fields)]
+    lines.append(f"content-length: {len(answer.body)}\r\n")
+    lines.append("connection: close\r\n\r\n" if close else "\r\n")
+    head = "".join(lines).encode("latin-1")
+    return head if bodiless else head + answer.body
