@@ -105,6 +105,10 @@ def _ratio_of(first: Row, other: Row, figure: str) -> Spread:
     return Spread(first.spread(figure).median / other.spread(figure).median, min(rounds), max(rounds))
 
 
+GROWTH_REQUESTS = (10_000, 1_000_000)
+"""Between these, the gate is not to grow."""
+
+
 @dataclass(frozen=True, slots=True)
 class Growth:
     """Resident size of the gate after some requests and after many, in MB."""

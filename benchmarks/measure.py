@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from benchmarks import load, policies
 from benchmarks.errors import BenchError
-from benchmarks.figures import Growth, Measured, Row, Sample, Spread
+from benchmarks.figures import GROWTH_REQUESTS, Growth, Measured, Row, Sample, Spread
 from benchmarks.lab import Lab
 from benchmarks.machine import Cores, busy_seconds, usage
 from benchmarks.processes import running
@@ -17,7 +17,6 @@ from gateway.policy import load as load_policy
 
 WARM_UP_SECONDS = 2
 
-GROWTH_REQUESTS = (10_000, 1_000_000)
 GROWTH_MOST_SECONDS = 900.0
 """A gate that is too slow for a million requests is looked at after this time."""
 

@@ -15,6 +15,9 @@ from benchmarks.targets import Target, targets
 _FOREIGN_PERCENT = 5.0
 """Where others took more than this of the server's core, figures are not to be trusted."""
 
+_SATURATED_PERCENT = 95.0
+"""From here on a core counts as fully busy."""
+
 _HEADINGS = (
     "server",
     "requests/s",
@@ -158,13 +161,22 @@ def remarks(run: Run) -> Iterator[str]:
                 yield f"{where} does not take part: {row.absent}"
             elif row.failed:
                 yield f"{where} FAILED: {', '.join(row.failed)}"
-            elif (foreign := row.spread("foreign_percent").most) > _FOREIGN_PERCENT:
-                yield f"{where}: other processes took up to {foreign:.0f} % of the server's core"
+            else:
+                yield from (f"{where}: {doubt}" for doubt in _doubts(row))
     if run.policy_load_seconds:
         yield f"the policy with 10,000 partners and 100,000 networks loads in {_written(run.policy_load_seconds, 2)} s"
     if run.growth:
         (few, many), (before, after) = run.growth.requests, run.growth.resident_mb
         yield f"resident size of the gate after {few:,} requests {before:.0f} MB, after {many:,} {after:.0f} MB"
+
+
+def _doubts(row: Row) -> Iterator[str]:
+    """Say why a row's figures may be those of something else than the server."""
+    foreign, load = row.spread("foreign_percent").most, row.spread("load_core_percent").median
+    if foreign > _FOREIGN_PERCENT:
+        yield f"other processes took up to {foreign:.0f} % of the server's core"
+    if load > _SATURATED_PERCENT and row.spread("cpu_percent").median < _SATURATED_PERCENT:
+        yield "the core of the load generator and the upstream was the limit"
 
 
 def _headings(measured: Measured) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from benchmarks.figures import Run
+from benchmarks.figures import GROWTH_REQUESTS, Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def _scale(run: Run) -> Iterator[Target]:
     yield Target("bad signatures to good ones: requests/s", 1.0, True, bad / good if good and bad else None)
     growth = run.growth
     grown = None
-    if growth is not None:
+    if growth is not None and growth.requests[1] >= GROWTH_REQUESTS[1]:
         grown = growth.resident_mb[1] - growth.resident_mb[0]
     yield Target("resident size: growth from 10,000 requests to 1,000,000", 20.0, False, grown, "MB")
 

@@ -67,7 +67,7 @@ class Exchange:
 
     __slots__ = (
         "body", "claims", "client_address", "control", "head", "now", "partner", "passed", "peer", "policy",
-        "response_fields", "route", "signature",
+        "recorded", "response_fields", "route", "signature",
     )  # fmt: skip
 
     def __init__(self, policy: Policy, peer: Peer, head: RequestHead | None, now: Instant) -> None:
@@ -88,6 +88,8 @@ class Exchange:
         """The body as received, once a control has asked for it."""
         self.response_fields: list[tuple[str, str]] = []
         """Fields for the answer, whoever gives it."""
+        self.recorded: object = None
+        """What the log made of it for the decision's record, and takes for the outcome's; nobody else reads it."""
 
     @property
     def request(self) -> RequestHead:

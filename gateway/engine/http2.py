@@ -2,10 +2,13 @@
 
 from typing import TYPE_CHECKING
 
+import h2.events
+from h2.connection import ConnectionState
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import CommandGenerator
-from mitmproxy.proxy.layers.http._events import ResponseEndOfMessage, ResponseProtocolError
+from mitmproxy.proxy.layers.http._base import ReceiveHttp
+from mitmproxy.proxy.layers.http._events import RequestEndOfMessage, ResponseEndOfMessage, ResponseProtocolError
 from mitmproxy.proxy.layers.http._http2 import Http2Server
 
 from gateway.core.reasons import Denied, Reason
@@ -15,12 +18,19 @@ if TYPE_CHECKING:
     from gateway.engine.connection import Connection
 
 
+MAX_FRAME = 16_384
+"""Bytes of a frame's payload, the least that may be announced (RFC 9113 6.5.2): what one client can have held."""
+_FRAME_HEAD = 9
+
+
 class StrictHttp2Server(Http2Server):
     """HTTP/2 from the client; a connection that breaks the protocol leaves a record."""
 
     def __init__(self, context: Context, connection: "Connection") -> None:
         super().__init__(context)
         self.connection = connection
+        self.h2_conn.local_settings.max_frame_size = self.h2_conn.max_inbound_frame_size = MAX_FRAME
+        self.h2_conn.local_settings.acknowledge()
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
         if isinstance(event, DeadlinePassed):
@@ -28,9 +38,28 @@ class StrictHttp2Server(Http2Server):
                 yield from self._end()
             return
         yield from super()._handle_event(event)
-        if isinstance(event, ResponseEndOfMessage | ResponseProtocolError) and self.is_closed(event.stream_id):
+        if isinstance(event, events.DataReceived) and self._holds_too_much():
+            yield from self.protocol_error(f"frame of more than {MAX_FRAME} bytes")
+        elif isinstance(event, ResponseEndOfMessage | ResponseProtocolError):
             # mitmproxy forgets only streams whose request ends last: on a long connection the others add up.
             self.streams.pop(event.stream_id, None)
+
+    def handle_h2_event(self, event: h2.events.Event) -> CommandGenerator[bool]:
+        """Handle the end of a request, and leave everything else to mitmproxy.
+
+        mitmproxy forgets a stream whose reset came with its end, and so would forward what nobody waits for.
+        """
+        if isinstance(event, h2.events.StreamEnded):
+            if event.stream_id in self.streams:
+                yield ReceiveHttp(RequestEndOfMessage(event.stream_id))
+            return False
+        return (yield from super().handle_h2_event(event))
+
+    def _holds_too_much(self) -> bool:
+        """Whether a frame is longer than announced; h2 itself looks only once it has the whole frame."""
+        closed = self.h2_conn.state_machine.state is ConnectionState.CLOSED
+        held = self.h2_conn.incoming_buffer._data  # noqa: SLF001 - nothing else tells
+        return not closed and len(held) > MAX_FRAME + _FRAME_HEAD
 
     def _end(self) -> CommandGenerator[None]:
         self.h2_conn.close_connection()  # GOAWAY: the client knows which of its requests were not taken

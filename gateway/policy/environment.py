@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from gateway.policy.nodes import Node
+from gateway.policy.nodes import Node, ScalarNode
 from gateway.policy.problem import quoted
 from gateway.policy.reader import Reader
 
@@ -40,3 +40,9 @@ def named_path(reader: Reader, node: Node, text: str) -> Path | None:
     path = node.place.file.parent / _REFERENCE.sub(lambda found: values[found["name"]], text)
     reader.files.add(path)
     return path
+
+
+def shown_path(node: Node, path: Path) -> str:
+    """Name a file for a message. Variables stay as written: one that was named by mistake may hold a secret."""
+    written = node.text if isinstance(node, ScalarNode) else ""
+    return quoted(written) if _REFERENCE.search(written) else str(path)

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, Pub
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from cryptography.utils import CryptographyDeprecationWarning
 
-from gateway.policy.environment import named_path
+from gateway.policy.environment import named_path, shown_path
 from gateway.policy.folder import explained, read_bounded
 from gateway.policy.nodes import Node
 from gateway.policy.problem import quoted
@@ -45,10 +45,10 @@ def read_named(
     try:
         return read_bounded(path, most, refused_mode)
     except (OSError, ValueError) as error:
-        message, hint = explained(error) if isinstance(error, OSError) else ("is no path", "")
+        message, hint = explained(error) if isinstance(error, OSError) else ("has no name that a file could have", "")
         if isinstance(error, FileNotFoundError):
             hint = "paths are relative to the file that names them"
-        reader.error(node, f"file {path} {message}", hint)
+        reader.error(node, f"file {shown_path(node, path)} {message}", hint)
         return None
 
 
@@ -69,7 +69,7 @@ def certificates(reader: Reader, node: Node | None) -> tuple[Path, list[x509.Cer
         hint = "expected PEM: -----BEGIN CERTIFICATE-----"
         if b"PRIVATE KEY-----" in data:
             hint = f"it holds a private key; {hint}"
-        reader.error(node, f"file {path} holds no readable certificate", hint)
+        reader.error(node, f"file {shown_path(node, path)} holds no readable certificate", hint)
         return None
     for certificate in found:
         _warn_of_validity(reader, node, certificate)
@@ -99,7 +99,11 @@ def key_pair(reader: Reader, certificate_node: Node | None, key_node: Node | Non
         return None
     path, found = read
     if _public_bytes(found[0].public_key) != _public_bytes(key.public_key):
-        reader.error(key_node, f"file {key_path} is not the key of the certificate", f"which is the first in {path}")
+        reader.error(
+            key_node,
+            f"file {shown_path(key_node, key_path)} is not the key of the certificate",
+            "which is the first in its file",
+        )
         return None
     return path, key_path
 
@@ -115,10 +119,10 @@ def key_set(reader: Reader, node: Node | None) -> tuple[Path, KeySet] | None:
     try:
         keys = KeySet.load(data)
     except ValueError as error:
-        reader.error(node, f"file {path}: {error}")
+        reader.error(node, f"file {shown_path(node, path)}: {error}")
         return None
     for skipped in keys.skipped:
-        reader.warning(node, f"file {path}: {skipped}", "it is left out")
+        reader.warning(node, f"file {shown_path(node, path)}: {skipped}", "it is left out")
     return path, keys
 
 
@@ -130,14 +134,22 @@ def _private_key(reader: Reader, node: Node, path: Path) -> PrivateKeyTypes | No
         key = load_pem_private_key(data, password=None)
     except TypeError:
         reader.error(
-            node, f"file {path} is encrypted", "the gate starts unattended: store the key without a passphrase"
+            node,
+            f"file {shown_path(node, path)} is encrypted",
+            "the gate starts unattended: store the key without a passphrase",
         )
         return None
     except (ValueError, UnsupportedAlgorithm):
-        reader.error(node, f"file {path} holds no readable private key", "expected PEM: -----BEGIN PRIVATE KEY-----")
+        reader.error(
+            node,
+            f"file {shown_path(node, path)} holds no readable private key",
+            "expected PEM: -----BEGIN PRIVATE KEY-----",
+        )
         return None
     if _is_open_to_others(path):
-        reader.warning(node, f"file {path} may be read by others than its owner", "run `chmod 600` on it")
+        reader.warning(
+            node, f"file {shown_path(node, path)} may be read by others than its owner", "run `chmod 600` on it"
+        )
     return key
 
 

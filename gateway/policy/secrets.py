@@ -5,7 +5,7 @@ import binascii
 import re
 
 from gateway.core.policy import Secret
-from gateway.policy.environment import named_path, variable
+from gateway.policy.environment import named_path, shown_path, variable
 from gateway.policy.folder import ModeError, explained, read_bounded
 from gateway.policy.nodes import Node, ScalarNode
 from gateway.policy.reader import Reader
@@ -67,13 +67,13 @@ def _from_file(reader: Reader, node: Node, name: str, refused_mode: int) -> byte
         return None
     try:
         data = read_bounded(path, MAX_SECRET_BYTES, refused_mode)
-    except OSError as error:
-        message, hint = explained(error)
+    except (OSError, ValueError) as error:
+        message, hint = explained(error) if isinstance(error, OSError) else ("has no name that a file could have", "")
         if isinstance(error, ModeError):
             hint = f"{hint}, and consider the secret leaked"
         elif isinstance(error, FileNotFoundError):
             hint = "paths are relative to the file that names them"
-        reader.error(node, f"secret file {path} {message}", hint)
+        reader.error(node, f"secret file {shown_path(node, path)} {message}", hint)
         return None
     return data.removesuffix(b"\n").removesuffix(b"\r")
 

@@ -31,6 +31,9 @@ from tests.engine.upstream import FakeUpstream
 SAFETY = 30.0
 """Seconds after which a test that hangs fails; nothing is measured by it."""
 
+FLOWS = True
+"""Whether HTTP/1.1 goes through mitmproxy's layers, where a test does not say."""
+
 LIMITS = Limits(head_timeout=20.0, body_timeout=20.0, handshake_timeout=20.0, idle_timeout=60.0)
 
 SOON = 0.01
@@ -270,16 +273,17 @@ async def read_to_end(reader: asyncio.StreamReader) -> bytes:
 def policy(directory: Path, upstream: Upstream, *, limits: Limits = LIMITS, **changes: Any) -> Policy:
     """Give the world's policy on a free port of loopback, its upstream being the test's.
 
-    `listener` and `route` change the listener and every route; `balance` is the chain of the route without a body.
+    `listener` and `route` change the listener and every route, `networks` every partner, `subjects` the one that
+    calls.
     """
     tls = changes.pop("tls", None) or pki.write(directory)
     listener = replace(world.listener(), port=0, tls=tls, limits=limits)
     listener = replace(listener, **changes.pop("listener", {}))
-    networks = NetworkSet([ip_network("127.0.0.0/8")])
-    partners = {
-        one.name: replace(one, networks=changes.pop("networks", networks))
-        for one in (world.partner(), world.other_partner())
-    }
+    networks = changes.pop("networks", NetworkSet([ip_network("127.0.0.0/8")]))
+    partners = {one.name: replace(one, networks=networks) for one in (world.partner(), world.other_partner())}
+    subjects = changes.pop("subjects", None)
+    if subjects is not None:
+        partners[world.PARTNER] = replace(partners[world.PARTNER], subjects={"operator": subjects})
     route = changes.pop("route", {})
     routes = changes.pop("routes", None) or (deposit(upstream, **route), balance(upstream, **route))
     values = {"listeners": {"public": listener}, "upstreams": {"psp": upstream}, "partners": partners, **changes}
@@ -303,7 +307,9 @@ def balance(upstream: Upstream, **changes: Any) -> Route:
 
 
 @asynccontextmanager
-async def running(directory: Path, *, upstream_tls: bool = False, **changes: Any) -> AsyncIterator[Running]:
+async def running(
+    directory: Path, *, upstream_tls: bool = False, flows: bool | None = None, **changes: Any
+) -> AsyncIterator[Running]:
     """Bring up upstream and gate; take them down at the end, and audit what was recorded.
 
     `to` changes how the policy describes the upstream; other names are those of `policy`.
@@ -318,7 +324,7 @@ async def running(directory: Path, *, upstream_tls: bool = False, **changes: Any
         state = MemoryState(compiled.state)
         state.restore(directory / "state", time.now, widest_window(compiled))
         gate = Gate(InForce(compiled, {"operator": world.key_set()}), state, log, time.clock())
-        master = GateMaster(gate, compiled)
+        master = GateMaster(gate, compiled, flows=FLOWS if flows is None else flows)
         await master.start()
         port = master.listeners["public"].sockets[0].getsockname()[1]
         up = Running(directory, gate, master, upstream, time, port, log, state)

@@ -108,7 +108,8 @@ async def test_curl_that_asks_before_it_sends(up: Running, protocol: str) -> Non
 async def test_curl_without_a_certificate(up: Running, protocol: str) -> None:
     code, printed = await curl(up, f"--{protocol}", "--data-binary", "@-", made=world.World(), certificate=None)
 
-    assert code in (35, 52, 55, 56), printed  # in TLS 1.3 the client learns of it when it sends or reads
+    assert code != 0
+    assert printed.endswith(" 000")  # no answer: in TLS 1.3 the client learns of it when it sends or reads
     await up.until_refused()
     assert up.refused == [Reason.TLS_NO_CERTIFICATE]
     assert up.upstream.untouched

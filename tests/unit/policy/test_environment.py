@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.policy.environment import named_path, variable
+from gateway.policy.environment import named_path, shown_path, variable
 from gateway.policy.reader import Reader
 from tests.policy.reading import definition, problems
 
@@ -61,3 +61,9 @@ def test_an_empty_variable_is_none() -> None:
     assert problems(used) == [
         "p.yaml:1:5: it: the environment variable EMPTY is empty (set it where the gate is started)"
     ]
+
+
+def test_messages_name_the_variable_and_not_its_value() -> None:
+    node = definition("file:${SITE}/k").node
+    assert shown_path(node, Path("malta/k")) == "`file:${SITE}/k`"
+    assert shown_path(definition("file:k").node, Path("policies/k")) == "policies/k"

@@ -113,3 +113,11 @@ def test_a_short_secret_is_counted_and_not_shown() -> None:
     (said,) = problems(used)
     assert "the secret has 13 bytes, too few (at least 32: make one with `openssl rand -hex 32`)" in said
     assert ENVIRON["SHORT_SIGNING_KEY"] not in said
+
+
+@pytest.mark.parametrize("text", ["'file:${SECRET}'", "'file:${NUL}'"])
+def test_a_secret_taken_for_a_path_is_not_repeated(text: str) -> None:
+    used = Reader({"SECRET": "hunter2", "NUL": "hunter2\0"}, None)
+    assert read_secret(used, definition(text).node, "utf-8", 32) is None
+    (said,) = problems(used)
+    assert "hunter2" not in said

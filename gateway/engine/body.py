@@ -1,0 +1,57 @@
+"""The body of an HTTP/1.1 request, taken out of what comes: by its declared length, or chunk by chunk."""
+
+import h11
+from h11._receivebuffer import ReceiveBuffer
+
+from gateway.core.message import RequestHead
+from gateway.core.reasons import Denied, Reason
+from gateway.engine.chunked import ChunkedBody
+
+
+class BodyReader:
+    """Reads one body. Sans-io; the same chunk reader as on mitmproxy's layers, so the same bytes are refused."""
+
+    def __init__(self, head: RequestHead) -> None:
+        self.ended = not head.has_body
+        self.size = 0
+        """Bytes of the body so far, transfer coding removed."""
+        self.declared = head.content_length if head.has_body else 0
+        """Declared length; None where the body comes in chunks."""
+        self._chunks = ChunkedBody() if self.declared is None else None
+        self._buffer = ReceiveBuffer()
+
+    @property
+    def chunked(self) -> bool:
+        """Whether the body comes in chunks."""
+        return self._chunks is not None
+
+    def feed(self, data: bytes) -> tuple[bytes, bytes]:
+        """Take what came; gives what of it belongs to the body, and what stands behind the body's end.
+
+        Raises Denied(MESSAGE_MALFORMED).
+        """
+        if self.ended:
+            return b"", data
+        if self._chunks is not None:
+            return self._feed_chunks(self._chunks, data)
+        left = (self.declared or 0) - self.size
+        part = data[:left] if len(data) > left else data
+        self.size += len(part)
+        self.ended = self.size == self.declared
+        return part, data[left:]
+
+    def _feed_chunks(self, chunks: ChunkedBody, data: bytes) -> tuple[bytes, bytes]:
+        self._buffer += data
+        parts: list[bytes] = []
+        while True:
+            try:
+                part = chunks(self._buffer)
+            except h11.ProtocolError as error:
+                raise Denied(Reason.MESSAGE_MALFORMED, str(error)) from None
+            if part is None:
+                return b"".join(parts), b""
+            if isinstance(part, h11.EndOfMessage):
+                self.ended = True
+                return b"".join(parts), bytes(self._buffer)
+            parts.append(part.data)
+            self.size += len(part.data)

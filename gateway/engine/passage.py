@@ -1,0 +1,198 @@
+"""One allowed request on its way to the upstream and back, on the HTTP/1.1 data path."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from gateway.core.message import RequestHead
+from gateway.core.policy import Upstream
+from gateway.core.reasons import Reason
+from gateway.engine.body import BodyReader
+from gateway.engine.gate import Handling
+from gateway.engine.response_head import response_bytes
+from gateway.engine.upstream_pool import HIGH_WATER, Pool, UpstreamConnection, UpstreamFailedError
+
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+"""Methods whose request says that it has no body, where it has none (RFC 9110 8.6)."""
+
+
+class Client(Protocol):
+    """What a passage needs of the client's connection."""
+
+    def write(self, data: bytes) -> None:
+        """Send to the client."""
+
+    def hold(self) -> None:
+        """Read no more from the client for now."""
+
+    def go_on(self) -> None:
+        """Read from the client again."""
+
+    def await_upstream(self, upstream: Upstream) -> None:
+        """Let the upstream's time run from now."""
+
+    def crash(self, error: Exception) -> None:
+        """End the connection after a fault of the gate's own."""
+
+    @property
+    def last(self) -> bool:
+        """Whether the connection ends with this response."""
+
+
+class Passage:
+    """Sends the request, written anew, and passes the response on, written anew, as it comes (`ResponseSink`).
+
+    Ends with one call of `ended`, unless it is dropped: with ALLOWED where the response was passed on whole, else with
+    what went wrong.
+    """
+
+    def __init__(
+        self, client: Client, handling: Handling, pool: Pool, body: BodyReader, ended: Callable[[Reason, str], None]
+    ) -> None:
+        decision = handling.decision
+        if decision is None or decision.exchange.head is None:
+            raise RuntimeError("a passage needs an allowed request")
+        self.status: int | None = None
+        """Status of the response, once its head was passed on."""
+        self._client = client
+        self._handling = handling
+        self._head: RequestHead = decision.exchange.head
+        self._pool = pool
+        self._body = body
+        self._ended = ended
+        self._parts: list[bytes] = []
+        self._connection: UpstreamConnection | None = None
+        self._opening: asyncio.Task[None] | None = None
+        self._out: list[bytes] = []
+        self._chunked = False
+
+    @property
+    def upstream(self) -> Upstream:
+        """Where it goes."""
+        return self._pool.upstream
+
+    def begin(self, part: bytes) -> None:
+        """Send the head, with `part` of the body, or all of it."""
+        if part:
+            self._parts.append(part)
+        connection = self._pool.take()
+        if connection is not None:
+            self._send(connection)
+        else:
+            self._opening = asyncio.get_running_loop().create_task(self._open())
+
+    async def _open(self) -> None:
+        try:
+            connection = await self._pool.open()
+        except UpstreamFailedError as error:
+            self._opening = None
+            self._ended(error.reason, error.detail)
+            return
+        self._opening = None
+        try:
+            self._send(connection)
+        except Exception as error:  # noqa: BLE001 - a fault of ours must end the connection
+            connection.discard()
+            self._client.crash(error)
+
+    def _send(self, connection: UpstreamConnection) -> None:
+        self._connection = connection
+        handling, head, body = self._handling, self._head, self._body
+        lines = [f"{head.method} {head.target} HTTP/1.1"]
+        lines += [f"{name}: {value}" for name, value in handling.upstream_fields()]
+        if body.ended:
+            if head.has_body or head.method in _WITH_BODY:
+                lines.append(f"content-length: {body.size}")
+        elif body.chunked:
+            lines.append("transfer-encoding: chunked")
+        else:
+            lines.append(f"content-length: {body.declared}")
+        lines.append("\r\n")
+        text = "\r\n".join(lines).encode("latin-1")
+        handling.sends_upstream()
+        self._client.await_upstream(self._pool.upstream)
+        if body.ended:
+            parts, self._parts = self._parts, []
+            connection.send(self, b"".join((text, *parts)), to_head=head.method == "HEAD")
+        else:
+            connection.send(self, text, to_head=head.method == "HEAD")
+            self._send_parts(connection)
+
+    # the request's body, where it is passed on as it comes
+
+    def body_part(self, part: bytes) -> None:
+        """Pass a part on, and its end where it is the last."""
+        if part:
+            self._parts.append(part)
+        if self._connection is not None:
+            self._send_parts(self._connection)
+        elif sum(map(len, self._parts)) > HIGH_WATER:
+            self._client.hold()
+
+    def _send_parts(self, connection: UpstreamConnection) -> None:
+        chunked = self._body.chunked
+        for part in self._parts:
+            connection.write(b"%x\r\n%b\r\n" % (len(part), part) if chunked else part)
+        self._parts = []
+        if chunked and self._body.ended:
+            connection.write(b"0\r\n\r\n")
+        if not connection.writable:
+            self._client.hold()
+
+    def upstream_writable(self) -> None:
+        """Have the client go on: the upstream takes more of the body."""
+        self._client.go_on()
+
+    # the response
+
+    def response_head(self, status: int, fields: list[tuple[bytes, bytes]], *, ends: bool) -> None:
+        """Write the head anew."""
+        self.status = status
+        raw, self._chunked = response_bytes(status, fields, self._handling, bodiless=ends, close=self._client.last)
+        self._out.append(raw)
+
+    def response_body(self, data: bytes) -> None:
+        """Pass a part on."""
+        self._handling.response_bytes += len(data)
+        self._out.append(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+
+    def response_flush(self) -> None:
+        """Send what was taken of the response so far."""
+        if self._out:
+            self._client.await_upstream(self._pool.upstream)
+            self._client.write(b"".join(self._out))
+            self._out = []
+
+    def response_ended(self) -> None:
+        """Send the rest."""
+        self._connection = None
+        if self._chunked:
+            self._out.append(b"0\r\n\r\n")
+        self._client.write(b"".join(self._out))
+        self._ended(Reason.ALLOWED, "")
+
+    def response_failed(self, reason: Reason, detail: str) -> None:
+        """Give up: the upstream did not answer, or broke off."""
+        self._connection = None
+        self._ended(reason, detail)
+
+    # the client's side
+
+    def client_slow(self) -> None:
+        """Read no more of the response for now."""
+        if self._connection is not None:
+            self._connection.pause()
+
+    def client_ready(self) -> None:
+        """Read on."""
+        if self._connection is not None:
+            self._connection.resume()
+
+    def drop(self) -> None:
+        """Break off towards the upstream, without a word to anybody."""
+        if self._opening is not None:
+            self._opening.cancel()
+            self._opening = None
+        if self._connection is not None:
+            self._connection.abandon()
+            self._connection = None
