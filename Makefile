@@ -11,7 +11,7 @@ PIP := $(BIN)/pip install --disable-pip-version-check
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 
-.PHONY: setup demo test lint check fmt
+.PHONY: setup demo test lint check fmt soak picture lock
 .DEFAULT_GOAL := check
 
 setup: $(STAMP)
@@ -50,3 +50,16 @@ check: lint test
 fmt: setup
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
+
+# Not part of check: some minutes each.
+soak: setup
+	@$(BIN)/python -m tests.soak.memory
+
+picture: setup
+	@$(BIN)/python -m tools.picture
+
+# A week's wait after a release, and no addresses in the lock.
+lock: setup
+	@$(PIP) --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.12 --generate-hashes \
+	  --no-emit-index-url --no-annotate --no-header --exclude-newer "$$(date -u -d '7 days ago' +%F)" --output-file requirements.lock

@@ -56,6 +56,13 @@ class Lab:
 
 def make(folder: Path) -> Lab:
     """Make everything in `folder`. Raises BenchError where the C compiler does not get along."""
+    library = folder / "client_certificate.so"
+    output(Command(["gcc", "-shared", "-fPIC", "-O2", "-o", library, HERE / "client_certificate.c", "-ldl", "-lssl"]))
+    return make_keys(folder)
+
+
+def make_keys(folder: Path) -> Lab:
+    """Make the keys, certificates and tokens alone: all that the gate's policy names."""
     now = Instant(time.time())  # noqa: TID251 - certificates and tokens begin now
     valid = Validity.around(now, days=7)
     authority = Authority.root("Lab CA", valid)
@@ -68,8 +75,6 @@ def make(folder: Path) -> Lab:
         write_private(folder / f"{name}.key", credential.key_pem())
         write_private(folder / f"{name}-full.pem", credential.key_pem() + credential.certificate_pem())
     _make_token(folder, int(now))
-    library = folder / "client_certificate.so"
-    output(Command(["gcc", "-shared", "-fPIC", "-O2", "-o", library, HERE / "client_certificate.c", "-ldl", "-lssl"]))
     return Lab(folder)
 
 

@@ -103,7 +103,7 @@ class Measurer:
         return stack.enter_context(running(command, log, server.port))
 
     def _load(self, workload: Workload, server: Server, seconds: int) -> load.Load:
-        return load.run(workload, self.lab, server.port, seconds, self.cores.load)
+        return load.run(workload, self.lab, server.port, seconds * workload.stretch, self.cores.load)
 
     def _sample(self, workload: Workload, server: Server, session: int) -> tuple[Sample, tuple[str, ...]]:
         cores, began = self.cores, time.monotonic()

@@ -12,6 +12,7 @@ REFERENCE = HERE / "reference.yaml"
 
 PARTNERS = 10_000
 NETWORKS_EACH = 10
+"""Hence 100,000 networks."""
 
 
 def without_replay(folder: Path) -> Path:
@@ -22,12 +23,12 @@ def without_replay(folder: Path) -> Path:
     return file
 
 
-def with_partners(folder: Path, port: int) -> Path:
-    """Write the reference with 10,000 partners in all, of ten networks each, and on another port; gives the folder."""
+def with_partners(folder: Path, port: int, count: int = PARTNERS) -> Path:
+    """Write the reference with `count` partners in all, of ten networks each, and on another port; gives the folder."""
     policy, secrets = folder / "partners", folder / "secrets"
     policy.mkdir(exist_ok=True)
     secrets.mkdir(mode=0o700, exist_ok=True)
-    names = [f"partner-{number}" for number in range(2, PARTNERS + 1)]
+    names = [f"partner-{number}" for number in range(2, count + 1)]
     text = _replaced(_portable(), ":9446", f":{port}")
     text = _replaced(text, "partners: [partner-1]", f"partners: [{', '.join(['partner-1', *names])}]")
     networks = _networks()

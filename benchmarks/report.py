@@ -34,7 +34,8 @@ _MEANINGS = (
     "Figures are medians of all rounds, with the least and the most in brackets. Ratios are those of the medians, with "
     "the least and the most of the single rounds in brackets. CPU is that of all processes of the server, in percent "
     "of one core: well below 100, the load generator or the upstream was what was measured. MB is the resident size "
-    "after the last round. Every TLS handshake is a full one, with a client certificate. A row in which any answer is "
+    "after the last round. Latency is that of requests, without the connecting before them. Every TLS handshake is a "
+    "full one, with a client certificate. A row in which any answer is "
     "not the expected one has failed and has no figures."
 )
 
@@ -176,7 +177,7 @@ def _doubts(row: Row) -> Iterator[str]:
     if foreign > _FOREIGN_PERCENT:
         yield f"other processes took up to {foreign:.0f} % of the server's core"
     if load > _SATURATED_PERCENT and row.spread("cpu_percent").median < _SATURATED_PERCENT:
-        yield "the core of the load generator and the upstream was the limit"
+        yield "the core of the load generator and the upstream was fully busy"
 
 
 def _headings(measured: Measured) -> list[str]:

@@ -1,5 +1,6 @@
 """The servers that are measured, and the upstream behind them: how each is started, and when it cannot take part."""
 
+import os
 import shutil
 import sys
 from abc import ABC, abstractmethod
@@ -69,6 +70,7 @@ class NginxLua(Server):
         values = {
             "MODULES": _load_modules(*_LUA),
             "LUA_LIBRARIES": str(lua_libraries()),
+            "USER": _worker_user(),
             "HTTP2": "http2" if workload.http2 else "",
         }
         return _nginx(lab, lab.fill(HERE / "peers" / "nginx-lua.conf", values), _checks(lab, workload))
@@ -150,10 +152,11 @@ class Gate(Server):
         return policies.REFERENCE if workload.checks_replay else policies.without_replay(lab.folder)
 
     def command(self, lab: Lab, workload: Workload) -> Command:
-        """Run it with a log and a state of its own."""
-        runs = lab.folder / self.name
+        """Run it with a log and a state that know nothing of earlier workloads."""
+        kept = lab.folder / self.name
+        shutil.rmtree(kept, ignore_errors=True)
         arguments = (_beside("gateway"), "run", self.policy(lab, workload))
-        folders = ("--audit", runs / "audit", "--state", runs / "state")
+        folders = ("--audit", kept / "audit", "--state", kept / "state")
         return Command([*arguments, *folders], _checks(lab, workload))
 
 
@@ -188,7 +191,7 @@ def upstream(lab: Lab, workload: Workload, core: int) -> AbstractContextManager[
             raise BenchError("the upstream needs nginx's Lua module to read bodies (Debian: libnginx-mod-http-lua)")
         modules = _load_modules(*_LUA)
         answer = f"content_by_lua_block {{ ngx.req.read_body() ngx.print('{ANSWER}') }}"
-    file = lab.fill(HERE / "peers" / "upstream.conf", {"MODULES": modules, "ANSWER": answer})
+    file = lab.fill(HERE / "peers" / "upstream.conf", {"MODULES": modules, "USER": _worker_user(), "ANSWER": answer})
     return running(_nginx(lab, file, {}).on(core), lab.folder / "upstream.out", UPSTREAM_PORT)
 
 
@@ -198,6 +201,11 @@ def _nginx(lab: Lab, file: Path, environ: dict[str, str]) -> Command:
 
 def _load_modules(*names: str) -> str:
     return "\n".join(f"load_module {nginx_module(name)};" for name in names)
+
+
+def _worker_user() -> str:
+    """Have root's nginx keep its worker root: another user could not read a lab or a repository that is root's own."""
+    return "user root;" if os.geteuid() == 0 else ""
 
 
 def _checks(lab: Lab, workload: Workload) -> dict[str, str]:

@@ -16,7 +16,7 @@ class Target:
     """Otherwise: at most."""
     measured: float | None
     """None where this run did not find out."""
-    unit: str = "times"
+    unit: str = "\N{MULTIPLICATION SIGN}"
 
     @property
     def met(self) -> bool | None:

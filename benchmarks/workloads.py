@@ -17,6 +17,8 @@ class Workload:
     keep_alive: bool = True
     good_signature: bool = True
     http2: bool = False
+    stretch: int = 1
+    """Rounds are so many times as long: connections are opened within a round, and many take their time."""
     servers: tuple[str, ...] = ALL
     """In the order in which they take turns; ratios are those of the first to each other one."""
 
@@ -43,7 +45,7 @@ WORKLOADS = (
     REFERENCE,
     Workload("new-connections", "a new connection for each request", keep_alive=False),
     Workload("connections-1", "1 connection", connections=1),
-    Workload("connections-256", "256 connections", connections=256),
+    Workload("connections-256", "256 connections", connections=256, stretch=3),
     Workload("body-16k", "body of 16 KiB", body_bytes=16_384),
     Workload("body-1m", "body of 1 MiB", body_bytes=1_048_576),
     Workload("bad-signature", "bad signature, refused", good_signature=False),

@@ -15,9 +15,9 @@ from gateway.audit.events import (
     RequestDecided,
 )
 from gateway.audit.files import date_of, log_files
+from gateway.audit.line import Record, line
 from gateway.audit.lock import DirectoryLock, LogInUseError
-from gateway.audit.ocsf import Json
-from gateway.audit.record import line, policy_of, record
+from gateway.audit.record import policy_of, record
 from gateway.audit.segment import LostError, Segment, Tail, read_tail
 from gateway.core.exchange import failure
 from gateway.core.message import Instant
@@ -109,7 +109,7 @@ class AuditLog:
         unsynced, self._unsynced = self._unsynced, None
         if unsynced is not None:
             self._fail(unsynced, event, None)
-        made: Json | None = None
+        made: Record | None = None
         try:
             made = record(event)
             if self._failure is None:
@@ -157,7 +157,7 @@ class AuditLog:
         if tail.torn or tail.damaged:
             self._failure = _Failure(_found(newest.path.name, tail), tail.time)
 
-    def _line(self, made: Json, place: int) -> bytes:
+    def _line(self, made: Record, place: int) -> bytes:
         """Give the line of a record that follows the last one written after `place` others."""
         return line(made, self.sequence + 1 + place, self._origin)
 
@@ -191,7 +191,7 @@ class AuditLog:
             self._segment.close()
             self._segment = None
 
-    def _fail(self, error: Exception, event: Event, made: Json | None) -> _Failure:
+    def _fail(self, error: Exception, event: Event, made: Record | None) -> _Failure:
         if isinstance(error, LostError):
             self._abandon()
         if self._failure is None:
@@ -199,7 +199,7 @@ class AuditLog:
             self._failure = _Failure(_words(error), event.at, policy_of(event) if made is not None else None)
         return self._failure
 
-    def _count(self, failed: _Failure, event: Event, made: Json | None) -> None:
+    def _count(self, failed: _Failure, event: Event, made: Record | None) -> None:
         """Count an event that was not written; keep it where it tells of something that happened all the same."""
         if isinstance(event, RequestDecided):
             failed.denied += 1
@@ -213,7 +213,7 @@ class AuditLog:
                 return
         failed.lost += 1
 
-    def _recovery(self, told: _Failure, event: Event, made: Json) -> list[bytes]:
+    def _recovery(self, told: _Failure, event: Event, made: Record) -> list[bytes]:
         policy = policy_of(event)
         since = event.at if told.at is None else told.at
         failed = ControlFailed(at=since, policy=told.policy or policy, control="audit", detail=told.detail)

@@ -7,7 +7,9 @@ from importlib.metadata import version
 import orjson
 
 from gateway.audit.events import PolicyFacts
-from gateway.audit.redact import TEXT, clean, clean_digest, clean_id, clean_name
+from gateway.audit.line import Json, fragment
+from gateway.audit.once import once
+from gateway.audit.redact import TEXT, clean, clean_digest
 from gateway.core.message import Address, Certificate, Instant, Tls
 from gateway.core.reasons import Reason
 
@@ -18,11 +20,11 @@ PRODUCT = {"name": "gateway", "vendor_name": "gateway", "version": version("gate
 INFORMATIONAL, LOW, MEDIUM, HIGH = 1, 2, 3, 4
 SUCCESS, FAILURE = 1, 2
 ALLOWED, DENIED = 1, 2
+UNKNOWN = "(none)"
+"""Where OCSF demands a value and there is none; no name in a policy looks so."""
 
 _EARLIEST, _LATEST = -62_135_596_800.0, 253_402_300_799.0
 """The years 1 and 9999, beyond which readers of JSON have no dates."""
-
-type Json = dict[str, object]
 
 
 class Kind(Enum):
@@ -45,45 +47,55 @@ class Kind(Enum):
         self.activity = activity
 
 
-def envelope(
-    kind: Kind, at: Instant, policy: PolicyFacts, severity: int, correlation: str | None = None,
-    activity: int | None = None,
-) -> Json:  # fmt: skip
-    """Give the fields that every record begins with; `record.line` adds sequence and uid.
+def envelope(kind: Kind, at: Instant, policy: PolicyFacts, severity: int, correlation: str | None = None) -> Json:
+    """Give the fields that a record begins with; `line` adds sequence and uid to `metadata`.
 
-    `correlation` is the id of the request or connection it is about.
+    `correlation` is the id of the request or connection it is about, cleaned.
     """
-    activity = kind.activity if activity is None else activity
-    metadata: Json = {
-        "version": VERSION,
-        "product": PRODUCT,
-        "profiles": PROFILES,
-        "log_name": "audit",
-        "event_code": kind.code,
-        "tenant_uid": clean_name(policy.name),
-    }
+    about = metadata(kind, policy.name)
     if correlation is not None:
-        metadata["correlation_uid"] = clean_id(correlation)
+        about["correlation_uid"] = correlation
     return {
         "time": milliseconds(at),
-        "metadata": metadata,
-        "category_uid": kind.category,
-        "class_uid": kind.class_uid,
-        "activity_id": activity,
-        "type_uid": kind.class_uid * 100 + activity,
+        "metadata": about,
+        **classes(kind, kind.activity),
         "severity_id": severity,
         "policy": policy_object(policy),
     }
 
 
-@lru_cache(maxsize=64)
-def policy_object(policy: PolicyFacts) -> Json:
-    """Give the policy by name and digest: one object for all records under it."""
-    return {"name": clean(policy.name), "uid": clean_digest(policy.digest)}
+def metadata(kind: Kind, policy_name: str) -> Json:
+    """Give what `metadata` says of a kind of records."""
+    return {
+        "version": VERSION,
+        "product": PRODUCT,
+        "profiles": PROFILES,
+        "log_name": "audit",
+        "event_code": kind.code,
+        "tenant_uid": clean(policy_name),
+    }
+
+
+def classes(kind: Kind, activity: int) -> Json:
+    """Give category, class, activity and type."""
+    return {
+        "category_uid": kind.category,
+        "class_uid": kind.class_uid,
+        "activity_id": activity,
+        "type_uid": kind.class_uid * 100 + activity,
+    }
+
+
+@once(capacity=64)
+def policy_object(policy: PolicyFacts) -> orjson.Fragment:
+    """Give the policy by name and digest."""
+    return fragment({"name": clean(policy.name), "uid": clean_digest(policy.digest)})
 
 
 def milliseconds(at: Instant) -> int:
     """Give an instant as OCSF's timestamp_t; what no calendar holds becomes its end."""
+    if _EARLIEST < at < _LATEST:
+        return round(at * 1000)
     return round(max(_EARLIEST, min(at, _LATEST)) * 1000)
 
 
@@ -94,8 +106,8 @@ def endpoint(address: Address, port: int) -> Json:
 
 @lru_cache(maxsize=4096)
 def tls_fragment(tls: Tls) -> orjson.Fragment:
-    """Give the tls object as JSON: made once for all requests of a connection."""
-    return orjson.Fragment(orjson.dumps(tls_object(tls)))
+    """Give the tls object: made once for all connections of which the same is known."""
+    return fragment(tls_object(tls))
 
 
 def tls_object(tls: Tls) -> Json:

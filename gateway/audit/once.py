@@ -2,8 +2,6 @@
 
 from collections.abc import Callable
 
-import orjson
-
 
 class Once[K, V]:
     """A function of one frozen object that is asked about again and again, as a policy, a route or a peer is.
@@ -36,8 +34,3 @@ class Once[K, V]:
 def once[K, V](capacity: int) -> Callable[[Callable[[K], V]], Once[K, V]]:
     """Make a function remember what it gave for the last objects, some `capacity` at most."""
     return lambda make: Once(make, capacity)
-
-
-def fragment(value: object) -> orjson.Fragment:
-    """Give a value as JSON that is copied into the records it stands in."""
-    return orjson.Fragment(orjson.dumps(value))

@@ -10,8 +10,7 @@ from typing import Any, Literal
 import orjson
 
 from gateway.audit.files import LogFile, date_of, log_files
-from gateway.audit.ocsf import DENIED, milliseconds
-from gateway.audit.record import UNKNOWN
+from gateway.audit.ocsf import DENIED, UNKNOWN, milliseconds
 from gateway.core.message import Instant
 
 type Dimension = Literal["reason", "partner", "route"]

@@ -1,9 +1,6 @@
 """Events become OCSF 1.8.0 records: each field is named here, nothing is copied whole (docs/audit.md lists them)."""
 
-import hashlib
 from functools import singledispatch
-
-import orjson
 
 from gateway.audit.events import (
     ConnectionRefused,
@@ -18,6 +15,7 @@ from gateway.audit.events import (
     RequestDecided,
     RequestFinished,
 )
+from gateway.audit.line import Json, Record, seal
 from gateway.audit.ocsf import (
     ALLOWED,
     DENIED,
@@ -29,7 +27,6 @@ from gateway.audit.ocsf import (
     PRODUCT,
     SEVERITY,
     SUCCESS,
-    Json,
     Kind,
     endpoint,
     envelope,
@@ -37,49 +34,35 @@ from gateway.audit.ocsf import (
     policy_object,
     tls_fragment,
 )
-from gateway.audit.redact import LONG, TEXT, clean, clean_all, clean_digest, clean_id, clean_name, without_query
-from gateway.core.exchange import Exchange
-from gateway.core.facts import Claims
-from gateway.core.message import RequestHead
-from gateway.core.reasons import Reason
-
-MAX_LINE = 65_535
-"""Bytes of a line without its end: the longest entry a C2SP tlog-tiles bundle takes. The limits of the fields keep
-every record below it."""
-
-
-def line(record: Json, sequence: int, origin: str) -> bytes:
-    """Give a record as its line in the log, with its place in it. `origin` names the log's writer.
-
-    Raises ValueError where the line would be longer than MAX_LINE.
-    """
-    metadata: Json = record["metadata"]  # type: ignore[assignment]
-    metadata["sequence"] = sequence
-    metadata["uid"] = f"{origin}:{sequence}"
-    made = orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
-    if len(made) > MAX_LINE + 1:
-        raise ValueError(f"a record of {len(made)} bytes")
-    return made
+from gateway.audit.redact import LONG, TEXT, clean, clean_all, clean_digest, clean_id, without_query
+from gateway.audit.request import decision, outcome, policy_facts
 
 
 def policy_of(event: Event) -> PolicyFacts:
     """Give the policy that was in force."""
     if isinstance(event, RequestDecided | RequestFinished):
-        policy = event.decision.exchange.policy
-        return PolicyFacts(policy.name, policy.digest)
+        return policy_facts(event.decision.exchange.policy)
     return event.policy
 
 
+def record(event: Event) -> Record:
+    """Give the record of an event."""
+    if isinstance(event, RequestDecided):
+        return decision(event)
+    if isinstance(event, RequestFinished):
+        return outcome(event)
+    return seal(_record(event))
+
+
 @singledispatch
-def record(event: Event) -> Json:
-    """Give the record of an event, still without its sequence."""
+def _record(event: Event) -> Json:
     raise TypeError(f"no record is made of {type(event).__name__}")
 
 
-@record.register
+@_record.register
 def _(event: ConnectionRefused) -> Json:
-    made = envelope(Kind.CONNECTION, event.at, event.policy, SEVERITY[event.reason], event.connection_id)
     connection_id = clean_id(event.connection_id)
+    made = envelope(Kind.CONNECTION, event.at, event.policy, SEVERITY[event.reason], connection_id)
     made["action_id"] = DENIED
     made["disposition_id"] = DISPOSITION[event.reason]
     made["status_id"] = FAILURE
@@ -100,7 +83,7 @@ def _(event: ConnectionRefused) -> Json:
     return made
 
 
-@record.register
+@_record.register
 def _(event: GateStarted) -> Json:
     made = envelope(Kind.START, event.at, event.policy, INFORMATIONAL)
     _plain(made, SUCCESS, "gate.started", "Gate started", "")
@@ -112,7 +95,7 @@ def _(event: GateStarted) -> Json:
     return made
 
 
-@record.register
+@_record.register
 def _(event: GateStopped) -> Json:
     made = envelope(Kind.STOP, event.at, event.policy, LOW if event.unfinished else INFORMATIONAL)
     _plain(made, SUCCESS, "gate.stopped", "Gate stopped", event.because)
@@ -121,7 +104,7 @@ def _(event: GateStopped) -> Json:
     return made
 
 
-@record.register
+@_record.register
 def _(event: PolicyLoaded) -> Json:
     made = envelope(Kind.POLICY_LOADED, event.at, event.policy, INFORMATIONAL)
     _plain(made, SUCCESS, "policy.loaded", "Policy loaded", event.because)
@@ -135,7 +118,7 @@ def _(event: PolicyLoaded) -> Json:
     return made
 
 
-@record.register
+@_record.register
 def _(event: PolicyRefused) -> Json:
     made = envelope(Kind.POLICY_REFUSED, event.at, event.policy, HIGH)
     _plain(made, FAILURE, "policy.refused", "Policy refused, the old one stays", event.because)
@@ -145,7 +128,7 @@ def _(event: PolicyRefused) -> Json:
     return made
 
 
-@record.register
+@_record.register
 def _(event: ControlFailed) -> Json:
     made = envelope(Kind.CONTROL_FAILED, event.at, event.policy, HIGH)
     _plain(made, FAILURE, "control.failed", f"{clean(event.control)} failed", event.detail)
@@ -153,7 +136,7 @@ def _(event: ControlFailed) -> Json:
     return made
 
 
-@record.register
+@_record.register
 def _(event: ControlRecovered) -> Json:
     made = envelope(Kind.CONTROL_RECOVERED, event.at, event.policy, INFORMATIONAL)
     _plain(made, SUCCESS, "control.recovered", f"{clean(event.control)} recovered", event.detail)

@@ -35,10 +35,11 @@ class MutualTls:
             raise Denied(Reason.CERTIFICATE_MISSING, "the connection carries no client certificate")
         if not certificate.not_before <= exchange.now <= certificate.not_after:
             raise Denied(Reason.CERTIFICATE_EXPIRED, f"certificate {certificate.serial} is outside its validity")
-        names = sorted(exchange.policy.partners_of(certificate))
+        names = exchange.policy.partners_of(certificate)
         if len(names) > 1:
-            raise Denied(Reason.CERTIFICATE_AMBIGUOUS, f"the certificate fits {', '.join(names)}")
+            raise Denied(Reason.CERTIFICATE_AMBIGUOUS, f"the certificate fits {', '.join(sorted(names))}")
         if not names:
             raise Denied(Reason.PARTNER_UNKNOWN, f"no partner goes by certificate {certificate.fingerprint}")
-        exchange.identify(exchange.policy.partners[names[0]], Reason.CERTIFICATE_AMBIGUOUS)
+        (name,) = names
+        exchange.identify(exchange.policy.partners[name], Reason.CERTIFICATE_AMBIGUOUS)
         return NOTHING

@@ -1,8 +1,11 @@
 """The header section towards upstream and back: hop-by-hop fields removed, identity set by the gate alone."""
 
+import re
 from collections.abc import Iterable
 
 from gateway.core.exchange import Exchange
+from gateway.core.memo import Memo
+from gateway.core.networks import address_text
 
 HOP_BY_HOP = frozenset(
     {
@@ -12,7 +15,12 @@ HOP_BY_HOP = frozenset(
 )  # fmt: skip
 """RFC 9110 7.6.1, with the historic ones."""
 
-_SET_ANEW = frozenset({"host", "content-length", "expect", "x-forwarded-for", "x-forwarded-proto"})
+_NOT_PASSED_ON = HOP_BY_HOP | {"host", "content-length", "expect", "x-forwarded-for", "x-forwarded-proto"}
+"""Hop-by-hop fields, and those that are set anew."""
+
+_LOWER = Memo(str.lower)
+_VISIBLE = re.compile(r"[!-$&-~]*\Z")
+"""Visible ASCII but for the percent sign."""
 
 
 def upstream_fields(exchange: Exchange, request_id: str) -> list[tuple[str, str]]:
@@ -23,17 +31,16 @@ def upstream_fields(exchange: Exchange, request_id: str) -> list[tuple[str, str]
     """
     head = exchange.request
     identity = exchange.policy.identity
-    fields = [("host", head.authority)]
-    fields += [
-        (name, value)
-        for name, value in head.headers.fields
-        if name not in HOP_BY_HOP and name not in _SET_ANEW and not identity.covers(name)
+    covered, prefix = identity.covered, identity.prefix
+    address = address_text(exchange.client_address)
+    fields = [
+        ("host", head.authority),
+        *[line for line in head.headers.fields if line[0] not in _NOT_PASSED_ON and not covered[line[0]]],
+        (f"{prefix}request-id", request_id),
+        (f"{prefix}client-address", address),
+        ("x-forwarded-for", address),
+        ("x-forwarded-proto", "https"),
     ]
-    prefix = identity.prefix
-    fields.append((f"{prefix}request-id", request_id))
-    fields.append((f"{prefix}client-address", str(exchange.client_address)))
-    fields.append(("x-forwarded-for", str(exchange.client_address)))
-    fields.append(("x-forwarded-proto", "https"))
     if exchange.partner is not None:
         fields.append((f"{prefix}partner", exchange.partner.name))
     if exchange.claims is not None:
@@ -48,21 +55,19 @@ def response_fields(fields: Iterable[tuple[str, str]], added: Iterable[tuple[str
 
     A field that the gate sets replaces the upstream's of the same name.
     """
-    listed = list(fields)
+    listed = [(_LOWER[line[0]], line) for line in fields]
     own = list(added)
-    replaced = {name for name, _ in own}
-    named = {
-        option.strip().lower() for name, value in listed if name.lower() == "connection" for option in value.split(",")
-    }
-    return [
-        (name, value)
-        for name, value in listed
-        if name.lower() not in HOP_BY_HOP and name.lower() not in named and name.lower() not in replaced
-    ] + own
+    removed = {name for name, _ in own}
+    for name, (_, value) in listed:
+        if name == "connection":
+            removed.update([option.strip().lower() for option in value.split(",")])
+    return [line for name, line in listed if name not in HOP_BY_HOP and name not in removed] + own
 
 
 def field_text(value: str) -> str:
     """Text that is safe as a field value: what is not visible ASCII is percent-encoded (RFC 3986)."""
+    if _VISIBLE.match(value):
+        return value
     return "".join(
         char if "\x21" <= char <= "\x7e" and char != "%" else "".join(f"%{byte:02X}" for byte in char.encode())
         for char in value

@@ -1,8 +1,9 @@
 """What came in, in the words of RFC 9110 and RFC 5280: untrusted facts, frozen when they were read."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
+from types import MappingProxyType
 from typing import NewType
 
 from gateway.core.reasons import Denied, Reason
@@ -65,6 +66,9 @@ class Peer:
     connection_id: str
 
 
+_NOTHING: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+
+
 class Headers:
     """The header section of a message: field lines in the order received, names in lower case.
 
@@ -72,19 +76,18 @@ class Headers:
     by encoding.
     """
 
-    __slots__ = ("_index", "fields")
+    __slots__ = ("_last", "_repeated", "fields")
 
     fields: tuple[tuple[str, str], ...]
 
     def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
         self.fields = tuple(fields)
-        index: dict[str, tuple[str, ...]] = {}
-        for name, value in self.fields:
-            index[name] = (*index[name], value) if name in index else (value,)
-        self._index = index
+        self._last = dict(self.fields)
+        """The last value of each name: the only one, but for the names in `_repeated`."""
+        self._repeated = _NOTHING if len(self._last) == len(self.fields) else _repeated(self.fields)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._index
+        return name in self._last
 
     def __repr__(self) -> str:
         """Names only: values may hold tokens and signatures."""
@@ -92,19 +95,24 @@ class Headers:
 
     def all(self, name: str) -> tuple[str, ...]:
         """Every value of the field `name` (lower case), in order; empty where it is absent."""
-        return self._index.get(name, ())
+        value = self._last.get(name)
+        return () if value is None else self._repeated.get(name) or (value,)
 
     def single(self, name: str) -> str | None:
         """Give the value of a field that may stand only once; None where it is absent.
 
         Raises Denied(FIELD_REPEATED) where it stands more than once: whose reading would count?
         """
-        values = self._index.get(name)
-        if values is None:
-            return None
-        if len(values) > 1:
-            raise Denied(Reason.FIELD_REPEATED, f"{name} stands {len(values)} times")
-        return values[0]
+        if name in self._repeated:
+            raise Denied(Reason.FIELD_REPEATED, f"{name} stands {len(self._repeated[name])} times")
+        return self._last.get(name)
+
+
+def _repeated(fields: Iterable[tuple[str, str]]) -> Mapping[str, tuple[str, ...]]:
+    values: dict[str, tuple[str, ...]] = {}
+    for name, value in fields:
+        values[name] = (*values.get(name, ()), value)
+    return {name: several for name, several in values.items() if len(several) > 1}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
+from gateway.core.memo import Memo
 from gateway.core.message import Address, Headers, Peer
 from gateway.core.reasons import Denied, Reason
 
@@ -23,6 +24,14 @@ def normalised(address: Address) -> Address:
     return address
 
 
+def address_text(address: Address) -> str:
+    """Write an address, remembered for the next time."""
+    return _TEXTS[address.packed]
+
+
+_TEXTS = Memo[bytes, str](lambda packed: str(ip_address(packed)))
+
+
 class NetworkSet:
     """A frozen set of IPv4 and IPv6 networks.
 
@@ -39,7 +48,10 @@ class NetworkSet:
     def __contains__(self, address: Address) -> bool:
         number = int(address)
         table = self._v4 if isinstance(address, IPv4Address) else self._v6
-        return any(number >> shift in prefixes for shift, prefixes in table)
+        for shift, prefixes in table:  # noqa: SIM110 - twice as fast as any(), on the way of every request
+            if number >> shift in prefixes:
+                return True
+        return False
 
     def __bool__(self) -> bool:
         return bool(self.networks)
@@ -66,7 +78,7 @@ def client_address(peer: Peer, headers: Headers, trusted_proxies: NetworkSet) ->
 
     Raises Denied(ADDRESS_UNREADABLE) where the entry that counts is not an address.
     """
-    if peer.address not in trusted_proxies:
+    if not trusted_proxies.networks or peer.address not in trusted_proxies:
         return peer.address
     entries = [entry.strip(" \t") for value in headers.all("x-forwarded-for") for entry in value.split(",")]
     if len(entries) > MAX_FORWARDED_HOPS:

@@ -6,6 +6,7 @@ from pathlib import PurePath
 from typing import Never
 
 from gateway.core.chain import Control
+from gateway.core.memo import Bounded, Memo
 from gateway.core.message import Certificate, Instant, RequestHead
 from gateway.core.networks import NetworkSet
 from gateway.core.reasons import Denied, Reason
@@ -167,9 +168,16 @@ class IdentityFields:
     )
     prefixes: tuple[str, ...] = ("x-gateway-", "x-forwarded-", "x-client-cert", "x-ssl-")
 
+    covered: Memo[str, bool] = field(init=False, repr=False, compare=False)
+    """Whether a caller's field of a (lower-case) name is removed."""
+
+    def __post_init__(self) -> None:
+        names, prefixes = self.names, (self.prefix, *self.prefixes)
+        object.__setattr__(self, "covered", Memo(lambda name: name in names or name.startswith(prefixes)))
+
     def covers(self, name: str) -> bool:
         """Whether a caller's field of this (lower-case) name is removed."""
-        return name in self.names or name.startswith((self.prefix, *self.prefixes))
+        return self.covered[name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +245,7 @@ class Policy:
             for match in partner.certificates:
                 by_value.setdefault(_index_key(match), []).append((match, partner))
         object.__setattr__(self, "_by_certificate", by_value)
+        object.__setattr__(self, "_known_certificates", Bounded(capacity=16_384))
         by_subject: dict[tuple[str, str], set[str]] = {}
         for partner in self.partners.values():
             for issuer, subjects in partner.subjects.items():
@@ -257,7 +266,15 @@ class Policy:
         return route
 
     def partners_of(self, certificate: Certificate) -> frozenset[str]:
-        """Names of all partners the certificate fits. More than one is an ambiguity that must deny."""
+        """Names of all partners the certificate fits. More than one is an ambiguity that must deny.
+
+        The fingerprint is a SHA-256 over all that is looked at, so what it gave once it gives again.
+        """
+        known: Bounded[str, frozenset[str]] = self._known_certificates  # type: ignore[attr-defined]
+        names = known.get(certificate.fingerprint)
+        return known.keep(certificate.fingerprint, self._find_partners(certificate)) if names is None else names
+
+    def _find_partners(self, certificate: Certificate) -> frozenset[str]:
         by_value: dict[tuple[str, str], list[tuple[CertificateMatch, Partner]]]
         by_value = self._by_certificate  # type: ignore[attr-defined]
         values = [

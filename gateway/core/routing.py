@@ -20,20 +20,19 @@ class _Node[T]:
         self.methods: dict[str, T] = {}
 
 
-class RouteTable[T]:
-    """Finds what stands for a host and path; the cost grows with the path's segments, not with the routes."""
+class _Root[T]:
+    """The templates of one host, or of any."""
 
-    def __init__(self, entries: Iterable[Entry[T]]) -> None:
-        self._any_host: _Node[T] = _Node()
-        self._hosts: dict[str, _Node[T]] = {}
-        for methods, template, hosts, value in entries:
-            roots = [self._any_host] if hosts is None else [self._hosts.setdefault(host, _Node()) for host in hosts]
-            for root in roots:
-                self._add(root, methods, template, value)
+    __slots__ = ("exact", "node")
 
-    @staticmethod
-    def _add(node: _Node[T], methods: frozenset[str], template: str, value: T) -> None:
-        for segment in template[1:].split("/"):
+    def __init__(self) -> None:
+        self.exact: dict[str, dict[str, T]] = {}
+        """Templates without parameters: where one is the path, the tree leads to no other."""
+        self.node: _Node[T] = _Node()
+
+    def add(self, methods: frozenset[str], template: str, value: T) -> None:
+        node, segments = self.node, template[1:].split("/")
+        for segment in segments:
             if is_parameter(segment):
                 node.parameter = node.parameter or _Node()
                 node = node.parameter
@@ -43,13 +42,29 @@ class RouteTable[T]:
             if method in node.methods:
                 raise ValueError(f"two routes for {method} {template}")
             node.methods[method] = value
+        if not any(map(is_parameter, segments)):
+            self.exact[template] = node.methods
+
+    def find(self, path: str) -> dict[str, T] | None:
+        return self.exact.get(path) or _walk(self.node, path[1:].split("/"), 0)
+
+
+class RouteTable[T]:
+    """Finds what stands for a host and path; the cost grows with the path's segments, not with the routes."""
+
+    def __init__(self, entries: Iterable[Entry[T]]) -> None:
+        self._any_host: _Root[T] = _Root()
+        self._hosts: dict[str, _Root[T]] = {}
+        for methods, template, hosts, value in entries:
+            roots = [self._any_host] if hosts is None else [self._hosts.setdefault(host, _Root()) for host in hosts]
+            for root in roots:
+                root.add(methods, template, value)
 
     def find(self, host: str, path: str) -> Mapping[str, T] | None:
         """Give what stands for each method at host and path; None where nothing does."""
-        segments = path[1:].split("/")
         root = self._hosts.get(host)
-        found = _walk(root, segments, 0) if root is not None else None
-        return found or _walk(self._any_host, segments, 0)
+        found = root.find(path) if root is not None else None
+        return found or self._any_host.find(path)
 
 
 def _walk[T](node: _Node[T], segments: list[str], depth: int) -> dict[str, T] | None:

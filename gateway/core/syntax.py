@@ -12,25 +12,29 @@ What two programs could read in two ways is refused here, once, before any contr
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import unquote_to_bytes
 
+from gateway.core.memo import Memo
 from gateway.core.message import Headers, RequestHead
 from gateway.core.policy import Limits
 from gateway.core.reasons import Denied, Reason
 
-KNOWN_METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"})
+KNOWN_METHODS: Mapping[bytes, str] = {
+    method.encode(): method for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+}
 """CONNECT and TRACE are known too, and never wanted in front of an API."""
 
 MAX_TARGET_BYTES = 8_000
 """RFC 9110 section 4.1 asks for at least 8,000 octets; nobody signs longer ones."""
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
+_VALUE_OCTETS = bytes([0x09, *range(0x20, 0x7F), *range(0x80, 0x100)])
 _VALUE = re.compile(rb"[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?\Z|\Z")
 _PATH = re.compile(rb"(?:/(?:[A-Za-z0-9\-._~!$&'()*+,;=:@]|%[0-9A-Fa-f]{2})*)+\Z")
 _QUERY = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/?\[\]]|%[0-9A-Fa-f]{2})*\Z")
 _AUTHORITY = re.compile(
-    rb"(?P<host>\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9_](?:[A-Za-z0-9_.\-]{0,253}[A-Za-z0-9_])?\.?)(?P<port>:[0-9]{1,5})?\Z"
+    r"(?P<host>\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9_](?:[A-Za-z0-9_.\-]{0,253}[A-Za-z0-9_])?\.?)(?P<port>:[0-9]{1,5})?\Z"
 )
 _ABSOLUTE = re.compile(rb"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*)://(?P<authority>[^/?#]*)(?P<rest>.*)\Z", re.DOTALL)
 _AMBIGUOUS_SEGMENT = re.compile(
@@ -61,7 +65,8 @@ def read_head(
     `ends_with_head` its END_STREAM flag: there a body may come without a declared length.
     """
     number = _read_version(version)
-    if method not in KNOWN_METHODS:
+    known_method = KNOWN_METHODS.get(method)
+    if known_method is None:
         raise Denied(Reason.METHOD_UNKNOWN, f"method {printable(method)}")
     headers = _read_fields(number, fields)
     path, query, target_authority = _read_target(number, target)
@@ -71,18 +76,8 @@ def read_head(
     expect = headers.single("expect")
     if expect is not None and expect.lower() != "100-continue":
         raise Denied(Reason.EXPECTATION_UNKNOWN, "Expect other than 100-continue")
-    return RequestHead(
-        method=method.decode("ascii"),
-        target=path if query is None else f"{path}?{query}",
-        path=path,
-        query=query,
-        version=number,
-        authority=named,
-        host=host,
-        headers=headers,
-        content_length=content_length,
-        has_body=has_body,
-    )
+    origin_form = path if query is None else f"{path}?{query}"
+    return RequestHead(known_method, origin_form, path, query, number, named, host, headers, content_length, has_body)
 
 
 def printable(raw: bytes, limit: int = 64) -> str:
@@ -99,20 +94,34 @@ def _read_version(version: str) -> str:
 
 
 def _read_fields(version: str, fields: RawFields) -> Headers:
-    read: list[tuple[str, str]] = []
-    for name, value in fields:
-        if not _TOKEN.match(name):
-            raise Denied(Reason.FIELD_INVALID, f"field name {printable(name)} is not a token (RFC 9110 5.1)")
-        if b"_" in name:
-            # Servers that hand fields on as CGI variables read `-` and `_` alike.
-            raise Denied(Reason.FIELD_INVALID, f"field name {printable(name)} has an underscore")
-        if version == "2" and name != name.lower():
-            raise Denied(Reason.FIELD_INVALID, f"field name {printable(name)} has upper case (RFC 9113 8.2.1)")
-        value = value.strip(b" \t")  # noqa: PLW2901
-        if not _VALUE.match(value):
-            raise Denied(Reason.FIELD_INVALID, f"value of {printable(name)} has control characters (RFC 9110 5.5)")
-        read.append((name.decode("ascii").lower(), value.decode("latin-1")))
-    return Headers(read)
+    """Read all fields at once, where there is nothing to say against them, or else one after the other."""
+    values = b"\n".join([value.strip(b" \t") for _, value in fields])
+    if fields and version == "1.1" and values.translate(None, _VALUE_OCTETS) == b"\n" * (len(fields) - 1):
+        try:
+            names = [_NAMES[name] for name, _ in fields]
+            return Headers(zip(names, values.decode("latin-1").split("\n"), strict=True))
+        except Denied:
+            pass  # whatever is wrong with the first faulty field counts
+    return Headers([_read_field(version, name, value) for name, value in fields])
+
+
+def _read_field(version: str, name: bytes, value: bytes) -> tuple[str, str]:
+    known = _NAMES[name]
+    if version == "2" and name != name.lower():
+        raise Denied(Reason.FIELD_INVALID, f"field name {printable(name)} has upper case (RFC 9113 8.2.1)")
+    value = value.strip(b" \t")
+    if not _VALUE.match(value):
+        raise Denied(Reason.FIELD_INVALID, f"value of {printable(name)} has control characters (RFC 9110 5.5)")
+    return known, value.decode("latin-1")
+
+
+def _read_name(name: bytes) -> str:
+    if not _TOKEN.match(name):
+        raise Denied(Reason.FIELD_INVALID, f"field name {printable(name)} is not a token (RFC 9110 5.1)")
+    if b"_" in name:
+        # Servers that hand fields on as CGI variables read `-` and `_` alike.
+        raise Denied(Reason.FIELD_INVALID, f"field name {printable(name)} has an underscore")
+    return name.decode("ascii").lower()
 
 
 def _read_connection(version: str, headers: Headers) -> None:
@@ -141,11 +150,23 @@ def _read_target(version: str, target: bytes) -> tuple[str, str | None, bytes | 
         if not target.startswith(b"/"):
             target = b"/" + target
     path, mark, query = target.partition(b"?")
-    if not _PATH.match(path) or not _QUERY.match(query):
-        raise Denied(Reason.TARGET_INVALID, "target has characters that RFC 3986 does not allow there")
+    if not mark:
+        return _PATHS[path], None, authority
+    if not _QUERY.match(query):
+        raise _invalid_target()
+    return _PATHS[path], query.decode("ascii"), authority
+
+
+def _read_path(path: bytes) -> str:
+    if not _PATH.match(path):
+        raise _invalid_target()
     if _AMBIGUOUS_SEGMENT.search(path) or not _is_utf8(path):
         raise Denied(Reason.TARGET_AMBIGUOUS, f"path {printable(path)} can be read in two ways")
-    return path.decode("ascii"), query.decode("ascii") if mark else None, authority
+    return path.decode("ascii")
+
+
+def _invalid_target() -> Denied:
+    return Denied(Reason.TARGET_INVALID, "target has characters that RFC 3986 does not allow there")
 
 
 def _is_utf8(path: bytes) -> bool:
@@ -161,19 +182,30 @@ def _read_host(version: str, headers: Headers, pseudo: bytes | None, target_auth
     hosts = headers.all("host")
     if len(hosts) > 1:
         raise Denied(Reason.HOST_INVALID, f"Host stands {len(hosts)} times (RFC 9112 3.2)")
-    named = [host.encode("latin-1") for host in hosts]
+    named = [*hosts]
     if pseudo:
-        named.append(pseudo)
+        named.append(pseudo.decode("latin-1"))
     if not named:
         raise Denied(Reason.HOST_INVALID, "no Host field (RFC 9112 3.2)" if version == "1.1" else "no :authority")
     if target_authority is not None:
-        named.append(target_authority)
-    if len({name.lower() for name in named}) > 1:
+        named.append(target_authority.decode("latin-1"))
+    if len(named) > 1 and len({name.encode("latin-1").lower() for name in named}) > 1:
         raise Denied(Reason.HOST_INVALID, "Host and the target's authority disagree")
-    match = _AUTHORITY.match(named[0])
+    return named[0], _HOSTS[named[0]]
+
+
+def _read_authority(authority: str) -> str:
+    """Give the host alone."""
+    match = _AUTHORITY.match(authority)
     if match is None or (match["port"] and int(match["port"][1:]) > 65535):
-        raise Denied(Reason.HOST_INVALID, f"host {printable(named[0])} is not host[:port]")
-    return named[0].decode("ascii"), match["host"].decode("ascii").lower().rstrip(".")
+        raise Denied(Reason.HOST_INVALID, f"host {printable(authority.encode('latin-1'))} is not host[:port]")
+    return match["host"].lower().rstrip(".")
+
+
+_NAMES = Memo(_read_name, longest=64)
+_PATHS = Memo(_read_path)
+_HOSTS = Memo(_read_authority)
+"""What was read of the names, paths and hosts that come with nearly every request."""
 
 
 def _read_framing(version: str, headers: Headers, *, ends_with_head: bool) -> tuple[int | None, bool]:

@@ -126,6 +126,11 @@ class GateConnectionHandler(ProxyConnectionHandler):
         finally:
             self.connection.deadlines.clear_all()
 
+    @property
+    def open_requests(self) -> int:
+        """Requests that are under way."""
+        return self.connection.open_requests
+
     def drain(self) -> None:
         """End the connection as soon as no request is open."""
         self.connection.closing = True
@@ -150,13 +155,13 @@ class GateConnectionHandler(ProxyConnectionHandler):
                 reader, writer = await asyncio.open_connection(
                     upstream.host, upstream.port, ssl=self._upstream_tls.context(upstream)
                 )
-        except (OSError, ssl.SSLError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the request that waits must be answered
             server.error = describe(error, upstream)
-            await self.server_event(events.OpenConnectionCompleted(command, server.error))
+            await self._opening_failed(command)
             return
         except asyncio.CancelledError:
             server.error = "cancelled"
-            await self.server_event(events.OpenConnectionCompleted(command, server.error))
+            await self._opening_failed(command)
             raise
         server.timestamp_tcp_setup = time.time()
         server.state = ConnectionState.OPEN
@@ -168,6 +173,11 @@ class GateConnectionHandler(ProxyConnectionHandler):
             await self.handle_connection(server)
         finally:
             server.timestamp_end = time.time()
+
+    async def _opening_failed(self, command: commands.OpenConnection) -> None:
+        # mitmproxy keeps it until the client leaves: an upstream that is down would fill the memory.
+        self.transports.pop(command.connection, None)
+        await self.server_event(events.OpenConnectionCompleted(command, command.connection.error))
 
     def log(self, message: str, level: int = logging.DEBUG, exc_info: object = None) -> None:
         """Pass mitmproxy's own log on, quietly: what matters of a connection is in the audit log."""

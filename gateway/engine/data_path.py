@@ -140,6 +140,11 @@ class DataPath(asyncio.Protocol):
 
     # the service's side
 
+    @property
+    def open_requests(self) -> int:
+        """Requests that are under way: one, or none."""
+        return int(self._handling is not None)
+
     def drain(self) -> None:
         """End the connection as soon as no request is open."""
         self._draining = True

@@ -186,15 +186,18 @@ class Handling:
         try:
             ask = way.send(answer)
             while not isinstance(ask, ReadBody):
+                failed: Unavailable | None = None
                 try:
                     answer = self._answer(ask)
                     if isawaitable(answer):
                         answer = await answer
                 except Exception as error:  # noqa: BLE001 - a store that fails in any way has not answered
-                    ask = way.throw(self._unavailable(ask, error))
+                    failed = self._unavailable(ask, error)
                 else:
                     self._answered.add(_who_answers(ask))
-                    ask = way.send(answer)
+                if self.decision is not None:
+                    return self.decision  # denied while the answer was waited for
+                ask = way.send(answer) if failed is None else way.throw(failed)
         except StopIteration as stop:
             return self._decided(stop.value)
         self._waiting = ask

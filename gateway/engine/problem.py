@@ -20,8 +20,8 @@ class Answer:
 
 def problem(reason: Reason, request_id: str, request_id_field: str, fields: Iterable[tuple[str, str]] = ()) -> Answer:
     """Make the answer to a request that was refused or failed for `reason`."""
-    if reason.status is None:
-        raise RuntimeError(f"{reason.code} has no HTTP answer")
+    if reason.status is None or reason is Reason.ALLOWED:
+        raise RuntimeError(f"{reason.code} is no refusal that HTTP can answer")
     body = orjson.dumps(
         {
             "type": f"urn:gateway:reason:{reason.code}",

@@ -288,8 +288,9 @@ class Service:
 
 def check_environment(environ: Mapping[str, str]) -> None:
     """Raise StartError where the environment would undo the gate's protection."""
-    if environ.get("SSLKEYLOGFILE"):
-        raise StartError("SSLKEYLOGFILE is set: TLS secrets would be written to a file. Unset it.")
+    for name in ("SSLKEYLOGFILE", "MITMPROXY_SSLKEYLOGFILE"):
+        if environ.get(name):
+            raise StartError(f"{name} is set: TLS secrets would be written to a file. Unset it.")
 
 
 def open_log(directory: Path) -> AuditLog:

@@ -37,6 +37,10 @@ class UpstreamFailedError(Exception):
         self.detail = detail
 
 
+class BrokenAnswerError(Exception):
+    """An answer that llhttp would take and the gate does not; raised through llhttp."""
+
+
 class ResponseSink(Protocol):
     """Where a response goes. `response_failed` ends it, as does `response_ended`; exactly one of them is called."""
 
@@ -69,6 +73,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._fields: list[tuple[bytes, bytes]] = []
         self._head_bytes = 0
         self._in_body = False
+        self._interim = False
         self._until_close = False
         self._to_head = False
         self._complete = False
@@ -98,9 +103,10 @@ class UpstreamConnection(asyncio.Protocol):
                 return
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
+        except (httptools.HttpParserError, BrokenAnswerError) as error:
             if not self._complete:
-                self._fail(Reason.UPSTREAM_BROKEN, f"not HTTP: {error}"[:200])
+                cause = error.__context__ if isinstance(error.__context__, BrokenAnswerError) else error
+                self._fail(Reason.UPSTREAM_BROKEN, f"not an answer: {cause}"[:200])
                 return
             self._reusable = False  # bytes after the end of the response
         if self._complete:
@@ -145,7 +151,7 @@ class UpstreamConnection(asyncio.Protocol):
         """Refuse a second response to one request."""
         if self._complete:
             self._reusable = False
-            raise httptools.HttpParserError("a second response")
+            raise BrokenAnswerError("a second response")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a field; those of trailers are discarded (RFC 9110 6.5.1)."""
@@ -155,13 +161,19 @@ class UpstreamConnection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """Hand the head on."""
         status = self._parser.get_status_code()
+        if self._parser.get_http_version() not in ("1.1", "1.0") or not 100 <= status <= 599 or status == 101:
+            raise BrokenAnswerError("a status line of another protocol, or one that switches to it")
         if status < 200:
-            raise httptools.HttpParserError(f"interim status {status}")
+            self._interim = True  # nobody waits for it (RFC 9110 15.2)
+            return
         self._in_body = True
         chunked = length = False
-        for name, _ in self._fields:
+        for name, value in self._fields:
             lowered = name.lower()
-            chunked = chunked or lowered == b"transfer-encoding"
+            if lowered == b"transfer-encoding":
+                if chunked or value.lower() != b"chunked":
+                    raise BrokenAnswerError("a transfer coding other than chunked, which nobody asked for")
+                chunked = True
             length = length or lowered == b"content-length"
         bodiless = self._to_head or status in (204, 304)
         self._until_close = not (chunked or length or bodiless)
@@ -180,7 +192,10 @@ class UpstreamConnection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """Note the end; the connection is given back once all that was read is dealt with."""
-        if not self._until_close:
+        if self._interim:
+            self._interim = False
+            self._fields = []
+        elif not self._until_close:
             self._complete = True
 
     # the pool's and the requests' side
@@ -193,7 +208,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._sink = sink
         self._fields = []
         self._head_bytes = 0
-        self._in_body = self._until_close = self._complete = False
+        self._in_body = self._until_close = self._complete = self._interim = False
         self._to_head = to_head
         self._reusable = True
         self.transport.write(data)

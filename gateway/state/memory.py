@@ -26,10 +26,10 @@ class MemoryState:
     """
 
     def __init__(self, settings: StateSettings) -> None:
-        self._settings = settings
         self._rates = Rates()
         self._nonces = Nonces(settings.replay_entries)
-        self._directory: Path | None = None
+        self._directory = Path()
+        self._restored = False
         self._lock: int | None = None
         self._run: Run | None = None
         """What the file says; None where claims are not taken."""
@@ -53,10 +53,10 @@ class MemoryState:
         `widest` is the widest window of the policy's routes; None where no route checks signatures. Raises OSError
         where the directory is in use, or its file can be neither read nor replaced.
         """
-        if self._directory is not None:
+        if self._restored:
             raise RuntimeError("restored already")
         self._lock = run_file.lock(directory)
-        self._directory = directory
+        self._directory, self._restored = directory, True
         try:
             last = run_file.read(directory)
         except run_file.DamagedError:
@@ -86,7 +86,7 @@ class MemoryState:
         nonces, run = self._nonces, self._opened().lasting(now)
         self._run = None
         stopped = replace(run, running=False, floor=nonces.floor, lost=nonces.lost, spaces=nonces.spaces)
-        run_file.write(self._place(), stopped)
+        run_file.write(self._directory, stopped)
 
     def close(self) -> None:
         """Let go of the directory. Without `save` before it, the next start takes this run for crashed."""
@@ -96,18 +96,13 @@ class MemoryState:
             self._lock = None
 
     def _write(self, run: Run) -> None:
-        run_file.write(self._place(), run)
+        run_file.write(self._directory, run)
         self._run = run
 
     def _opened(self) -> Run:
         if self._run is None:
             raise RuntimeError("not restored, or saved already")
         return self._run
-
-    def _place(self) -> Path:
-        if self._directory is None:
-            raise RuntimeError("not restored")
-        return self._directory
 
 
 def _reach(widest: Window | None) -> Reach:

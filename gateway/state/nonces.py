@@ -51,7 +51,7 @@ class Batch:
 class Space:
     """The claims of one space.
 
-    A key costs 120 to 180 bytes with CPython 3.13, depending on how full the dictionary is: 64 for the digest, 8 for
+    A key costs 100 to 140 bytes with CPython 3.13, depending on how full the dictionary is: 64 for the digest, 8 for
     its place in the batch, the rest for the dictionary.
     """
 

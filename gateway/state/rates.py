@@ -22,7 +22,7 @@ from gateway.core.message import Instant
 from gateway.core.reasons import Reason, Unavailable
 
 MAX_COUNTERS = 250_000
-"""Counters kept at most, some 100 MB. Beyond that only callers that are being counted already are served."""
+"""Counters kept at most, some 60 MB. Beyond that only callers that are being counted already are served."""
 
 SWEEP = 4
 """Expired counters let go of with each ask, at most."""

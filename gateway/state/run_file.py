@@ -38,9 +38,6 @@ def lock(directory: Path) -> int:
         os.close(descriptor)
         message = "another gate keeps its nonces here: stop it, or give this one a directory of its own"
         raise OSError(error.errno, message, str(directory)) from None
-    except BaseException:
-        os.close(descriptor)
-        raise
     return descriptor
 
 

@@ -127,7 +127,7 @@ class Running:
 
     def records(self, kind: str | None = None) -> list[dict[str, Any]]:
         """Give the records in the log's files, oldest first; those of one kind where it is named."""
-        return read_records(self.directory / "audit", kind)
+        return read_records(self.log.directory, kind)
 
     async def until_finished(self, count: int = 1) -> None:
         """Wait until so many outcomes are in the log."""
@@ -308,7 +308,7 @@ def balance(upstream: Upstream, **changes: Any) -> Route:
 
 @asynccontextmanager
 async def running(
-    directory: Path, *, upstream_tls: bool = False, flows: bool | None = None, **changes: Any
+    directory: Path, *, upstream_tls: bool = False, flows: bool | None = None, audit: str = "audit", **changes: Any
 ) -> AsyncIterator[Running]:
     """Bring up upstream and gate; take them down at the end, and audit what was recorded.
 
@@ -320,7 +320,7 @@ async def running(
     async with serving(pki.upstream_context(directory) if upstream_tls else None) as upstream:
         compiled = policy(directory, replace(described, port=upstream.port), tls=server_tls, **changes)
         time = Time()
-        log = WatchedLog(directory / "audit")
+        log = WatchedLog(directory / audit)
         state = MemoryState(compiled.state)
         state.restore(directory / "state", time.now, widest_window(compiled))
         gate = Gate(InForce(compiled, {"operator": world.key_set()}), state, log, time.clock())

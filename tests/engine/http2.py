@@ -1,6 +1,7 @@
 """An HTTP/2 client that says what a test wants, well-formed or not."""
 
 import asyncio
+import ssl
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -40,9 +41,9 @@ class Received:
 class Http2Client:
     """One connection. Nothing that is sent is checked or put in order."""
 
-    def __init__(self, up: Running, certificate: str = "partner") -> None:
+    def __init__(self, up: Running, *, tls: ssl.SSLContext | None = None) -> None:
         self._up = up
-        self._certificate = certificate
+        self._tls = tls or pki.client_context(up.directory, alpn="h2")
         self.h2 = h2.connection.H2Connection(
             h2.config.H2Configuration(
                 header_encoding="latin-1",
@@ -58,8 +59,7 @@ class Http2Client:
         """Whether the gate has said how much it takes."""
 
     async def __aenter__(self) -> Self:
-        context = pki.client_context(self._up.directory, self._certificate, alpn="h2")
-        self.reader, self.writer = await self._up.connect(tls=context)
+        self.reader, self.writer = await self._up.connect(tls=self._tls)
         self.h2.initiate_connection()
         self.flush()
         await self.read(lambda: self.ready)

@@ -28,9 +28,10 @@ from gateway.audit.events import (
     RequestFinished,
 )
 from gateway.audit.files import log_files
+from gateway.audit.line import MAX_LINE, line
 from gateway.audit.log import AuditLog
 from gateway.audit.reader import Entry, read
-from gateway.audit.record import MAX_LINE, line, record
+from gateway.audit.record import record
 from gateway.audit.redact import clean, mask_cards, passes_luhn
 from gateway.core.message import Instant, Peer, Tls
 from gateway.core.policy import Partner, SwitchedOff

@@ -7,8 +7,9 @@ from typing import Any
 import orjson
 import pytest
 
+from gateway.audit.line import line
 from gateway.audit.ocsf import Kind
-from gateway.audit.record import line, record
+from gateway.audit.record import record
 from tests.unit.audit.examples import EVENTS
 
 TEXT = (Path(__file__).parents[3] / "docs" / "audit.md").read_text("utf-8")

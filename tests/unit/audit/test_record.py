@@ -7,8 +7,9 @@ import orjson
 import pytest
 
 from gateway.audit.events import Event, PolicyFacts
-from gateway.audit.ocsf import Kind
-from gateway.audit.record import MAX_LINE, UNKNOWN, line, policy_of, record
+from gateway.audit.line import MAX_LINE, line
+from gateway.audit.ocsf import UNKNOWN, Kind
+from gateway.audit.record import policy_of, record
 from gateway.core.message import Instant, RequestHead, Tls
 from gateway.core.policy import Partner, SwitchedOff
 from gateway.core.reasons import Reason

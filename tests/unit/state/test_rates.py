@@ -155,6 +155,12 @@ def test_a_request_may_cost_more_than_one(clock: Clock) -> None:
     assert not take(rates, clock, limit(amount=5), cost=4).allowed
 
 
+@pytest.mark.parametrize("sliding", [False, True])
+def test_a_request_that_costs_more_than_the_limit_is_never_taken(clock: Clock, sliding: bool) -> None:
+    taken = take(Rates(), clock, limit(amount=3, sliding=sliding), cost=4)
+    assert (taken.allowed, taken.states[0].reset_after <= 60) == (False, True)
+
+
 # Keys
 
 

@@ -1,0 +1,156 @@
+"""The parts of the benchmark kit that can be wrong without anybody noticing."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from benchmarks import policies, workloads
+from benchmarks.errors import BenchError
+from benchmarks.figures import Growth, Measured, Row, Run, Sample, Spread
+from benchmarks.lab import Lab, make_keys
+from benchmarks.load import read_h2load, read_wrk
+from benchmarks.machine import usage
+from benchmarks.targets import targets
+from gateway.policy import load
+
+WRK = """Running 3s test @ https://127.0.0.1:9446
+  1 threads and 32 connections
+  Thread Stats   Avg      Stdev     Max   +/- Stdev
+    Latency    64.43ms   12.10ms 493.17ms   91.10%
+"""
+
+
+def wrk(statuses: dict[str, int], read_errors: int = 0) -> str:
+    figures = {
+        "requests": 900,
+        "microseconds": 3_000_000,
+        "p50_microseconds": 64_430,
+        "p99_microseconds": 493_170,
+        "statuses": statuses,
+        "errors": {"connect": 0, "read": read_errors, "write": 0, "timeout": 0},
+    }
+    return f"{WRK}figures {json.dumps(figures)}\n"
+
+
+def sample(rate: float, p99: float = 10.0) -> Sample:
+    return Sample(rate, 5.0, p99, 99.0, 80.0, 50.0, 0.0)
+
+
+def measured(name: str, **rates: list[float]) -> Measured:
+    workload = workloads.Workload(name, name, servers=tuple(each.replace("_", "-") for each in rates))
+    rows = [Row(each.replace("_", "-"), tuple(map(sample, listed))) for each, listed in rates.items()]
+    return Measured(workload, tuple(rows))
+
+
+def run(*found: Measured, growth: Growth | None = None) -> Run:
+    return Run("2026-11-22T13:00:00Z", "c0ffee", 3, 8, {}, {}, found, growth=growth)
+
+
+def met(found: Run) -> dict[str, bool]:
+    return {target.title: target.met for target in targets(found) if target.met is not None}
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    return make_keys(tmp_path_factory.mktemp("lab"))
+
+
+class TestWrk:
+    def test_figures(self) -> None:
+        found = read_wrk(wrk({"200": 900}), 200)
+        assert (found.requests, found.seconds, found.p50_ms, found.p99_ms) == (900, 3.0, 64.43, 493.17)
+        assert found.wrong == ()
+
+    def test_every_other_answer_is_wrong(self) -> None:
+        assert read_wrk(wrk({"200": 898, "204": 1, "503": 1}), 200).wrong == (
+            "1 answers of 204",
+            "1 answers of 503",
+        )
+
+    def test_a_denial_can_be_what_is_expected(self) -> None:
+        assert read_wrk(wrk({"401": 900}), 401).wrong == ()
+
+    def test_no_answer_at_all_is_wrong(self) -> None:
+        assert read_wrk(wrk({}), 200).wrong == ("no answer of 200",)
+
+    def test_connections_that_fail_are_wrong(self) -> None:
+        assert read_wrk(wrk({"200": 900}, read_errors=7), 200).wrong == ("7 read errors",)
+
+    def test_output_without_figures(self) -> None:
+        with pytest.raises(BenchError, match="unable to connect"):
+            read_wrk("unable to connect to 127.0.0.1:9446 Connection refused", 200)
+
+
+class TestH2load:
+    def test_figures(self) -> None:
+        log = "".join(f"1795352400000000\t200\t{taken}\n" for taken in range(100, 0, -1))
+        found = read_h2load(log, 2.0, 200)
+        assert (found.requests, found.seconds, found.p50_ms, found.p99_ms) == (100, 2.0, 0.05, 0.099)
+        assert found.wrong == ()
+
+    def test_failed_streams_are_wrong(self) -> None:
+        assert read_h2load("1\t200\t5\n1\t-1\t5\n", 2.0, 200).wrong == ("1 answers of -1",)
+
+    def test_an_empty_log(self) -> None:
+        with pytest.raises(BenchError, match="no request"):
+            read_h2load("", 2.0, 200)
+
+
+class TestFigures:
+    def test_the_ratio_is_that_of_the_medians_and_its_spread_that_of_the_rounds(self) -> None:
+        ratio = measured("reference", gate=[90.0, 100.0, 120.0], envoy=[90.0, 50.0, 60.0]).ratio("envoy")
+        assert ratio is not None
+        assert ratio.requests_per_second == Spread(100.0 / 60.0, 1.0, 2.0)
+
+    def test_there_is_no_ratio_to_a_row_that_failed(self) -> None:
+        rows = (Row("gate", (sample(1.0),)), Row("envoy", failed=("1 answers of 503",)))
+        found = Measured(workloads.Workload("w", "w", servers=("gate", "envoy")), rows)
+        assert found.ratios() == []
+        assert run(found).failures == ["w: envoy: 1 answers of 503"]
+
+
+class TestTargets:
+    def test_bounds_are_held_against_ratios(self) -> None:
+        found = met(run(measured("reference", gate=[130.0], nginx_lua=[131.0], envoy=[100.0], mitmdump=[6.5])))
+        assert found == {
+            "reference: requests/s, gate to nginx-lua": False,
+            "reference: requests/s, gate to envoy": True,
+            "reference: requests/s, gate to mitmdump": True,
+            "reference: p99, gate to nginx-lua": True,
+        }
+
+    def test_refusals_are_compared_to_what_is_served(self) -> None:
+        found = met(run(measured("reference", gate=[100.0]), measured("bad-signature", gate=[99.0])))
+        assert found == {"bad signatures to good ones: requests/s": False}
+
+    @pytest.mark.parametrize(("requests", "said"), [(1_000_000, [True]), (400_000, [])])
+    def test_growth_counts_after_a_million_requests(self, requests: int, said: list[bool]) -> None:
+        found = met(run(growth=Growth((10_100, requests), (90.0, 109.0))))
+        assert list(found.values()) == said
+
+
+class TestPolicies:
+    def test_the_reference_serves_with_the_files_of_a_lab(self, lab: Lab) -> None:
+        policy = load(policies.REFERENCE, {"LAB": str(lab.folder)}).policy
+        assert [control.name for control in policy.routes[0].chain] == [
+            "mutual_tls", "ip_allowlist", "token", "rate_limit", "signature", "replay",
+        ]  # fmt: skip
+        assert (policy.listeners["main"].address, policy.listeners["main"].port) == ("127.0.0.1", 9446)
+
+    def test_without_replay(self, lab: Lab, tmp_path: Path) -> None:
+        policy = load(policies.without_replay(tmp_path), lab.environ).policy
+        assert [off.control for off in policy.routes[0].switched_off] == ["replay"]
+
+    def test_with_partners(self, lab: Lab, tmp_path: Path) -> None:
+        policy = load(policies.with_partners(tmp_path, 9447, count=30), lab.environ).policy
+        assert len(policy.partners) == 30
+        assert {len(partner.networks.networks) for partner in policy.partners.values()} == {10}
+        assert policy.routes[0].partners == frozenset(policy.partners)
+
+
+def test_a_session_is_known_by_what_it_takes() -> None:
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, start_new_session=True) as process:
+        assert usage(process.pid).resident_bytes > 0
+        process.terminate()
