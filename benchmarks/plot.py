@@ -25,6 +25,7 @@ def main(source: Path, target: Path) -> None:
     """Draw requests/s of each workload, a bar for each server, with the least and the most round as a whisker."""
     mpl.use("svg")
     mpl.rcParams["svg.hashsalt"] = "benchmarks"  # the same figures give the same file
+    mpl.rcParams["svg.fonttype"] = "none"  # text stays text
     from matplotlib import pyplot as plt  # noqa: PLC0415 - after the choice of what draws
 
     run = json.loads(source.read_text())

@@ -14,7 +14,6 @@ import contextlib
 import logging
 from collections.abc import Callable, Coroutine
 from enum import Enum
-from typing import cast
 
 from gateway.core.chain import ReadBody
 from gateway.core.decision import Decision
@@ -23,13 +22,14 @@ from gateway.core.message import Peer, RequestHead
 from gateway.core.policy import Limits, Upstream
 from gateway.core.reasons import Denied, Reason
 from gateway.engine.body import BodyReader
+from gateway.engine.client_transport import ClientTransport
 from gateway.engine.deadline import Deadline
 from gateway.engine.gate import Gate, Handling
 from gateway.engine.passage import Passage
 from gateway.engine.problem import Answer
 from gateway.engine.request_head import check_raw, first_line_of, parse
 from gateway.engine.response_head import HEAD_OF_CONTINUE, answer_bytes
-from gateway.engine.upstream_pool import HIGH_WATER, Pools
+from gateway.engine.upstream_pool import Pools
 
 logger = logging.getLogger(__name__)
 
@@ -51,24 +51,23 @@ class State(Enum):
     LINGER = "the end of what a refused client still sends"
 
 
-class DataPath(asyncio.Protocol):
+class DataPath(ClientTransport):
     """A client's connection after its handshake."""
 
     def __init__(self, gate: Gate, peer: Peer, pools: Callable[[], Pools]) -> None:
+        super().__init__()
         self._gate = gate
         self._peer = peer
         self._pools = pools
         self._loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[None] = self._loop.create_future()
         """Done once the connection is closed."""
-        self._transport: asyncio.Transport | None = None
         self._deadline = Deadline(self._loop, self._time_is_up)
         self._state = State.HEAD
         self._received = b""
         """Bytes that belong to no request yet."""
         self._discarded = 0
         self._draining = False
-        self._held = False
         # of the request in hand
         self._handling: Handling | None = None
         self._head: RequestHead | None = None
@@ -80,8 +79,7 @@ class DataPath(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for a head."""
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's are not its subclasses
-        self._transport.set_write_buffer_limits(high=HIGH_WATER)
+        super().connection_made(transport)
         self._deadline.set("idle", self._limits.idle_timeout)
 
     def data_received(self, data: bytes) -> None:
@@ -95,7 +93,7 @@ class DataPath(asyncio.Protocol):
             elif self._state is State.LINGER:
                 self._discarded += len(data)
                 if self._discarded > LINGER_BYTES:
-                    self._close()
+                    self.close()
             else:
                 self._take_body(data)
         except Exception as error:  # noqa: BLE001 - a fault of ours must end the connection
@@ -149,12 +147,7 @@ class DataPath(asyncio.Protocol):
         """End the connection as soon as no request is open."""
         self._draining = True
         if self._handling is None:
-            self._close()
-
-    def abort(self) -> None:
-        """End the connection now."""
-        if self._transport is not None:
-            self._transport.abort()
+            self.close()
 
     # the passage's side
 
@@ -162,23 +155,6 @@ class DataPath(asyncio.Protocol):
     def last(self) -> bool:
         """Whether the connection ends with this response."""
         return self._draining or self._body is None or not self._body.ended or _wants_close(self._head)
-
-    def write(self, data: bytes) -> None:
-        """Send to the client."""
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(data)
-
-    def hold(self) -> None:
-        """Read no more for now."""
-        if self._transport is not None and not self._held:
-            self._held = True
-            self._transport.pause_reading()
-
-    def go_on(self) -> None:
-        """Read again."""
-        if self._held and self._transport is not None and not self._transport.is_closing():
-            self._held = False
-            self._transport.resume_reading()
 
     def await_upstream(self, upstream: Upstream) -> None:
         """Let the upstream's time run from now; while the body still comes, the client's own time runs."""
@@ -354,7 +330,7 @@ class DataPath(asyncio.Protocol):
         if body is not None and not body.ended:
             self._linger()
         elif close:
-            self._close()
+            self.close()
         else:
             self._state = State.HEAD
             self._deadline.set("idle", self._limits.idle_timeout)
@@ -392,7 +368,7 @@ class DataPath(asyncio.Protocol):
                 late = "no answer in time" if status is None else "its answer stopped"
                 self._fail(self._handling, status, Reason.UPSTREAM_TIMEOUT, late)
             else:
-                self._close()
+                self.close()
         except Exception as error:  # noqa: BLE001 - a fault of ours must end the connection
             self.crash(error)
 
@@ -411,10 +387,6 @@ class DataPath(asyncio.Protocol):
         self._discarded = 0
         self._deadline.set("linger", LINGER_SECONDS)
         self.go_on()
-
-    def _close(self) -> None:
-        if self._transport is not None:
-            self._transport.close()
 
 
 def _wants_close(head: RequestHead | None) -> bool:

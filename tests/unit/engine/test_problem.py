@@ -4,8 +4,8 @@ import pytest
 from gateway.core.reasons import Reason
 from gateway.engine.problem import Answer, problem
 
-ANSWERED = [reason for reason in Reason if reason.status is not None]
-UNANSWERED = [reason for reason in Reason if reason.status is None]
+UNANSWERED = [reason for reason in Reason if reason.status is None or reason is Reason.ALLOWED]
+ANSWERED = [reason for reason in Reason if reason not in UNANSWERED]
 
 
 @pytest.mark.parametrize("reason", ANSWERED, ids=lambda reason: reason.code)
@@ -33,8 +33,8 @@ def test_a_refusal_is_not_kept_by_caches_and_carries_the_fields_of_its_denial() 
 
 
 @pytest.mark.parametrize("reason", UNANSWERED, ids=lambda reason: reason.code)
-def test_what_closes_the_connection_has_no_answer(reason: Reason) -> None:
-    with pytest.raises(RuntimeError, match="has no HTTP answer"):
+def test_what_closes_the_connection_or_refuses_nothing_has_no_answer(reason: Reason) -> None:
+    with pytest.raises(RuntimeError, match="no refusal that HTTP can answer"):
         problem(reason, "request-1", "x-gateway-request-id")
 
 
