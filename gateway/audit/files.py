@@ -43,6 +43,11 @@ def date_of(at: Instant) -> str:
     return _date(milliseconds(at) // 86_400_000)
 
 
+def end_of_date(at: Instant) -> Instant:
+    """Give the end of the date of an instant; what would be rounded up to the next one is not before it."""
+    return Instant((milliseconds(at) // 86_400_000 + 1) * 86_400 - 0.001)
+
+
 @lru_cache(maxsize=8)
 def _date(day: int) -> str:
     return date.fromordinal(_EPOCH + day).isoformat()

@@ -1,6 +1,6 @@
 """The log itself: one JSON line a record, numbered without a gap, handed to the kernel before `append` returns."""
 
-import contextlib
+import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +14,9 @@ from gateway.audit.events import (
     PolicyFacts,
     RequestDecided,
 )
-from gateway.audit.files import date_of, log_files
-from gateway.audit.line import Record, line
+from gateway.audit.files import date_of, end_of_date, log_files
 from gateway.audit.lock import DirectoryLock, LogInUseError
-from gateway.audit.record import policy_of, record
+from gateway.audit.record import line, policy_of
 from gateway.audit.segment import LostError, Segment, Tail, read_tail
 from gateway.core.exchange import failure
 from gateway.core.message import Instant
@@ -75,6 +74,8 @@ class AuditLog:
         self._origin = os.urandom(6).hex()
         self._segment: Segment | None = None
         self._date = ""
+        self._until = Instant(-math.inf)
+        """Events before this belong into the newest file, by their date."""
         self._failure: _Failure | None = None
         self._unsynced: LostError | None = None
         self._closed = False
@@ -106,19 +107,22 @@ class AuditLog:
         """
         if self._closed:
             raise RuntimeError("the log is closed")
-        unsynced, self._unsynced = self._unsynced, None
-        if unsynced is not None:
-            self._fail(unsynced, event, None)
-        made: Record | None = None
+        if self._unsynced is not None:
+            unsynced, self._unsynced = self._unsynced, None
+            self._fail(unsynced, event, recordable=False)
+        made: bytes | None = None
         try:
-            made = record(event)
             if self._failure is None:
-                self._write(event.at, [self._line(made, 0)])
+                made = self._line(event, 0)
+                self._write(event.at, made, 1)
             else:
-                self._write(event.at, self._recovery(self._failure, event, made))
+                late = len(self._failure.owed)
+                made = self._line(event, 2 + late)
+                self._write(event.at, self._recovery(self._failure, event) + made, 3 + late)
                 self._failure = None
         except Exception as error:  # noqa: BLE001 - whatever it is, the event is not in the log
-            self._count(self._fail(error, event, made), event, made)
+            recordable = made is not None
+            self._count(self._fail(error, event, recordable), event, recordable)
             raise Unavailable(Reason.AUDIT_UNAVAILABLE, _words(error)) from None
 
     def sync(self) -> None:
@@ -157,27 +161,29 @@ class AuditLog:
         if tail.torn or tail.damaged:
             self._failure = _Failure(_found(newest.path.name, tail), tail.time)
 
-    def _line(self, made: Record, place: int) -> bytes:
-        """Give the line of a record that follows the last one written after `place` others."""
-        return line(made, self.sequence + 1 + place, self._origin)
+    def _line(self, event: Event, place: int) -> bytes:
+        """Give the line of an event that follows the last one written after `place` others."""
+        return line(event, self.sequence + 1 + place, self._origin)
 
-    def _write(self, at: Instant, lines: list[bytes]) -> None:
-        data = b"".join(lines)
+    def _write(self, at: Instant, data: bytes, records: int) -> None:
         self._segment_for(at, len(data)).write(data)
-        self.sequence += len(lines)
+        self.sequence += records
 
     def _segment_for(self, at: Instant, size: int) -> Segment:
         """Give the file to write to: a new one for a new day, beyond the size, and where the last one was lost."""
         segment = self._segment
-        date = max(date_of(at), self._date)  # a clock set back opens no file that would sort before others
-        if (
-            segment is not None
-            and date == segment.date
-            and (not segment.size or segment.size + size <= self._max_bytes)
-        ):
+        has_room = segment is not None and (not segment.size or segment.size + size <= self._max_bytes)
+        if segment is not None and has_room and at < self._until:
             return segment
-        if segment is not None:
-            segment.sync()
+        date = max(date_of(at), self._date)  # a clock set back opens no file that would sort before others
+        if segment is None or not has_room or date != segment.date:
+            segment = self._next_segment(segment, date)
+        self._until = end_of_date(at)
+        return segment
+
+    def _next_segment(self, last: Segment | None, date: str) -> Segment:
+        if last is not None:
+            last.sync()
         else:
             self._lock.renew()
         new = Segment.create(self.directory, date, self.sequence + 1)
@@ -191,42 +197,34 @@ class AuditLog:
             self._segment.close()
             self._segment = None
 
-    def _fail(self, error: Exception, event: Event, made: Record | None) -> _Failure:
+    def _fail(self, error: Exception, event: Event, recordable: bool) -> _Failure:
         if isinstance(error, LostError):
             self._abandon()
         if self._failure is None:
             # An event of which no record could be made may not even have a policy.
-            self._failure = _Failure(_words(error), event.at, policy_of(event) if made is not None else None)
+            self._failure = _Failure(_words(error), event.at, policy_of(event) if recordable else None)
         return self._failure
 
-    def _count(self, failed: _Failure, event: Event, made: Record | None) -> None:
+    def _count(self, failed: _Failure, event: Event, recordable: bool) -> None:
         """Count an event that was not written; keep it where it tells of something that happened all the same."""
         if isinstance(event, RequestDecided):
             failed.denied += 1
-            return
-        if isinstance(event, ConnectionRefused):
+        elif isinstance(event, ConnectionRefused):
             failed.connections += 1
-            return
-        if made is not None and len(failed.owed) < MAX_OWED:
-            with contextlib.suppress(TypeError, ValueError):  # no line can be made of it, now or later
-                failed.owed.append(self._line(made, 1 + len(failed.owed)))
-                return
-        failed.lost += 1
+        elif recordable and len(failed.owed) < MAX_OWED:
+            failed.owed.append(self._line(event, 1 + len(failed.owed)))
+        else:
+            failed.lost += 1
 
-    def _recovery(self, told: _Failure, event: Event, made: Record) -> list[bytes]:
+    def _recovery(self, told: _Failure, event: Event) -> bytes:
+        """Give the lines that come before the event's: the failure, what is owed, the recovery."""
         policy = policy_of(event)
         since = event.at if told.at is None else told.at
         failed = ControlFailed(at=since, policy=told.policy or policy, control="audit", detail=told.detail)
         recovered = ControlRecovered(
             at=event.at, policy=policy, control="audit", failed_at=since, detail=told.told(), denied=told.denied
         )
-        late = len(told.owed)
-        return [
-            self._line(record(failed), 0),
-            *told.owed,
-            self._line(record(recovered), 1 + late),
-            self._line(made, 2 + late),
-        ]
+        return b"".join([self._line(failed, 0), *told.owed, self._line(recovered, 1 + len(told.owed))])
 
 
 def _found(name: str, tail: Tail) -> str:

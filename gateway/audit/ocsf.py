@@ -7,7 +7,6 @@ from importlib.metadata import version
 import orjson
 
 from gateway.audit.events import PolicyFacts
-from gateway.audit.line import Json, fragment
 from gateway.audit.once import once
 from gateway.audit.redact import TEXT, clean, clean_digest
 from gateway.core.message import Address, Certificate, Instant, Tls
@@ -25,6 +24,18 @@ UNKNOWN = "(none)"
 
 _EARLIEST, _LATEST = -62_135_596_800.0, 253_402_300_799.0
 """The years 1 and 9999, beyond which readers of JSON have no dates."""
+
+type Json = dict[str, object]
+
+
+def fragment(value: object) -> orjson.Fragment:
+    """Give a value as JSON that is copied as it is into what it becomes a part of."""
+    return orjson.Fragment(orjson.dumps(value))
+
+
+def members(fields: Json) -> bytes:
+    """Give an object as JSON without its braces."""
+    return orjson.dumps(fields)[1:-1]
 
 
 class Kind(Enum):
@@ -48,7 +59,7 @@ class Kind(Enum):
 
 
 def envelope(kind: Kind, at: Instant, policy: PolicyFacts, severity: int, correlation: str | None = None) -> Json:
-    """Give the fields that a record begins with; `line` adds sequence and uid to `metadata`.
+    """Give the fields that a record begins with; `record.line` adds sequence and uid to `metadata`.
 
     `correlation` is the id of the request or connection it is about, cleaned.
     """

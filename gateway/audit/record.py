@@ -2,6 +2,8 @@
 
 from functools import singledispatch
 
+import orjson
+
 from gateway.audit.events import (
     ConnectionRefused,
     ControlFailed,
@@ -15,7 +17,6 @@ from gateway.audit.events import (
     RequestDecided,
     RequestFinished,
 )
-from gateway.audit.line import Json, Record, seal
 from gateway.audit.ocsf import (
     ALLOWED,
     DENIED,
@@ -27,6 +28,7 @@ from gateway.audit.ocsf import (
     PRODUCT,
     SEVERITY,
     SUCCESS,
+    Json,
     Kind,
     endpoint,
     envelope,
@@ -35,23 +37,39 @@ from gateway.audit.ocsf import (
     tls_fragment,
 )
 from gateway.audit.redact import LONG, TEXT, clean, clean_all, clean_digest, clean_id, without_query
-from gateway.audit.request import decision, outcome, policy_facts
+from gateway.audit.request import decision, outcome
+
+MAX_LINE = 65_535
+"""Bytes of a line without its end: the longest entry a C2SP tlog-tiles bundle takes. The limits of the fields keep
+every record below it."""
+
+
+def line(event: Event, sequence: int, origin: str) -> bytes:
+    """Give an event as its line in the log, with its place in it. `origin` names the log's writer.
+
+    Raises ValueError where the line would be longer than MAX_LINE.
+    """
+    if isinstance(event, RequestDecided):
+        made = decision(event, sequence, origin)
+    elif isinstance(event, RequestFinished):
+        made = outcome(event, sequence, origin)
+    else:
+        record = _record(event)
+        metadata: Json = record["metadata"]  # type: ignore[assignment]
+        metadata["sequence"] = sequence
+        metadata["uid"] = f"{origin}:{sequence}"
+        made = orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+    if len(made) > MAX_LINE + 1:
+        raise ValueError(f"a record of {len(made)} bytes")
+    return made
 
 
 def policy_of(event: Event) -> PolicyFacts:
     """Give the policy that was in force."""
     if isinstance(event, RequestDecided | RequestFinished):
-        return policy_facts(event.decision.exchange.policy)
+        policy = event.decision.exchange.policy
+        return PolicyFacts(policy.name, policy.digest)
     return event.policy
-
-
-def record(event: Event) -> Record:
-    """Give the record of an event."""
-    if isinstance(event, RequestDecided):
-        return decision(event)
-    if isinstance(event, RequestFinished):
-        return outcome(event)
-    return seal(_record(event))
 
 
 @singledispatch

@@ -3,7 +3,8 @@
 import hashlib
 import re
 from collections.abc import Iterable
-from functools import lru_cache
+
+from gateway.core.memo import Bounded
 
 NAME = 128
 """Characters kept of a name or an id."""
@@ -22,8 +23,13 @@ _GROUP = re.compile(r"%2[0DEde]|(\d+)")
 _TOKEN = re.compile(r"eyJ[\w-]{6,}(?:\.[\w-]*){0,4}")
 """A JWS or JWE (RFC 7515, 7516): base64url of an object begins so."""
 _QUERY = re.compile(r"\?[^\s'\"]+")
+_DOUBLED = bytes.maketrans(bytes(range(10)), bytes(sum(divmod(2 * digit, 10)) for digit in range(10)))
+"""What a doubled digit counts for in the Luhn check: the sum of its own digits."""
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
+
+_HARMLESS = Bounded[str, str](capacity=4096, longest=64)
+"""Texts that were looked at and stay as they are: names, methods, hosts, paths come again and again."""
 
 
 def clean(text: str, limit: int = NAME) -> str:
@@ -35,22 +41,23 @@ def clean(text: str, limit: int = NAME) -> str:
     3. card numbers are masked (PCI DSS 3.4.1)
     4. what is too long is cut; the digest of the whole, over the text as masked, takes its place
     """
-    if len(text) <= limit and text.isprintable() and "eyJ" not in text and (len(text) < 13 or not _MAYBE.search(text)):
+    if text in _HARMLESS and len(text) <= limit:
         return text
+    cleaned = _clean(text, limit)
+    return _HARMLESS.keep(text, text) if cleaned == text else cleaned
+
+
+def _clean(text: str, limit: int) -> str:
     if not text.isprintable():
         text = "".join(char if char.isprintable() else _escaped(char) for char in text)
-    text = mask_cards(_TOKEN.sub("[token]", text))
+    if "eyJ" in text:
+        text = _TOKEN.sub("[token]", text)
+    text = mask_cards(text)
     if len(text) <= limit:
         return text
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     # Masked again: the part that is left of a number may pass the check that the whole did not.
     return f"{mask_cards(text[:limit])}… [{len(text)} characters, sha256:{digest}]"
-
-
-@lru_cache(maxsize=4096)
-def clean_name(name: str) -> str:
-    """Clean a name that comes again and again: of a partner, a route, a control."""
-    return clean(name)
 
 
 def clean_all(texts: Iterable[str], limit: int = NAME, count: int = 32) -> list[str]:
@@ -81,9 +88,18 @@ def mask_cards(text: str) -> str:
     Candidates are 13 to 19 digits that pass the Luhn check, whole or in groups with single separators between
     them, whatever other groups stand beside. More than 19 digits on end are masked unchecked.
     """
+    if not _may_hold_card(text):
+        return text
     while (masked := _DIGITS.sub(_masked, text)) != text:
         text = masked  # what is left of one number may, with the next group, be another
     return text
+
+
+def _may_hold_card(text: str) -> bool:
+    """Whether there are digits enough; tells so of every text with a card number, and takes little time."""
+    if text.isascii() and len(text) - len(text.encode().translate(None, b"0123456789")) < _CARD_DIGITS[0]:
+        return False
+    return _MAYBE.search(text) is not None
 
 
 def _masked(match: re.Match[str]) -> str:
@@ -105,8 +121,8 @@ def _masked(match: re.Match[str]) -> str:
 
 def passes_luhn(digits: list[int]) -> bool:
     """Whether the last digit is the check digit of the others (ISO/IEC 7812-1, annex B)."""
-    doubled = sum(sum(divmod(2 * digit, 10)) for digit in digits[-2::-2])
-    return (sum(digits[-1::-2]) + doubled) % 10 == 0
+    values = bytes(digits)
+    return (sum(values[-1::-2]) + sum(values[-2::-2].translate(_DOUBLED))) % 10 == 0
 
 
 def _escaped(char: str) -> str:

@@ -1,21 +1,21 @@
 """Records of requests: `decision`, and `outcome` of an allow. Each field is named here (docs/audit.md lists them).
 
-Two stand on the way of every request, so they are put together from members that are serialised already:
+Two of them stand on the way of every request. So a line is put together from members that are serialised already:
 
-1. what many requests share (policy, verdict, connection, route, token): made once, in the functions marked `once` and
-   `lru_cache`, in bounded memory
-2. what both records of one request share (`_Facts`): made with the decision, kept with the exchange for the outcome
-3. what is each record's own: made each time
+1. what many requests share (policy, verdict, caller): made once, in the functions marked `once` and `lru_cache`
+2. what both records of a request share (`_Facts`): made with the decision, kept with the exchange for the outcome
+3. what is a record's own: made each time
 """
 
 import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
 import orjson
 
 from gateway.audit.events import PolicyFacts, RequestDecided, RequestFinished
-from gateway.audit.line import Json, Record, fragment, members
 from gateway.audit.ocsf import (
     ALLOWED,
     DENIED,
@@ -24,9 +24,12 @@ from gateway.audit.ocsf import (
     SEVERITY,
     SUCCESS,
     UNKNOWN,
+    Json,
     Kind,
     classes,
     endpoint,
+    fragment,
+    members,
     metadata,
     milliseconds,
     policy_object,
@@ -35,8 +38,9 @@ from gateway.audit.ocsf import (
 from gateway.audit.once import once
 from gateway.audit.redact import LONG, TEXT, clean, clean_id, without_query
 from gateway.core.exchange import Exchange
-from gateway.core.message import Instant, Peer, RequestHead
-from gateway.core.policy import Policy, Route
+from gateway.core.facts import Claims
+from gateway.core.message import Address, Instant, Peer, RequestHead
+from gateway.core.policy import Issuer, Route
 from gateway.core.reasons import Reason
 
 _BODY_LENGTH = 2**40
@@ -45,23 +49,29 @@ _BODY_LENGTH = 2**40
 _ACTIVITY = {"GET": 2, "HEAD": 2, "OPTIONS": 2, "POST": 1, "PUT": 3, "PATCH": 3, "DELETE": 4}
 _OTHER_ACTIVITY = 99
 
+_LINE = (
+    b'{"time":%d,"metadata":{%b,"correlation_uid":%b,"sequence":%d,"uid":"%b:%d"},%b,"status_detail":%b,%b,%b%b,'
+    b'"unmapped":{"gate_ms":%b,%b%b%b%b},%b}\n'
+)
+"""A record. Members that are not always there come with the comma before them."""
 
-def decision(event: RequestDecided) -> Record:
-    """Give the record of a decision."""
-    control, unread = event.decision.control, event.unread
+
+def decision(event: RequestDecided, sequence: int, origin: str) -> bytes:
+    """Give the line of a decision."""
+    denied_by, unread = event.decision.control, event.unread
     unmapped: Json = {}
-    if control is not None:
-        unmapped["denied_by"] = clean(control)
+    if denied_by is not None:
+        unmapped["denied_by"] = clean(denied_by)
     if unread is not None:
         unmapped["unread"] = clean(without_query(unread), LONG)
-    last: Json = {"duration": _whole(event.gate_seconds)}
-    if event.status is not None:
-        last = {"http_response": {"code": event.status}, **last}
-    return _request(Kind.DECISION, event, event.decision.reason, event.decision.detail, unmapped, last)
+    last: Json = {} if event.status is None else {"http_response": {"code": event.status}}
+    last["duration"] = _whole(event.gate_seconds)
+    verdict = Kind.DECISION, event.decision.reason, event.decision.detail
+    return _line(event, sequence, origin, verdict, unmapped, last)
 
 
-def outcome(event: RequestFinished) -> Record:
-    """Give the record of an outcome."""
+def outcome(event: RequestFinished, sequence: int, origin: str) -> bytes:
+    """Give the line of an outcome."""
     upstream = event.upstream_seconds
     unmapped: Json = {} if upstream is None else {"upstream_ms": _exact(upstream)}
     last: Json = {}
@@ -71,85 +81,89 @@ def outcome(event: RequestFinished) -> Record:
             response["latency"] = _whole(upstream)
         last["http_response"] = response
     last["duration"] = _whole(event.gate_seconds + (upstream or 0.0))
-    return _request(Kind.OUTCOME, event, event.reason, event.detail, unmapped, last)
+    return _line(event, sequence, origin, (Kind.OUTCOME, event.reason, event.detail), unmapped, last)
 
 
-def _request(
-    kind: Kind, event: RequestDecided | RequestFinished, reason: Reason, detail: str, unmapped: Json, last: Json
-) -> Record:
-    """Put a record together; `unmapped` and `last` are the members of its own at the end of `unmapped` and of all."""
+def _line(
+    event: RequestDecided | RequestFinished, sequence: int, origin: str, verdict: tuple[Kind, Reason, str],
+    unmapped: Json, last: Json,
+) -> bytes:  # fmt: skip
+    """Put a line together; `unmapped` and `last` are its own members at the end of `unmapped` and of the record."""
     exchange, allowed = event.decision.exchange, event.decision.allowed
-    facts = _facts(exchange, event.request_id, allowed=allowed)
-    verdict = _verdict(exchange.policy.name, exchange.policy.digest, facts.activity, reason, allowed)
-    return Record(
-        b'{"time":%d,"metadata":{%b,"correlation_uid":%b'
-        % (milliseconds(event.at), _metadata(kind, exchange.policy.name), facts.request_id),
-        b'},%b,"status_detail":%b,%b,%b,"unmapped":{"gate_ms":%b,%b%b},%b}'
-        % (
-            verdict.codes,
-            orjson.dumps(clean(without_query(detail), LONG)),
-            verdict.message,
-            facts.members,
-            orjson.dumps(_exact(event.gate_seconds)),
-            facts.unmapped,
-            b"," + members(unmapped) if unmapped else b"",
-            members(last),
-        ),
+    policy = exchange.policy
+    kind, reason, detail = verdict
+    facts = exchange.recorded
+    if not isinstance(facts, _Facts) or facts.of != (event.request_id, allowed):
+        facts = exchange.recorded = _facts(exchange, event.request_id, allowed)
+    caller = facts.caller
+    frame = _frame(kind, policy.name, policy.digest, facts.activity, reason, allowed)
+    return _LINE % (
+        milliseconds(event.at),
+        frame.metadata,
+        facts.request_id,
+        sequence,
+        origin.encode(),
+        sequence,
+        frame.codes,
+        orjson.dumps(clean(without_query(detail), LONG)) if detail else b'""',
+        frame.message,
+        caller.members,
+        facts.http_request,
+        orjson.dumps(_exact(event.gate_seconds)),
+        caller.unmapped,
+        facts.unmapped,
+        caller.tls,
+        b"," + members(unmapped) if unmapped else b"",
+        members(last),
     )
+
+
+def _whole(seconds: float) -> int:
+    """Milliseconds as OCSF's duration: whole ones."""
+    return round(max(0.0, min(seconds, 1e9)) * 1000)
+
+
+def _exact(seconds: float) -> float:
+    return round(seconds * 1000, 3)
 
 
 # What both records of a request share
 
 
 class _Facts(NamedTuple):
-    """What was verified of a request; the fields from `request_id` on are JSON."""
+    """What was verified of a request, and what it says of itself."""
 
     of: tuple[str, bool]
     """The request's id as the event has it, and whether it was allowed."""
-    activity: int
     request_id: bytes
-    members: bytes
-    """From `actor` to `http_request`."""
+    activity: int
+    caller: "_Caller"
+    http_request: bytes
     unmapped: bytes
-    """Those members of `unmapped` that are the same in both records."""
 
 
-def _facts(exchange: Exchange, request_id: str, *, allowed: bool) -> _Facts:
-    """Give the facts; made once, for an exchange does not change any more when it is decided."""
-    kept = exchange.recorded
-    if isinstance(kept, _Facts) and kept.of == (request_id, allowed):
-        return kept
-    head, claims, signature = exchange.head, exchange.claims, exchange.signature
-    connection, rule = _connection(exchange.peer), _rule(exchange.route)
+def _facts(exchange: Exchange, request_id: str, allowed: bool) -> _Facts:
+    """Give the facts; an exchange does not change any more once it is decided."""
+    head, signature = exchange.head, exchange.signature
     cleaned_id = clean_id(request_id)
-    api: Json = {"operation": rule.name}
-    unmapped: Json = {"connection_id": connection.id, "controls_passed": _passed(tuple(exchange.passed))}
-    if exchange.route is not None:
-        api["service"] = rule.service
-        unmapped["controls_off"] = rule.controls_off
-    if claims is not None:
-        api["token"] = _token(claims.token_id, claims.issued_at, claims.expires)
-    shared: Json = {
-        "actor": _actor_of(exchange),
-        "src_endpoint": _source(exchange, connection),
-        "dst_endpoint": connection.listener,
-        "api": api,
-        "authorizations": rule.allowed if allowed else rule.denied,
-    }
+    unmapped: Json = {}
+    http_request = b""
     if head is not None:
-        shared["http_request"] = _http_request(head, exchange.body, cleaned_id, unmapped)
+        http_request = b"," + members({"http_request": _http_request(head, exchange.body, cleaned_id, unmapped)})
     if signature is not None:
         unmapped["key_id"] = clean(signature.key_id)
         if signature.created is not None:
             unmapped["signed_at"] = milliseconds(signature.created)
         if signature.nonce is not None:
             unmapped["nonce_sha256"] = _digest(signature.nonce)
-    if connection.tls is not None:
-        unmapped["tls"] = connection.tls
-    activity = 0 if head is None else _ACTIVITY.get(head.method, _OTHER_ACTIVITY)
-    made = _Facts((request_id, allowed), activity, orjson.dumps(cleaned_id), members(shared), members(unmapped))
-    exchange.recorded = made
-    return made
+    return _Facts(
+        (request_id, allowed),
+        orjson.dumps(cleaned_id),
+        _ACTIVITY.get(head.method, _OTHER_ACTIVITY) if head is not None else 0,
+        _caller_of(exchange, allowed),
+        http_request,
+        b"," + members(unmapped) if unmapped else b"",
+    )
 
 
 def _http_request(head: RequestHead, body: bytes | None, request_id: str, unmapped: Json) -> Json:
@@ -177,72 +191,42 @@ def _body(head: RequestHead, body: bytes | None) -> tuple[int | None, str]:
     return head.content_length, "declared" if head.content_length is not None else "unknown"
 
 
-def _source(exchange: Exchange, connection: "_Connection") -> object:
-    client, address = exchange.client_address, exchange.peer.address
-    if client is address or client == address:
-        return connection.source
-    return {"ip": str(client), "proxy_endpoint": connection.source}
-
-
-def _actor_of(exchange: Exchange) -> orjson.Fragment:
-    partner = None if exchange.partner is None else exchange.partner.name
-    if exchange.claims is None:
-        return _actor(partner, None, None, None)
-    issuer = exchange.policy.issuers[exchange.claims.issuer]
-    return _actor(partner, exchange.claims.subject, issuer.name, issuer.issuer)
-
-
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _whole(seconds: float) -> int:
-    """Milliseconds as OCSF's duration: whole ones."""
-    return round(max(0.0, min(seconds, 1e9)) * 1000)
-
-
-def _exact(seconds: float) -> float:
-    return round(seconds * 1000, 3)
 
 
 # What many requests share
 
 
-@once(capacity=64)
-def policy_facts(policy: Policy) -> PolicyFacts:
-    """Give name and digest of a policy."""
-    return PolicyFacts(policy.name, policy.digest)
+class _Frame(NamedTuple):
+    """What does not tell one request from another with the same verdict."""
 
-
-@lru_cache(maxsize=256)
-def _metadata(kind: Kind, policy_name: str) -> bytes:
-    return members(metadata(kind, policy_name))
-
-
-class _Verdict(NamedTuple):
+    metadata: bytes
     codes: bytes
+    """From `category_uid` to `status_code`."""
     message: bytes
 
 
 @lru_cache(maxsize=1024)
-def _verdict(policy_name: str, policy_digest: str, activity: int, reason: Reason, allowed: bool) -> _Verdict:
+def _frame(kind: Kind, policy: str, digest: str, activity: int, reason: Reason, allowed: bool) -> _Frame:
     codes: Json = {
-        **classes(Kind.DECISION, activity),
+        **classes(kind, activity),
         "severity_id": SEVERITY[reason],
-        "policy": policy_object(PolicyFacts(policy_name, policy_digest)),
+        "policy": policy_object(PolicyFacts(policy, digest)),
         "action_id": ALLOWED if allowed else DENIED,
         "disposition_id": DISPOSITION[reason],
         "status_id": SUCCESS if reason is Reason.ALLOWED else FAILURE,
         "status_code": reason.code,
     }
-    return _Verdict(members(codes), members({"message": reason.title}))
+    return _Frame(members(metadata(kind, policy)), members(codes), members({"message": reason.title}))
 
 
-class _Connection(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class _Connection:
     id: str
     source: orjson.Fragment
     listener: orjson.Fragment
-    tls: orjson.Fragment | None
+    tls: bytes
 
 
 @once(capacity=2048)
@@ -251,53 +235,95 @@ def _connection(peer: Peer) -> _Connection:
         id=clean_id(peer.connection_id),
         source=fragment(endpoint(peer.address, peer.port)),
         listener=fragment({"svc_name": clean(peer.listener)}),
-        tls=None if peer.tls is None else tls_fragment(peer.tls),
+        tls=b"" if peer.tls is None else b"," + members({"tls": tls_fragment(peer.tls)}),
     )
 
 
-class _Rule(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rule:
     name: str
     service: orjson.Fragment | None
+    """None: no route was found."""
     controls_off: orjson.Fragment | None
-    allowed: orjson.Fragment
-    """`authorizations` of an allow."""
-    denied: orjson.Fragment
 
 
 @once(capacity=4096)
 def _rule(route: Route | None) -> _Rule:
-    """Give what records say of a route; None: none was found."""
-    name = UNKNOWN if route is None else clean(route.name)
-    service = controls_off = None
-    if route is not None:
-        service = fragment({"name": clean(route.upstream.name)})
-        controls_off = fragment(
-            [{"control": clean(off.control), "because": clean(off.because)} for off in route.switched_off[:12]]
-        )
-    policy = {"name": name, "type": "route"}
-    allowed, denied = (fragment([{"decision": verdict, "policy": policy}]) for verdict in ("allowed", "denied"))
-    return _Rule(name, service, controls_off, allowed, denied)
+    if route is None:
+        return _Rule(UNKNOWN, None, None)
+    off = [{"control": clean(off.control), "because": clean(off.because)} for off in route.switched_off[:12]]
+    return _Rule(clean(route.name), fragment({"name": clean(route.upstream.name)}), fragment(off))
 
 
-@lru_cache(maxsize=1024)
-def _passed(controls: tuple[str, ...]) -> orjson.Fragment:
-    return fragment([clean(name) for name in controls[:16]])
+class _Caller(NamedTuple):
+    """Who calls what, from where, and what the chain made of it."""
+
+    members: bytes
+    """From `actor` to `authorizations`."""
+    unmapped: bytes
+    """From `connection_id` to `controls_off`."""
+    tls: bytes
 
 
-@lru_cache(maxsize=4096)
-def _actor(partner: str | None, subject: str | None, issuer: str | None, iss: str | None) -> orjson.Fragment:
-    """Give who called; `subject`, `issuer` and its `iss` are of the token, where one was verified."""
+type _User = tuple[str, str, str, str | None, Instant, Instant]
+"""Of a token that was verified: subject, name and iss of its issuer, id, issued at, expires."""
+
+
+def _caller_of(exchange: Exchange, allowed: bool) -> _Caller:
+    peer, partner, client = exchange.peer, exchange.partner, exchange.client_address
+    return _caller(
+        _connection(peer),
+        None if client is peer.address or client == peer.address else client,
+        None if partner is None else partner.name,
+        None if exchange.claims is None else _user(exchange.claims, exchange.policy.issuers),
+        _rule(exchange.route),
+        tuple(exchange.passed),
+        allowed,
+    )
+
+
+def _user(claims: Claims, issuers: Mapping[str, Issuer]) -> _User:
+    issuer = issuers[claims.issuer]
+    return claims.subject, issuer.name, issuer.issuer, claims.token_id, claims.issued_at, claims.expires
+
+
+@lru_cache(maxsize=2048)
+def _caller(
+    connection: _Connection, proxied: Address | None, partner: str | None, user: _User | None, rule: _Rule,
+    passed: tuple[str, ...], allowed: bool,
+) -> _Caller:  # fmt: skip
+    """`proxied` is the client's address where the peer is a proxy."""
+    source, verdict = connection.source, "allowed" if allowed else "denied"
+    api: Json = {"operation": rule.name}
+    unmapped: Json = {"connection_id": connection.id, "controls_passed": [clean(name) for name in passed[:16]]}
+    if rule.service is not None:
+        api["service"] = rule.service
+        unmapped["controls_off"] = rule.controls_off
+    if user is not None:
+        api["token"] = _token(user)
+    shared: Json = {
+        "actor": _actor(partner, user),
+        "src_endpoint": source if proxied is None else {"ip": str(proxied), "proxy_endpoint": source},
+        "dst_endpoint": connection.listener,
+        "api": api,
+        "authorizations": [{"decision": verdict, "policy": {"name": rule.name, "type": "route"}}],
+    }
+    return _Caller(members(shared), members(unmapped), connection.tls)
+
+
+def _actor(partner: str | None, user: _User | None) -> Json:
     made: Json = {}
     if partner is not None:
         made["app_uid"] = clean(partner)
-    if subject is not None and issuer is not None and iss is not None:
+    if user is not None:
+        subject, issuer, iss, *_ = user
         made["user"] = {"uid": clean(subject, TEXT)}
         made["idp"] = {"name": clean(issuer), "issuer": clean(iss)}
-    return fragment(made or {"app_name": UNKNOWN})
+    return made or {"app_name": UNKNOWN}
 
 
-@lru_cache(maxsize=4096)
-def _token(token_id: str | None, issued_at: Instant, expires: Instant) -> orjson.Fragment:
+def _token(user: _User) -> Json:
+    *_, token_id, issued_at, expires = user
     made: Json = {
         "type": "access token",
         "type_id": 99,
@@ -306,4 +332,4 @@ def _token(token_id: str | None, issued_at: Instant, expires: Instant) -> orjson
     }
     if token_id is not None:
         made["uid"] = clean_id(token_id)
-    return fragment(made)
+    return made

@@ -11,7 +11,7 @@ from pathlib import Path
 import orjson
 
 from gateway.audit.files import LogFile, file_name
-from gateway.audit.line import MAX_LINE
+from gateway.audit.record import MAX_LINE
 from gateway.core.message import Instant
 
 

@@ -12,9 +12,9 @@ LATEST = 253_402_300_799
 """9999-12-31T23:59:59Z: a later NumericDate is a mistake, such as milliseconds."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ClaimRules:
-    """What a route demands of its callers' tokens."""
+    """What a route demands of its callers' tokens. Every route has its own, be they in the same words."""
 
     issuer: Issuer
     audience: str
@@ -38,7 +38,8 @@ class ClaimRules:
         if self.audience not in _audiences(values):
             raise Denied(Reason.TOKEN_AUDIENCE, f"aud does not name {self.audience}")
         issued_at, expires = time_claim(values, "iat"), time_claim(values, "exp")
-        self._check_times(issued_at, time_claim(values, "nbf") if "nbf" in values else None, expires, now)
+        not_before = time_claim(values, "nbf") if "nbf" in values else None
+        self._check_times(issued_at, not_before, expires, now)
         return Claims(
             issuer=self.issuer.name,
             subject=text_claim(values, "sub"),
@@ -47,7 +48,14 @@ class ClaimRules:
             issued_at=issued_at,
             expires=expires,
             all=values,
+            not_before=not_before,
         )
+
+    def still_hold(self, claims: Claims, now: Instant) -> bool:
+        """Whether claims that these rules have passed hold now, too: nothing but the time can have changed that."""
+        skew = self.issuer.skew
+        starts = claims.issued_at if claims.not_before is None else max(claims.issued_at, claims.not_before)
+        return starts <= now + skew and now < claims.expires + skew
 
     def _check_times(self, issued_at: Instant, not_before: Instant | None, expires: Instant, now: Instant) -> None:
         skew = self.issuer.skew

@@ -1,14 +1,15 @@
 """Rate limits: so many requests in so much time, told to the caller as the IETF draft on RateLimit fields has it."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, ip_address
+from itertools import islice
 from math import ceil
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from gateway.core.chain import Answer, Ask, RateLimit, RateState, RateTaken, Take, TakeRate, answered
 from gateway.core.forwarding import field_text
-from gateway.core.message import Address
+from gateway.core.memo import Memo
 from gateway.core.reasons import Denied, Reason
 
 if TYPE_CHECKING:
@@ -45,8 +46,10 @@ class RateLimits:
 
     name: ClassVar[str] = "rate_limit"
 
-    _policy: str = field(init=False, repr=False, compare=False)
+    _policy: tuple[str, str] = field(init=False, repr=False, compare=False)
     """The RateLimit-Policy field, which is the same in every answer."""
+    _asks: Memo[tuple[str, ...], TakeRate] = field(init=False, repr=False, compare=False)
+    """What is asked for by policy, route and the values that the limits count by."""
 
     def __post_init__(self) -> None:
         """Raise ValueError where no limit is named, or two by the same name."""
@@ -56,7 +59,11 @@ class RateLimits:
         items = [
             f"{_sf_string(one.name)};q={one.amount};w={one.window}" for one in (each.limit for each in self.limits)
         ]
-        object.__setattr__(self, "_policy", ", ".join(items))
+        object.__setattr__(self, "_policy", ("ratelimit-policy", ", ".join(items)))
+        limits = self.limits
+        object.__setattr__(
+            self, "_asks", Memo(lambda values: _ask(limits, values), size=lambda key: sum(map(len, key)))
+        )
 
     def check(self, exchange: "Exchange") -> Generator[Ask, Answer, None]:
         """Take one request from each limit.
@@ -64,14 +71,15 @@ class RateLimits:
         Raises Denied(RATE_EXCEEDED) with Retry-After where one of them is reached, and PARTNER_UNKNOWN or
         TOKEN_MISSING where a limit counts by what no earlier control verified.
         """
-        takes = tuple([Take(each.limit, _bucket(each, exchange)) for each in self.limits])
-        taken = answered((yield TakeRate(takes)), RateTaken)
-        if len(taken.states) != len(takes):
-            raise RuntimeError(f"asked for {len(takes)} limits, answered for {len(taken.states)}")
+        route = exchange.route.name if exchange.route is not None else ""
+        values = [_value(dimension, each.limit, exchange) for each in self.limits for dimension in each.by]
+        taken = answered((yield self._asks[exchange.policy.name, route, *values]), RateTaken)
+        if len(taken.states) != len(self.limits):
+            raise RuntimeError(f"asked for {len(self.limits)} limits, answered for {len(taken.states)}")
         reached = [state for state in taken.states if not state.allowed]
         # What was not reached is left out of a refusal: its window may end after Retry-After, which would contradict.
-        exchange.response_fields.append(("ratelimit-policy", self._policy))
-        exchange.response_fields.append(("ratelimit", ", ".join([_item(state) for state in reached or taken.states])))
+        items = ", ".join([_item(state) for state in reached or taken.states])
+        exchange.response_fields += self._policy, ("ratelimit", items)
         if reached or not taken.allowed:
             wait = max((state.reset_after for state in reached), default=0.0)
             names = ", ".join(state.limit.name for state in reached) or "unnamed"
@@ -79,10 +87,13 @@ class RateLimits:
             raise Denied(Reason.RATE_EXCEEDED, detail, (("retry-after", str(_seconds(wait))),))
 
 
-def _bucket(each: RouteLimit, exchange: "Exchange") -> tuple[str, ...]:
-    """Give the key a request is counted under."""
-    route = exchange.route.name if exchange.route is not None else ""
-    return exchange.policy.name, route, each.limit.name, *[_value(one, each.limit, exchange) for one in each.by]
+def _ask(limits: Iterable[RouteLimit], values: tuple[str, ...]) -> TakeRate:
+    """Make an ask of policy, route, and the values of each limit's dimensions in turn."""
+    policy, route, *rest = values
+    counted = iter(rest)
+    return TakeRate(
+        tuple([Take(each.limit, (policy, route, each.limit.name, *islice(counted, len(each.by)))) for each in limits])
+    )
 
 
 def _value(dimension: Dimension, limit: RateLimit, exchange: "Exchange") -> str:
@@ -97,21 +108,25 @@ def _value(dimension: Dimension, limit: RateLimit, exchange: "Exchange") -> str:
                 raise Denied(Reason.TOKEN_MISSING, detail, (_CHALLENGE,))
             return exchange.claims.subject
         case "address":
-            return _network(exchange.client_address)
+            return _NETWORKS[exchange.client_address.packed]
         case "route":
             return ""  # every key names the route
 
 
-def _network(address: Address) -> str:
+def _network(packed: bytes) -> str:
+    address = ip_address(packed)
     if isinstance(address, IPv6Address):
         return f"{int(address) >> (128 - _IPV6_PREFIX):x}::/{_IPV6_PREFIX}"
     return str(address)
 
 
+_NETWORKS = Memo(_network)
+
+
 def _item(state: RateState) -> str:
     """Write a service limit item (draft 4.1). No window is longer than the limit's, for whoever divides r by t."""
     wait = min(_seconds(state.reset_after), state.limit.window)
-    return f"{_sf_string(state.limit.name)};r={max(state.remaining, 0)};t={wait}"
+    return f"{_SF_STRINGS[state.limit.name]};r={max(state.remaining, 0)};t={wait}"
 
 
 def _seconds(seconds: float) -> int:
@@ -123,3 +138,6 @@ def _sf_string(text: str) -> str:
     """Write a structured-field string (RFC 9651 3.3.3); what is not printable ASCII is percent-encoded."""
     printable = "".join(char if " " <= char <= "~" else field_text(char) for char in text)
     return '"' + printable.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+_SF_STRINGS = Memo(_sf_string)

@@ -3,7 +3,7 @@
 import re
 from collections import OrderedDict
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
@@ -31,11 +31,21 @@ _OTHER_SCHEME = re.compile(r"(?!bearer(?: |\Z))", re.IGNORECASE | re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class VerifiedToken:
-    """What a token says whose signature was verified, with its algorithm. Its claims are not checked."""
+    """What a token says whose signature was verified, with its algorithm. Whether its claims hold is up to rules."""
 
     algorithm: str
     claims: Mapping[str, object]
     expires: Instant
+    _passed: dict[ClaimRules, Claims] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What the rules of each route made of the claims."""
+
+    def claims_by(self, rules: ClaimRules, now: Instant) -> Claims:
+        """Give the claims as `ClaimRules.check` does, and raise what it raises; read only once for each route."""
+        known = self._passed.get(rules)
+        if known is not None and rules.still_hold(known, now):
+            return known
+        claims = self._passed[rules] = rules.check(self.claims, now)
+        return claims
 
 
 class VerifiedTokens:
@@ -57,6 +67,9 @@ class VerifiedTokens:
 
     def __repr__(self) -> str:
         return f"VerifiedTokens({len(self)} of {self._capacity})"
+
+    def __contains__(self, digest: object) -> bool:
+        return digest in self._tokens
 
     def find(self, digest: bytes, keys: KeySet, now: Instant) -> VerifiedToken | None:
         """Give the token with this digest where `keys` verified it and `now` is before its exp."""
@@ -92,10 +105,15 @@ class TokenControl:
 
     name: ClassVar[str] = "token"
 
+    _rules: ClaimRules = field(init=False, repr=False, compare=False)
+    _ask: FetchKeys = field(init=False, repr=False, compare=False)
+
     def __post_init__(self) -> None:
         """Raise ValueError for an issuer whose algorithms are not all asymmetric ones that are known."""
         if not self.issuer.algorithms or not self.issuer.algorithms <= ALGORITHMS:
             raise ValueError(f"issuer {self.issuer.name}: algorithms must be some of {', '.join(sorted(ALGORITHMS))}")
+        object.__setattr__(self, "_rules", ClaimRules(self.issuer, self.audience, self.max_lifetime))
+        object.__setattr__(self, "_ask", FetchKeys(self.issuer.name))
 
     def check(self, exchange: "Exchange") -> Generator[Ask, Answer, None]:
         """Check the token.
@@ -112,27 +130,29 @@ class TokenControl:
         reasons and the challenge of RFC 6750 section 3.
         """
         try:
-            yield from self._check(exchange)
+            token, digest = self._presented(exchange.request.headers)
+            keys = answered((yield self._ask), KeySet)
+            verified = self.verified.find(digest, keys, exchange.now)
+            if verified is None or verified.algorithm not in self.issuer.algorithms:
+                verified = self._verify(token, keys)
+                self.verified.remember(digest, keys, verified)
+            self._accept(exchange, verified)
         except Denied as denied:
             challenge = _challenge(denied.reason, self.scopes)
             raise Denied(denied.reason, denied.detail, denied.fields + challenge) from None
 
-    def _check(self, exchange: "Exchange") -> Generator[Ask, Answer, None]:
-        token = bearer_token(exchange.request.headers)
-        keys = answered((yield FetchKeys(self.issuer.name)), KeySet)
-        verified = self._verify(token, keys, exchange.now)
-        rules = ClaimRules(self.issuer, self.audience, self.max_lifetime)
-        exchange.claims = claims = rules.check(verified.claims, exchange.now)
-        self._identify(exchange, claims)
-        missing = self.scopes - claims.scopes
-        if missing:
-            raise Denied(Reason.TOKEN_SCOPE, f"lacks {' '.join(sorted(missing))}")
+    def _presented(self, headers: Headers) -> tuple[str, bytes]:
+        """Give the token of a request and its digest; one that is known has been through `bearer_token`."""
+        credentials = headers.single("authorization")
+        if credentials is not None and credentials.startswith("Bearer ") and len(credentials) <= MAX_TOKEN_BYTES:
+            token = credentials[len("Bearer ") :]
+            digest = sha256(token.encode()).digest()
+            if digest in self.verified:
+                return token, digest
+        token = bearer_token(headers)
+        return token, sha256(token.encode()).digest()
 
-    def _verify(self, token: str, keys: KeySet, now: Instant) -> VerifiedToken:
-        digest = sha256(token.encode("ascii")).digest()
-        known = self.verified.find(digest, keys, now)
-        if known is not None and known.algorithm in self.issuer.algorithms:
-            return known
+    def _verify(self, token: str, keys: KeySet) -> VerifiedToken:
         try:
             jws = CompactJws.read(token)
         except ValueError as error:
@@ -150,9 +170,13 @@ class TokenControl:
             claims = MappingProxyType(read_object(jws.payload))
         except ValueError as error:
             raise Denied(Reason.TOKEN_MALFORMED, f"claims: {error}") from None
-        verified = VerifiedToken(jws.algorithm, claims, time_claim(claims, "exp"))
-        self.verified.remember(digest, keys, verified)
-        return verified
+        return VerifiedToken(jws.algorithm, claims, time_claim(claims, "exp"))
+
+    def _accept(self, exchange: "Exchange", verified: VerifiedToken) -> None:
+        exchange.claims = claims = verified.claims_by(self._rules, exchange.now)
+        self._identify(exchange, claims)
+        if not self.scopes <= claims.scopes:
+            raise Denied(Reason.TOKEN_SCOPE, f"lacks {' '.join(sorted(self.scopes - claims.scopes))}")
 
     def _identify(self, exchange: "Exchange", claims: Claims) -> None:
         claim = self.issuer.partner_claim
@@ -164,7 +188,7 @@ class TokenControl:
                 listed = f"is listed by {', '.join(sorted(names))}" if names else "is no partner's"
                 raise Denied(Reason.TOKEN_SUBJECT, f"{claim} {listed}")
             partner = exchange.policy.partners[next(iter(names))]
-        elif subject not in partner.subjects.get(self.issuer.name, frozenset()):
+        elif subject not in partner.subjects.get(self.issuer.name, ()):
             raise Denied(Reason.TOKEN_SUBJECT, f"{claim} is no subject of {partner.name} at {self.issuer.name}")
         exchange.identify(partner, Reason.TOKEN_SUBJECT)
 

@@ -19,6 +19,7 @@ class Claims:
     issued_at: Instant
     expires: Instant
     all: Mapping[str, object]
+    not_before: Instant | None = None
 
     def __repr__(self) -> str:
         """Without the claims themselves: they may hold personal data."""

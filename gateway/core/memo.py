@@ -4,22 +4,23 @@ from collections.abc import Callable, Sized
 
 
 class Bounded[K: Sized, V](dict[K, V]):
-    """What was worked out for each key, at most `capacity` of them, and none for keys longer than `longest`.
+    """What was worked out for each key, at most `capacity` of them, and none for keys whose `size` is above `longest`.
 
     Callers of the gate choose the keys. Full, it is emptied: who fills it on purpose costs the others one more round of
     working things out, and no memory. Neither keys nor values may be secrets.
     """
 
-    __slots__ = ("_capacity", "_longest")
+    __slots__ = ("_capacity", "_longest", "_size")
 
-    def __init__(self, *, capacity: int = 2_048, longest: int = 128) -> None:
+    def __init__(self, *, capacity: int = 4_096, longest: int = 128, size: Callable[[K], int] = len) -> None:
         super().__init__()
         self._capacity = capacity
         self._longest = longest
+        self._size = size
 
     def keep(self, key: K, value: V) -> V:
         """Remember a value, and give it back."""
-        if len(key) <= self._longest:
+        if self._size(key) <= self._longest:
             if len(self) >= self._capacity:
                 self.clear()
             self[key] = value
@@ -31,15 +32,17 @@ class Bounded[K: Sized, V](dict[K, V]):
 
 
 class Memo[K: Sized, V](Bounded[K, V]):
-    """A pure function of one short text: `memo[key]` calls it the first time only.
+    """A pure function: `memo[key]` calls it the first time only.
 
     Twice as fast as `functools.lru_cache`, whose hits matter here. What the function raises is raised each time.
     """
 
     __slots__ = ("_function",)
 
-    def __init__(self, function: Callable[[K], V], *, capacity: int = 2_048, longest: int = 128) -> None:
-        super().__init__(capacity=capacity, longest=longest)
+    def __init__(
+        self, function: Callable[[K], V], *, capacity: int = 4_096, longest: int = 128, size: Callable[[K], int] = len
+    ) -> None:
+        super().__init__(capacity=capacity, longest=longest, size=size)
         self._function = function
 
     def __missing__(self, key: K) -> V:

@@ -69,7 +69,10 @@ class GateHttpLayer(HttpLayer):
         self._crashed = True
         handlings = [handling for stream in self.streams.values() if (handling := cast("GateStream", stream).handling)]
         for handling in handlings:
-            handling.crash(denied)
+            try:
+                handling.crash(denied)
+            except Exception:  # what failed may be what records it
+                logger.exception("connection %s", self.connection.peer.connection_id)
         if not handlings:
             self.connection.refuse_unreadable(denied, "")
         yield commands.CloseConnection(self.context.client)

@@ -223,6 +223,7 @@ class AcceptLoop:
         connection = transport.get_extra_info("ssl_object")
         try:
             tls = context.facts(connection)
+            peer = Peer(address=address, port=port, listener=self.name, tls=tls, connection_id=connection_id)
         except (ResumptionError, ValueError) as error:
             resumed = isinstance(error, ResumptionError)
             reason = Reason.TLS_RESUMPTION if resumed else Reason.TLS_CERTIFICATE_INVALID
@@ -232,7 +233,6 @@ class AcceptLoop:
         except BaseException:
             transport.abort()
             raise
-        peer = Peer(address=address, port=port, listener=self.name, tls=tls, connection_id=connection_id)
         return Accepted(peer, transport, arrival)
 
 

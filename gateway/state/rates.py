@@ -9,15 +9,16 @@ The library reads the system's clock itself. Where that clock steps back, a fixe
 
 import threading
 from collections import defaultdict
+from collections.abc import Sequence
 from hashlib import blake2b
 from heapq import heappop, heappush
 from math import floor
+from typing import NamedTuple
 
-from limits import RateLimitItemPerSecond
 from limits.storage import MemoryStorage
-from limits.strategies import FixedWindowRateLimiter, RateLimiter, SlidingWindowCounterRateLimiter
 
 from gateway.core.chain import RateLimit, RateState, RateTaken, Take, TakeRate
+from gateway.core.memo import Memo
 from gateway.core.message import Instant
 from gateway.core.reasons import Reason, Unavailable
 
@@ -75,8 +76,9 @@ class Rates:
         storage.timer = _Idle()
         storage.locks = _OneLock()
         self._expirations = storage.expirations = _Expirations()
-        self._fixed = FixedWindowRateLimiter(storage)
-        self._sliding = SlidingWindowCounterRateLimiter(storage)
+        self._fixed = _Fixed(storage)
+        self._sliding = _Sliding(storage)
+        self._names = Memo(_name, size=lambda bucket: sum(map(len, bucket[2])))
 
     def __len__(self) -> int:
         """Give how many counters are kept."""
@@ -87,39 +89,29 @@ class Rates:
 
         Raises Unavailable(STATE_UNAVAILABLE) where counters would be needed beyond the most that may be kept.
         """
-        self._sweep(now, SWEEP)
-        buckets = [_Bucket(take.limit, take.key) for take in ask.takes]
-        if len(self) + len(buckets) > self._max_counters:
-            self._make_room(ask, buckets, now)
-        pairs = list(zip(ask.takes, buckets, strict=True))
-        free = [True]
-        if len(pairs) > 1:
-            free = [self._limiter(take).test(bucket, cost=take.cost) for take, bucket in pairs]
-        if all(free):
-            # Two takes from one bucket may both find room and not both get it: then what was taken stays taken.
-            free = [self._limiter(take).hit(bucket, cost=take.cost) for take, bucket in pairs]
-        states = [self._state(*pair, allowed, now) for pair, allowed in zip(pairs, free, strict=True)]
-        return RateTaken(all(free), tuple(states))
+        order = self._expirations.order
+        if order and order[0][0] <= now:
+            self._sweep(now, SWEEP)
+        counted = [(self._sliding if take.limit.sliding else self._fixed, self._name(take), take) for take in ask.takes]
+        if len(self._expirations) + len(counted) > self._max_counters:
+            self._make_room(counted, now)
+        if len(counted) > 1:
+            states = tuple([window.look(name, take, now) for window, name, take in counted])
+            if [state for state in states if not state.allowed]:
+                return RateTaken(False, states)
+        # Two takes from one bucket may both find room and not both get it: then what was taken stays taken.
+        states = tuple([window.take(name, take, now) for window, name, take in counted])
+        return RateTaken(not [state for state in states if not state.allowed], states)
 
-    def _limiter(self, take: Take) -> RateLimiter:
-        return self._sliding if take.limit.sliding else self._fixed
+    def _name(self, take: Take) -> str:
+        return self._names[take.limit.window, take.limit.sliding, take.key]
 
-    def _state(self, take: Take, bucket: "_Bucket", allowed: bool, now: Instant) -> RateState:
-        limit = take.limit
-        if limit.sliding:
-            counts = self._storage.get_sliding_window(bucket.key, limit.window)
-            used = _used(counts, limit.window)
-            after = _falls_to(counts, limit.window, used - 1 if allowed else limit.amount - take.cost)
-            return RateState(limit, allowed, max(limit.amount - used, 0), after)
-        reset, remaining = self._fixed.get_window_stats(bucket)
-        return RateState(limit, allowed, remaining, min(max(reset - now, 0.0), limit.window))
-
-    def _make_room(self, ask: TakeRate, buckets: "list[_Bucket]", now: Instant) -> None:
+    def _make_room(self, counted: "Sequence[tuple[_Fixed | _Sliding, str, Take]]", now: Instant) -> None:
         self._sweep(now, len(self))
-        if len(self) + len(buckets) <= self._max_counters:
+        if len(self) + len(counted) <= self._max_counters:
             return
-        for take, bucket in zip(ask.takes, buckets, strict=True):
-            if self._limiter(take).get_window_stats(bucket).remaining >= take.limit.amount:
+        for window, name, take in counted:
+            if window.look(name, take, now).remaining >= take.limit.amount:
                 raise Unavailable(Reason.STATE_UNAVAILABLE, f"{self._max_counters} rate counters are in use")
 
     def _sweep(self, now: float, most: int) -> None:
@@ -133,8 +125,83 @@ class Rates:
             most -= 1
 
 
-type _Counts = tuple[int, float, int, float]
-"""As the library gives them: the previous window's count and the seconds it still weighs, and the current one's."""
+def _name(bucket: tuple[int, bool, tuple[str, ...]]) -> str:
+    """Give the name a bucket is counted under: a digest of the window and the key, so that none is spelt as another."""
+    return blake2b(repr(bucket).encode(), digest_size=16).hexdigest()
+
+
+class _Fixed:
+    """Windows that begin with their first request, as the library's FixedWindowRateLimiter counts them."""
+
+    def __init__(self, storage: MemoryStorage) -> None:
+        self._storage = storage
+
+    def look(self, name: str, take: Take, now: Instant) -> RateState:
+        """Tell whether there is room, and how much."""
+        used = self._storage.get(name)
+        return self._state(name, take.limit, used, used + take.cost <= take.limit.amount, now)
+
+    def take(self, name: str, take: Take, now: Instant) -> RateState:
+        """Take where there is room."""
+        used = self._storage.incr(name, take.limit.window, take.cost)
+        return self._state(name, take.limit, used, used <= take.limit.amount, now)
+
+    def _state(self, name: str, limit: RateLimit, used: int, allowed: bool, now: Instant) -> RateState:
+        ends = self._storage.expirations.get(name, now)
+        return RateState(limit, allowed, max(limit.amount - used, 0), min(max(ends - now, 0.0), limit.window))
+
+
+class _Sliding:
+    """Windows that slide, as the library's SlidingWindowCounterRateLimiter counts them.
+
+    Each window of the clock has its counter; that of the previous one weighs as much as the sliding window still
+    holds of it.
+    """
+
+    def __init__(self, storage: MemoryStorage) -> None:
+        self._storage = storage
+
+    def look(self, name: str, take: Take, now: Instant) -> RateState:
+        """Tell whether there is room, and how much."""
+        counts, _ = self._counts(name, take.limit.window, now)
+        return _state(take, counts, _used(counts, take.limit.window) + take.cost <= take.limit.amount)
+
+    def take(self, name: str, take: Take, now: Instant) -> RateState:
+        """Take where there is room."""
+        limit = take.limit
+        counts, current = self._counts(name, limit.window, now)
+        allowed = _used(counts, limit.window) + take.cost <= limit.amount
+        if allowed:
+            counts = counts._replace(current=self._storage.incr(current, 2 * limit.window, take.cost))
+        return _state(take, counts, allowed)
+
+    def _counts(self, name: str, window: int, now: Instant) -> tuple["_Counts", str]:
+        """Give the counts and the name of the current window's counter."""
+        storage = self._storage
+        before, current = storage.sliding_window_keys(name, window, now)
+        previous = storage.get(before)
+        return _Counts(
+            previous,
+            (1 - (now - window) / window % 1) * window if previous else 0.0,
+            storage.get(current),
+            (1 - now / window % 1) * window + window,
+        ), current
+
+
+class _Counts(NamedTuple):
+    """The previous window's count and the seconds it still weighs, and the current one's, as the library has them."""
+
+    previous: int
+    previous_ends: float
+    current: int
+    current_ends: float
+
+
+def _state(take: Take, counts: _Counts, allowed: bool) -> RateState:
+    limit = take.limit
+    used = _used(counts, limit.window)
+    after = _falls_to(counts, limit.window, used - 1 if allowed else limit.amount - take.cost)
+    return RateState(limit, allowed, max(limit.amount - used, 0), after)
 
 
 def _used(counts: _Counts, window: int) -> int:
@@ -158,19 +225,3 @@ def _falls_to(counts: _Counts, window: int, used: int) -> float:
     else:
         after = 0.0
     return max(after, 0.0) + _BELOW
-
-
-class _Bucket(RateLimitItemPerSecond):
-    """A limit as the library takes it, with the key it is counted under.
-
-    The key is a digest: the library would join its parts by slashes, which a token's subject may hold, too.
-    """
-
-    __slots__ = ("key",)
-
-    def __init__(self, limit: RateLimit, key: tuple[str, ...]) -> None:
-        super().__init__(limit.amount, limit.window)
-        self.key = blake2b(repr((limit.window, limit.sliding, key)).encode(), digest_size=16).hexdigest()
-
-    def key_for(self, *_identifiers: bytes | str | float) -> str:
-        return self.key

@@ -28,10 +28,9 @@ from gateway.audit.events import (
     RequestFinished,
 )
 from gateway.audit.files import log_files
-from gateway.audit.line import MAX_LINE, line
+from gateway.audit.record import MAX_LINE, line
 from gateway.audit.log import AuditLog
 from gateway.audit.reader import Entry, read
-from gateway.audit.record import record
 from gateway.audit.redact import clean, mask_cards, passes_luhn
 from gateway.core.message import Instant, Peer, Tls
 from gateway.core.policy import Partner, SwitchedOff
@@ -188,7 +187,7 @@ def strings(value: Any) -> Iterator[str]:
 @given(events)
 @settings(max_examples=500, deadline=None)
 def test_any_event_gives_one_valid_line_without_secrets(event: Event) -> None:
-    made = line(record(event), 1, "origin")
+    made = line(event, 1, "origin")
     assert len(made) <= MAX_LINE + 1
     assert len(made.decode().splitlines()) == 1
     shown = [string for string in strings(orjson.loads(made)) if not _OWN.fullmatch(string)]

@@ -7,9 +7,8 @@ from typing import Any
 import orjson
 import pytest
 
-from gateway.audit.line import line
 from gateway.audit.ocsf import Kind
-from gateway.audit.record import record
+from gateway.audit.record import line
 from tests.unit.audit.examples import EVENTS
 
 TEXT = (Path(__file__).parents[3] / "docs" / "audit.md").read_text("utf-8")
@@ -24,7 +23,7 @@ def test_an_example_is_the_record_of_an_event(number: int) -> None:
     metadata = shown["metadata"]
     origin = metadata["uid"].partition(":")[0]
     event = list(EVENTS.values())[metadata["sequence"] - 1]
-    assert shown == orjson.loads(line(record(event), metadata["sequence"], origin))
+    assert shown == orjson.loads(line(event, metadata["sequence"], origin))
 
 
 def test_every_event_is_shown_once() -> None:

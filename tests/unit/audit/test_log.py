@@ -419,7 +419,7 @@ def test_a_failed_sync_at_the_change_of_files_is_a_failure(
 
 def test_an_event_of_which_no_record_can_be_made_is_refused_and_told(log: AuditLog, directory: Path) -> None:
     event = finished(response_bytes=2**70)
-    assert "TypeError at line" in denied_append(log, event)
+    assert "TypeError at members" in denied_append(log, event)
     log.append(decided())
     assert kinds(directory) == ["control.failed", "control.recovered", "decision"]
     assert records(directory)[1].text("status_detail") == "written again; not recorded: 1 other records"

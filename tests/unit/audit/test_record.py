@@ -6,10 +6,10 @@ from typing import Any
 import orjson
 import pytest
 
+from gateway.audit import record
 from gateway.audit.events import Event, PolicyFacts
-from gateway.audit.line import MAX_LINE, line
 from gateway.audit.ocsf import UNKNOWN, Kind
-from gateway.audit.record import policy_of, record
+from gateway.audit.record import MAX_LINE, line, policy_of
 from gateway.core.message import Instant, RequestHead, Tls
 from gateway.core.policy import Partner, SwitchedOff
 from gateway.core.reasons import Reason
@@ -41,7 +41,7 @@ from tests.unit.audit.schema import class_schema, faults, object_schema
 
 
 def made(event: Event) -> dict[str, Any]:
-    shown: dict[str, Any] = orjson.loads(line(record(event), 7, "origin"))
+    shown: dict[str, Any] = orjson.loads(line(event, 7, "origin"))
     return shown
 
 
@@ -62,7 +62,7 @@ def test_the_tls_facts_of_a_request_fit_the_schema() -> None:
 
 @pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS.keys())
 def test_no_secret_is_in_any_record(event: Event) -> None:
-    text = line(record(event), 1, "origin").decode()
+    text = line(event, 1, "origin").decode()
     assert [secret for secret in (*SECRETS, "QUERYVALUE", "dry_run") if secret in text] == []
 
 
@@ -85,18 +85,22 @@ def test_the_line_has_its_place_in_the_log() -> None:
 
 
 def test_a_record_is_one_line() -> None:
-    made_line = line(record(decided()), 1, "origin")
+    made_line = line(decided(), 1, "origin")
     assert (made_line.count(b"\n"), made_line[-1:]) == (1, b"\n")
 
 
-def test_a_line_beyond_the_bound_is_an_error() -> None:
-    with pytest.raises(ValueError, match="a record of"):
-        line({"metadata": {}, "text": "a" * MAX_LINE}, 1, "origin")
+@pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS.keys())
+def test_a_line_beyond_the_bound_is_an_error(event: Event, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = len(line(event, 1, "origin")) - 1
+    monkeypatch.setattr(record, "MAX_LINE", size)
+    assert len(line(event, 1, "origin")) == size + 1
+    with pytest.raises(ValueError, match=f"a record of {size + 2} bytes"):
+        line(event, 1, "origins")
 
 
 def test_something_else_is_no_event() -> None:
     with pytest.raises(TypeError, match="no record is made of str"):
-        record("event")
+        line("event", 1, "origin")
 
 
 # Decisions
@@ -362,6 +366,6 @@ def test_the_longest_record_keeps_the_bound(char: str) -> None:
         replace(EVENTS["policy.refused"], problems=many),
         replace(EVENTS["policy.loaded"], warnings=many),
     ]
-    sizes = [len(line(record(event), 10**12, "origin")) for event in events]
+    sizes = [len(line(event, 10**12, "origin")) for event in events]
     assert max(sizes) <= MAX_LINE + 1
     assert min(sizes) > 1024

@@ -5,7 +5,6 @@ from gateway.audit.redact import (
     clean_all,
     clean_digest,
     clean_id,
-    clean_name,
     mask_cards,
     passes_luhn,
     without_query,
@@ -114,8 +113,14 @@ def test_cutting_leaves_no_card_number() -> None:
     assert clean(f"{beginning}01 and more", 13).startswith("000000***0000…")
 
 
-def test_a_name_is_cleaned_like_any_text() -> None:
-    assert clean_name(VISA) == "411111******1111"
+def test_a_text_is_cleaned_again_for_a_smaller_limit() -> None:
+    text = "a-text-that-was-harmless"
+    assert clean(text) is text
+    assert clean(text, 6).startswith("a-text… [24 characters")
+
+
+def test_what_is_cleaned_is_cleaned_each_time() -> None:
+    assert [clean(VISA), clean(VISA)] == ["411111******1111"] * 2
 
 
 def test_of_many_texts_the_first_are_kept_and_the_others_counted() -> None:

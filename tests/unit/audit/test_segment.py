@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from gateway.audit.files import log_files
-from gateway.audit.line import MAX_LINE
+from gateway.audit.record import MAX_LINE
 from gateway.audit.segment import LostError, Segment, Tail, read_tail
 
 DATE = "2026-11-22"

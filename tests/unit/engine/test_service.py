@@ -69,7 +69,7 @@ def test_an_environment_that_is_refused_is_explained(tmp_path: Path, capsys: pyt
 
 def test_a_log_that_cannot_be_opened_stops_the_start(tmp_path: Path) -> None:
     (tmp_path / "audit").write_text("a file")
-    with pytest.raises(StartError, match="audit log in .*audit: "):
+    with pytest.raises(StartError, match=r"audit log in .*audit: "):
         open_log(tmp_path / "audit")
 
 
@@ -105,7 +105,7 @@ def test_a_log_that_lacks_records_is_told_of(tmp_path: Path, caplog: pytest.LogC
 
 def test_a_state_folder_that_cannot_be_used_stops_the_start(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file")
-    with pytest.raises(StartError, match="state folder .*state: "):
+    with pytest.raises(StartError, match=r"state folder .*state: "):
         open_state(tmp_path / "state", world.policy(), NOW)
 
 
