@@ -21,7 +21,7 @@ from benchmarks.workloads import REFERENCE
 
 QUICK_ROUNDS, FULL_ROUNDS = 3, 5
 SECONDS = 8
-WIDTH = 150
+WIDTH = 160
 """Columns where the output is no terminal."""
 
 

@@ -43,10 +43,10 @@ _CHECKS = (
     "Every server checks the same on each request: the client's certificate chain and address, the signature, issuer, "
     "audience and expiry of its token (RS256), a timestamp within 300 s, an HMAC-SHA256 over method, path, timestamp, "
     "nonce and body, that the nonce was not seen before, a rate limit that is never reached; and writes a line of log. "
-    "Envoy has no filter for HMAC: it does without signature and nonce. Stock mitmdump asks for a client certificate and "
-    "takes any, or none. The gate does more than that: it matches the "
-    "certificate, the token and the signing key to one partner, and its log is chained. nginx forgets its oldest "
-    "nonces where 64 MB do not hold them; the gate refuses what it cannot remember."
+    "Envoy has no filter for HMAC: it does without signature and nonce. Stock mitmdump asks for a client certificate "
+    "and takes any, or none. The gate does more than that: it matches the certificate, the token and the signing key "
+    "to one partner, and its log is chained. nginx forgets its oldest nonces where 64 MB do not hold them; the gate "
+    "refuses what it cannot remember."
 )
 
 

@@ -38,6 +38,11 @@ def members(fields: Json) -> bytes:
     return orjson.dumps(fields)[1:-1]
 
 
+def more(fields: Json) -> bytes:
+    """Give members that follow others: each with the comma before it."""
+    return b"," + members(fields) if fields else b""
+
+
 class Kind(Enum):
     """The kinds of records: `metadata.event_code`, then category, class and activity of OCSF."""
 

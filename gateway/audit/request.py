@@ -32,6 +32,7 @@ from gateway.audit.ocsf import (
     members,
     metadata,
     milliseconds,
+    more,
     policy_object,
     tls_fragment,
 )
@@ -39,6 +40,7 @@ from gateway.audit.once import once
 from gateway.audit.redact import LONG, TEXT, clean, clean_id, without_query
 from gateway.core.exchange import Exchange
 from gateway.core.facts import Claims
+from gateway.core.memo import Bounded
 from gateway.core.message import Address, Instant, Peer, RequestHead
 from gateway.core.policy import Issuer, Route
 from gateway.core.reasons import Reason
@@ -49,11 +51,8 @@ _BODY_LENGTH = 2**40
 _ACTIVITY = {"GET": 2, "HEAD": 2, "OPTIONS": 2, "POST": 1, "PUT": 3, "PATCH": 3, "DELETE": 4}
 _OTHER_ACTIVITY = 99
 
-_LINE = (
-    b'{"time":%d,"metadata":{%b,"correlation_uid":%b,"sequence":%d,"uid":"%b:%d"},%b,"status_detail":%b,%b,%b%b,'
-    b'"unmapped":{"gate_ms":%b,%b%b%b%b},%b}\n'
-)
-"""A record. Members that are not always there come with the comma before them."""
+_TARGETS = Bounded[tuple[str, str, str, str], bytes](longest=256, size=lambda key: len("".join(key)))
+"""What `http_request` says of methods, versions, hosts and paths that came before and were harmless."""
 
 
 def decision(event: RequestDecided, sequence: int, origin: str) -> bytes:
@@ -97,24 +96,27 @@ def _line(
         facts = exchange.recorded = _facts(exchange, event.request_id, allowed)
     caller = facts.caller
     frame = _frame(kind, policy.name, policy.digest, facts.activity, reason, allowed)
-    return _LINE % (
-        milliseconds(event.at),
-        frame.metadata,
-        facts.request_id,
-        sequence,
-        origin.encode(),
-        sequence,
-        frame.codes,
-        orjson.dumps(clean(without_query(detail), LONG)) if detail else b'""',
-        frame.message,
-        caller.members,
-        facts.http_request,
-        orjson.dumps(_exact(event.gate_seconds)),
-        caller.unmapped,
-        facts.unmapped,
-        caller.tls,
-        b"," + members(unmapped) if unmapped else b"",
-        members(last),
+    return b"".join(
+        (
+            b'{"time":%d,' % milliseconds(event.at),
+            frame.metadata,
+            facts.request_id,
+            b',"sequence":%d,"uid":"%b:%d"},' % (sequence, origin.encode(), sequence),
+            frame.codes,
+            orjson.dumps(clean(without_query(detail), LONG)) if detail else b'""',
+            frame.message,
+            caller.members,
+            facts.http_request,
+            b',"unmapped":{"gate_ms":',
+            orjson.dumps(_exact(event.gate_seconds)),
+            caller.unmapped,
+            facts.unmapped,
+            caller.tls,
+            more(unmapped),
+            b"},",
+            members(last),
+            b"}\n",
+        )
     )
 
 
@@ -145,40 +147,41 @@ class _Facts(NamedTuple):
 def _facts(exchange: Exchange, request_id: str, allowed: bool) -> _Facts:
     """Give the facts; an exchange does not change any more once it is decided."""
     head, signature = exchange.head, exchange.signature
-    cleaned_id = clean_id(request_id)
+    made_id = orjson.dumps(clean_id(request_id))
     unmapped: Json = {}
-    http_request = b""
+    activity, http_request = 0, b""
     if head is not None:
-        http_request = b"," + members({"http_request": _http_request(head, exchange.body, cleaned_id, unmapped)})
+        activity = _ACTIVITY.get(head.method, _OTHER_ACTIVITY)
+        if head.query is not None:
+            # Names of parameters may be as secret as their values: `?eyJ…` is a token without a name.
+            unmapped["query_bytes"] = len(head.query)
+        length, unmapped["body"] = _body(head, exchange.body)
+        body_length: Json = {} if length is None or length >= _BODY_LENGTH else {"body_length": length}
+        http_request = b',"http_request":{"uid":%b%b%b}' % (made_id, _target(head), more(body_length))
     if signature is not None:
         unmapped["key_id"] = clean(signature.key_id)
         if signature.created is not None:
             unmapped["signed_at"] = milliseconds(signature.created)
         if signature.nonce is not None:
             unmapped["nonce_sha256"] = _digest(signature.nonce)
-    return _Facts(
-        (request_id, allowed),
-        orjson.dumps(cleaned_id),
-        _ACTIVITY.get(head.method, _OTHER_ACTIVITY) if head is not None else 0,
-        _caller_of(exchange, allowed),
-        http_request,
-        b"," + members(unmapped) if unmapped else b"",
-    )
+    caller = _caller_of(exchange, allowed)
+    return _Facts((request_id, allowed), made_id, activity, caller, http_request, more(unmapped))
 
 
-def _http_request(head: RequestHead, body: bytes | None, request_id: str, unmapped: Json) -> Json:
-    made: Json = {
-        "uid": request_id,
-        "http_method": clean(head.method),
-        "version": clean(head.version),
-        "url": {"scheme": "https", "hostname": clean(head.host, TEXT), "path": clean(head.path, LONG)},
-    }
-    if head.query is not None:
-        # Names of parameters may be as secret as their values: `?eyJ…` is a token without a name.
-        unmapped["query_bytes"] = len(head.query)
-    length, unmapped["body"] = _body(head, body)
-    if length is not None and length < _BODY_LENGTH:
-        made["body_length"] = length
+def _target(head: RequestHead) -> bytes:
+    target = head.method, head.version, head.host, head.path
+    made = _TARGETS.get(target)
+    if made is None:
+        method, version, host, path = (
+            clean(head.method),
+            clean(head.version),
+            clean(head.host, TEXT),
+            clean(head.path, LONG),
+        )
+        url = {"scheme": "https", "hostname": host, "path": path}
+        made = more({"http_method": method, "version": version, "url": url})
+        if (method, version, host, path) == target:
+            _TARGETS.keep(target, made)
     return made
 
 
@@ -202,8 +205,9 @@ class _Frame(NamedTuple):
     """What does not tell one request from another with the same verdict."""
 
     metadata: bytes
+    """Up to the value of `correlation_uid`."""
     codes: bytes
-    """From `category_uid` to `status_code`."""
+    """From `category_uid` up to the value of `status_detail`."""
     message: bytes
 
 
@@ -218,7 +222,11 @@ def _frame(kind: Kind, policy: str, digest: str, activity: int, reason: Reason, 
         "status_id": SUCCESS if reason is Reason.ALLOWED else FAILURE,
         "status_code": reason.code,
     }
-    return _Frame(members(metadata(kind, policy)), members(codes), members({"message": reason.title}))
+    return _Frame(
+        b'"metadata":{%b,"correlation_uid":' % members(metadata(kind, policy)),
+        b'%b,"status_detail":' % members(codes),
+        b",%b," % members({"message": reason.title}),
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -235,7 +243,7 @@ def _connection(peer: Peer) -> _Connection:
         id=clean_id(peer.connection_id),
         source=fragment(endpoint(peer.address, peer.port)),
         listener=fragment({"svc_name": clean(peer.listener)}),
-        tls=b"" if peer.tls is None else b"," + members({"tls": tls_fragment(peer.tls)}),
+        tls=b"" if peer.tls is None else more({"tls": tls_fragment(peer.tls)}),
     )
 
 
@@ -308,7 +316,7 @@ def _caller(
         "api": api,
         "authorizations": [{"decision": verdict, "policy": {"name": rule.name, "type": "route"}}],
     }
-    return _Caller(members(shared), members(unmapped), connection.tls)
+    return _Caller(members(shared), more(unmapped), connection.tls)
 
 
 def _actor(partner: str | None, user: _User | None) -> Json:

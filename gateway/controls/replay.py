@@ -2,7 +2,6 @@
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import TYPE_CHECKING, ClassVar
 
 from gateway.core.chain import Answer, Ask, Claim, ClaimOnce, answered
@@ -42,7 +41,7 @@ class Replay:
         if signature is None or partner is None:
             raise Denied(Reason.SIGNATURE_MISSING, "no control verified a signature to claim", (CHALLENGE,))
         until = self._until(signature, exchange.now)
-        claim = ClaimOnce(partner.name, claim_key(signature), signature.created, until)
+        claim = ClaimOnce(partner.name, signature.digest, signature.created, until)
         answer = answered((yield claim), Claim)
         what = "nonce" if signature.nonce is not None else "signed text"
         if answer is Claim.SEEN:
@@ -60,11 +59,3 @@ class Replay:
         if created is None or end is None:
             return Instant(now + self.remember)
         return Instant(max(end, created + self.remember))
-
-
-def claim_key(signature: VerifiedSignature) -> bytes:
-    """Give what is claimed: a SHA-256 over key id and nonce, or over the signed text where there is no nonce."""
-    if signature.nonce is None:
-        return signature.digest
-    # Neither holds a line feed, so no other pair gives the same bytes.
-    return sha256(f"{signature.key_id}\n{signature.nonce}".encode()).digest()

@@ -1,9 +1,13 @@
-"""The chain of controls: what a control is, what it may ask for, and the order that no policy changes."""
+"""The chain of controls: what a control is, what it may ask for, and the order that no policy changes.
+
+Asks and answers that every request makes anew are named tuples, which take a third of the time to make that frozen
+dataclasses take.
+"""
 
 from collections.abc import Generator
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 from gateway.core.message import Instant
 
@@ -51,8 +55,7 @@ class TakeRate:
     takes: tuple[Take, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RateState:
+class RateState(NamedTuple):
     """Where a bucket stands after the ask."""
 
     limit: RateLimit
@@ -62,8 +65,7 @@ class RateState:
     """Seconds until the bucket takes this request again (where refused), or has more remaining (where allowed)."""
 
 
-@dataclass(frozen=True, slots=True)
-class RateTaken:
+class RateTaken(NamedTuple):
     """Answer to TakeRate: taken everywhere, or nowhere."""
 
     allowed: bool
@@ -79,8 +81,7 @@ class Claim(Enum):
     """Dated before the store's memory begins: whether it was seen cannot be told."""
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimOnce:
+class ClaimOnce(NamedTuple):
     """Ask to claim `key` in `space` for the first and only time. Answer: `Claim`.
 
     The store MUST keep the claim until `until`, that instant included, and MUST NOT answer NEW for anything that may

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from gateway.core.message import Instant
 
@@ -26,15 +27,15 @@ class Claims:
         return f"Claims(issuer={self.issuer!r}, subject={self.subject!r}, token_id={self.token_id!r})"
 
 
-@dataclass(frozen=True, slots=True)
-class VerifiedSignature:
-    """A request signature that matched (`signature`)."""
+class VerifiedSignature(NamedTuple):
+    """A request signature that matched (`signature`). A named tuple, as every request makes one (see `chain`)."""
 
     key_id: str
     created: Instant | None
     """The signed timestamp; None where the scheme has none."""
     nonce: str | None
     digest: bytes
-    """SHA-256 over the string to sign: identifies the request where the scheme has no nonce."""
+    """SHA-256 that tells this request from all others: over key id and nonce, or where there is no nonce, over the
+    string to sign."""
     window_end: Instant | None
     """When the timestamp leaves the window; None where the scheme has no timestamp."""

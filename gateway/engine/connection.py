@@ -143,6 +143,13 @@ class GateConnectionHandler(ProxyConnectionHandler):
         if io is not None and io.handler is not None:
             io.handler.cancel("the gate ends the connection")
 
+    async def handle_hook(self, hook: commands.StartHook) -> None:
+        """Run a hook; whatever it raises, the layer that waits for it goes on, and denies what was not decided."""
+        try:
+            await super().handle_hook(hook)
+        except Exception:
+            logger.exception("hook %s", hook.name)
+
     async def open_connection(self, command: commands.OpenConnection) -> None:
         """Connect to an upstream within its time, TLS included, and serve that connection until it ends."""
         server = command.connection

@@ -113,9 +113,9 @@ class Passage:
         self._client.await_upstream(self._pool.upstream)
         if body.ended:
             parts, self._parts = self._parts, []
-            connection.send(self, b"".join((text, *parts)), to_head=head.method == "HEAD")
+            connection.send(self, b"".join((text, *parts)), to_head=head.method == "HEAD", ends=True)
         else:
-            connection.send(self, text, to_head=head.method == "HEAD")
+            connection.send(self, text, to_head=head.method == "HEAD", ends=False)
             self._send_parts(connection)
 
     # the request's body, where it is passed on as it comes
@@ -134,8 +134,10 @@ class Passage:
         for part in self._parts:
             connection.write(b"%x\r\n%b\r\n" % (len(part), part) if chunked else part)
         self._parts = []
-        if chunked and self._body.ended:
-            connection.write(b"0\r\n\r\n")
+        if self._body.ended:
+            if chunked:
+                connection.write(b"0\r\n\r\n")
+            connection.request_ended()
         if not connection.writable:
             self._client.hold()
 

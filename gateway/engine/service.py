@@ -86,6 +86,8 @@ class GateMaster(Master):
 
     def __init__(self, gate: Gate, policy: Policy, *, flows: bool = True) -> None:
         super().__init__(options.Options(), asyncio.get_running_loop())
+        # It turns every line of any log into a deprecated event of the loop, also of one that is closed.
+        self._legacy_log_events.uninstall()
         self.gate = gate
         self.contexts = make_contexts(policy)
         self.upstream_tls = UpstreamTls(policy.upstreams)

@@ -78,6 +78,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._to_head = False
         self._complete = False
         self._reusable = True
+        self._sent_whole = True
         self._idle_timer: asyncio.TimerHandle | None = None
         self.transport: asyncio.Transport | None = None
         self.writable = True
@@ -123,17 +124,12 @@ class UpstreamConnection(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Leave the pool."""
+        """Leave the pool; a response that was not whole by then never will be (RFC 9112 9.8)."""
         del exc
         self._cancel_idle()
         self._pool.lost(self)
         if self._sink is not None:
-            if self._until_close:
-                sink = self._sink
-                self._sink = None
-                sink.response_ended()
-            else:
-                self._fail(Reason.UPSTREAM_BROKEN, "it closed the connection before its answer was complete")
+            self._fail(Reason.UPSTREAM_BROKEN, "it closed the connection before its answer was complete")
 
     def pause_writing(self) -> None:
         """Note that the upstream takes no more for now."""
@@ -186,7 +182,9 @@ class UpstreamConnection(asyncio.Protocol):
             self._parser = httptools.HttpResponseParser(self)
 
     def on_body(self, data: bytes) -> None:
-        """Hand a part of the body on."""
+        """Hand a part of the body on; an answer to HEAD and an interim one have none, whatever they say."""
+        if self._complete or not self._in_body:
+            raise BrokenAnswerError("a body where none belongs")
         if self._sink is not None:
             self._sink.response_body(data)
 
@@ -200,8 +198,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     # the pool's and the requests' side
 
-    def send(self, sink: ResponseSink, data: bytes, *, to_head: bool) -> None:
-        """Send the head of a request, with as much of its body as is there; the answer goes to `sink`."""
+    def send(self, sink: ResponseSink, data: bytes, *, to_head: bool, ends: bool) -> None:
+        """Send the head of a request, with all of its body where it `ends`; the answer goes to `sink`."""
         if self._sink is not None or self.transport is None:
             raise RuntimeError("one request at a time")
         self._cancel_idle()
@@ -210,6 +208,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._head_bytes = 0
         self._in_body = self._until_close = self._complete = self._interim = False
         self._to_head = to_head
+        self._sent_whole = ends
         self._reusable = True
         self.transport.write(data)
 
@@ -217,6 +216,10 @@ class UpstreamConnection(asyncio.Protocol):
         """Send a further part of the request's body."""
         if self.transport is not None:
             self.transport.write(data)
+
+    def request_ended(self) -> None:
+        """Note that the request was sent whole: until then what comes next would be taken for its body."""
+        self._sent_whole = True
 
     def pause(self) -> None:
         """Read no more of the response for now: the client is slow."""
@@ -250,7 +253,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _release(self, sink: ResponseSink) -> None:
         self._sink = None
-        if self._reusable and self.alive:
+        if self._reusable and self._sent_whole and self.alive:
             self._pool.give_back(self)
         else:
             self.discard()
@@ -294,9 +297,7 @@ class Pool:
         try:
             async with asyncio.timeout(upstream.connect_timeout):
                 while len(self._all) + self._opening >= MAX_CONNECTIONS:
-                    waiting: asyncio.Future[UpstreamConnection | None] = asyncio.get_running_loop().create_future()
-                    self._waiting.append(waiting)
-                    given = await waiting
+                    given = await self._given()
                     if given is not None and given.alive:
                         return given
                 self._opening += 1
@@ -304,20 +305,47 @@ class Pool:
                     _, connection = await asyncio.get_running_loop().create_connection(
                         lambda: UpstreamConnection(self), upstream.host, upstream.port, ssl=self._tls
                     )
+                except BaseException:
+                    self._wake(None)
+                    raise
                 finally:
                     self._opening -= 1
         except (OSError, ssl.SSLError, ValueError) as error:
             raise UpstreamFailedError(Reason.UPSTREAM_UNREACHABLE, describe(error, upstream)) from None
+        if not connection.alive:
+            self._wake(None)
+            raise UpstreamFailedError(Reason.UPSTREAM_UNREACHABLE, "it closed the connection at once")
         self._all.add(connection)
         return connection
 
-    def give_back(self, connection: UpstreamConnection) -> None:
-        """Take a connection back whose response is complete."""
+    async def _given(self) -> UpstreamConnection | None:
+        """Wait for a connection that is given back; None where there is room for a new one instead."""
+        waiting: asyncio.Future[UpstreamConnection | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiting)
+        try:
+            return await waiting
+        except asyncio.CancelledError:
+            if waiting.done() and not waiting.cancelled():  # it came in the very moment: the next one's turn
+                given = waiting.result()
+                if given is not None and given.alive:
+                    self.give_back(given)
+                else:
+                    self._wake(None)
+            raise
+
+    def _wake(self, connection: UpstreamConnection | None) -> bool:
+        """Let the next that waits go on; tells whether somebody does."""
         while self._waiting:
             waiting = self._waiting.popleft()
             if not waiting.done():
                 waiting.set_result(connection)
-                return
+                return True
+        return False
+
+    def give_back(self, connection: UpstreamConnection) -> None:
+        """Take a connection back whose response is complete."""
+        if self._wake(connection):
+            return
         if self._closed:
             connection.discard()
             return
@@ -329,11 +357,7 @@ class Pool:
         self._all.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
-        while self._waiting:
-            waiting = self._waiting.popleft()
-            if not waiting.done():
-                waiting.set_result(None)
-                return
+        self._wake(None)
 
     def close(self) -> None:
         """Close what waits for use; what is in use closes when it is given back."""

@@ -234,9 +234,11 @@ class ComposedScheme:
         name = HASHES[self.algorithm][0]
         for key in keys:
             if hmac.compare_digest(hmac.digest(key.secret.reveal(), signed, name), presented.signature):
-                created = presented.created
+                _, _, created, nonce, _ = presented
+                # Neither key id nor nonce holds a line feed, so no other pair gives the same bytes.
+                identity = signed if nonce is None else f"{key.id}\n{nonce}".encode()
                 end = None if created is None else window.end(created)
-                return VerifiedSignature(key.id, created, presented.nonce, sha256(signed).digest(), end)
+                return VerifiedSignature(key.id, created, nonce, sha256(identity).digest(), end)
         raise _denied(Reason.SIGNATURE_MISMATCH, f"differs from what {self.name} gives over {len(signed)} bytes")
 
     def sign(

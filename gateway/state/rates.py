@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from heapq import heappop, heappush
 from math import floor
-from typing import NamedTuple
 
 from limits.storage import MemoryStorage
 
@@ -163,65 +162,38 @@ class _Sliding:
 
     def look(self, name: str, take: Take, now: Instant) -> RateState:
         """Tell whether there is room, and how much."""
-        counts, _ = self._counts(name, take.limit.window, now)
-        return _state(take, counts, _used(counts, take.limit.window) + take.cost <= take.limit.amount)
+        return self._count(name, take, now, taking=False)
 
     def take(self, name: str, take: Take, now: Instant) -> RateState:
         """Take where there is room."""
-        limit = take.limit
-        counts, current = self._counts(name, limit.window, now)
-        allowed = _used(counts, limit.window) + take.cost <= limit.amount
-        if allowed:
-            counts = counts._replace(current=self._storage.incr(current, 2 * limit.window, take.cost))
-        return _state(take, counts, allowed)
+        return self._count(name, take, now, taking=True)
 
-    def _counts(self, name: str, window: int, now: Instant) -> tuple["_Counts", str]:
-        """Give the counts and the name of the current window's counter."""
-        storage = self._storage
+    def _count(self, name: str, take: Take, now: Instant, *, taking: bool) -> RateState:
+        limit, storage = take.limit, self._storage
+        window = limit.window
         before, current = storage.sliding_window_keys(name, window, now)
-        previous = storage.get(before)
-        return _Counts(
-            previous,
-            (1 - (now - window) / window % 1) * window if previous else 0.0,
-            storage.get(current),
-            (1 - now / window % 1) * window + window,
-        ), current
+        previous, count = storage.get(before), storage.get(current)
+        previous_ends = (1 - (now - window) / window % 1) * window
+        used = floor(previous * previous_ends / window + count)
+        allowed = used + take.cost <= limit.amount
+        if allowed and taking:
+            count = storage.incr(current, 2 * window, take.cost)
+            used += take.cost
+        below = used if allowed else limit.amount - take.cost + 1
+        after = _falls_below(below, window, previous, previous_ends, count)
+        return RateState(limit, allowed, max(limit.amount - used, 0), after)
 
 
-class _Counts(NamedTuple):
-    """The previous window's count and the seconds it still weighs, and the current one's, as the library has them."""
-
-    previous: int
-    previous_ends: float
-    current: int
-    current_ends: float
-
-
-def _state(take: Take, counts: _Counts, allowed: bool) -> RateState:
-    limit = take.limit
-    used = _used(counts, limit.window)
-    after = _falls_to(counts, limit.window, used - 1 if allowed else limit.amount - take.cost)
-    return RateState(limit, allowed, max(limit.amount - used, 0), after)
-
-
-def _used(counts: _Counts, window: int) -> int:
-    """Give how much of a sliding window is used, as the library weighs it."""
-    previous, previous_ends, current, _ = counts
-    return floor(previous * previous_ends / window + current)
-
-
-def _falls_to(counts: _Counts, window: int, used: int) -> float:
-    """Give the seconds until no more than `used` is used, if nothing is added.
+def _falls_below(below: int, window: int, previous: int, previous_ends: float, current: int) -> float:
+    """Give the seconds until less than `below` is used of a sliding window, if nothing is added.
 
     The library gives a time as well, which is 0 at the very beginning of a window.
     """
-    previous, previous_ends, current, current_ends = counts
-    below = used + 1
     if below > current and previous:
         after = previous_ends - (below - current) * window / previous
     elif current:
         # Once the current window is the previous one, its count loses weight.
-        after = current_ends - window + max(window - below * window / current, 0.0)
+        after = previous_ends + max(window - below * window / current, 0.0)
     else:
         after = 0.0
     return max(after, 0.0) + _BELOW

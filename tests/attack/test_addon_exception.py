@@ -111,5 +111,9 @@ async def test_the_next_request_is_served_once_the_hook_works(up: Running, monke
         assert (await up.send(get())).status == 503
 
     assert (await up.send(get())).status == 200
-    told = [(record["metadata"]["event_code"], record["unmapped"]["control"]) for record in up.records() if "control" in record["unmapped"]]
+    told = [
+        (record["metadata"]["event_code"], record["unmapped"]["control"])
+        for record in up.records()
+        if "control" in record["unmapped"]
+    ]
     assert told == [("control.failed", "engine"), ("control.recovered", "engine")]

@@ -45,7 +45,13 @@ async def test_a_host_in_doubt_is_refused(up: Running, sent: bytes) -> None:
 
 @pytest.mark.parametrize(
     "target",
-    ["ftp://api.psp.example/v1/balance", "file:///v1/balance", "api.psp.example:443", "*", "//api.psp.example/v1/balance"],
+    [
+        "ftp://api.psp.example/v1/balance",
+        "file:///v1/balance",
+        "api.psp.example:443",
+        "*",
+        "//api.psp.example/v1/balance",
+    ],
 )
 async def test_a_target_in_another_form_is_refused(up: Running, target: str) -> None:
     response = await up.send(get(target))

@@ -9,7 +9,9 @@ from gateway.engine.service import Service, Settings, StartError, check_environm
 
 @pytest.mark.parametrize("name", ["SSLKEYLOGFILE", "MITMPROXY_SSLKEYLOGFILE"])
 async def test_the_gate_does_not_start(tmp_path: Path, name: str) -> None:
-    settings = Settings(tmp_path / "policy.yaml", tmp_path / "audit", tmp_path / "state", {name: str(tmp_path / "keys")})
+    settings = Settings(
+        tmp_path / "policy.yaml", tmp_path / "audit", tmp_path / "state", {name: str(tmp_path / "keys")}
+    )
 
     with pytest.raises(StartError, match=name):
         await Service(settings).run()

@@ -81,9 +81,7 @@ async def test_before_its_window(up: Running) -> None:
         ({"x-nonce": None}, Reason.SIGNATURE_MISSING),
     ],
 )
-async def test_a_refused_request_uses_up_no_nonce(
-    up: Running, broken: dict[str, str | None], reason: Reason
-) -> None:
+async def test_a_refused_request_uses_up_no_nonce(up: Running, broken: dict[str, str | None], reason: Reason) -> None:
     assert (await up.send(request(world.World(fields=broken)))).code == reason.code
 
     assert (await up.send(request())).status == 200

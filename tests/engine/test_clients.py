@@ -97,7 +97,9 @@ async def test_curl_with_a_large_body_that_is_refused(up: Running, protocol: str
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 async def test_curl_that_asks_before_it_sends(up: Running, protocol: str) -> None:
-    code, printed = await curl(up, f"--{protocol}", "-H", "Expect: 100-continue", "-T", "-", "-X", "POST", made=world.World())
+    code, printed = await curl(
+        up, f"--{protocol}", "-H", "Expect: 100-continue", "-T", "-", "-X", "POST", made=world.World()
+    )
 
     assert code == 0, printed
     assert printed.endswith(" 200")

@@ -191,7 +191,9 @@ async def test_an_answer_without_a_body(up: Running) -> None:
 
 async def test_a_large_chunked_answer_is_streamed(up: Running) -> None:
     part = b"%x\r\n" % 40_000 + bytes(40_000) + b"\r\n"
-    up.upstream.behaviour = answers(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", *[part] * 20, b"0\r\n\r\n")
+    up.upstream.behaviour = answers(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", *[part] * 20, b"0\r\n\r\n"
+    )
     async with Http2Client(up) as client:
         response = await client.answer(client.begin(get_fields()))
 

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import pytest
 
-from gateway.core.chain import ORDER, Asks, Control
+from gateway.core.chain import ORDER, Asks
 from gateway.core.exchange import Exchange
 from gateway.core.reasons import Reason
 from tests import world
@@ -119,9 +119,3 @@ async def test_a_control_that_works_again_is_recorded_once(up: Running) -> None:
     (failed,), (recovered,) = up.records("control.failed"), up.records("control.recovered")
     assert failed["unmapped"]["control"] == recovered["unmapped"]["control"] == "rate_limit"
     assert failed["metadata"]["sequence"] < recovered["metadata"]["sequence"]
-
-
-def test_the_failing_control_is_one() -> None:
-    control: Control = Failing("token", RuntimeError())  # type: ignore[assignment]
-
-    assert control.name == "token"

@@ -1,6 +1,5 @@
 """Faults of the engine itself: the connection ends, what was under way is recorded, nothing goes on."""
 
-from collections.abc import Callable
 from typing import Any, Never
 
 import pytest
@@ -141,9 +140,7 @@ async def read_to_end_of(up: Running, sent: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, OSError, ValueError, RuntimeError])
-async def test_the_way_to_the_upstream(
-    up: Running, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
-) -> None:
+async def test_the_way_to_the_upstream(up: Running, monkeypatch: pytest.MonkeyPatch, error: type[Exception]) -> None:
     def fails(*_: object) -> Never:
         raise error("secret-7f3a")
 
@@ -155,6 +152,3 @@ async def test_the_way_to_the_upstream(
     assert up.finished == [Reason.UPSTREAM_UNREACHABLE]
     assert "secret-7f3a" not in up.outcomes()[0].detail
     assert up.upstream.untouched
-
-
-type Fails = Callable[..., Never]

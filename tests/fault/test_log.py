@@ -3,10 +3,11 @@
 import errno
 import os
 from collections.abc import Callable
+from typing import Never
 
 import pytest
 
-from gateway.audit.events import RequestDecided
+from gateway.audit import log as log_module
 from gateway.core.reasons import Reason, Unavailable
 from tests import world
 from tests.engine.harness import Running, get, read_response, read_to_end, request
@@ -135,18 +136,14 @@ async def test_a_log_file_that_is_removed_is_begun_anew(up: Running) -> None:
 
 
 async def test_a_request_whose_record_cannot_be_made_is_denied(up: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    from gateway.audit import log as log_module  # noqa: PLC0415 - for this alone
-
-    make = log_module.record
-
-    def record(event: object) -> object:
-        if isinstance(event, RequestDecided):
-            raise ZeroDivisionError("secret-7f3a")
-        return make(event)  # type: ignore[arg-type]
+    def line(*_: object) -> Never:
+        raise ZeroDivisionError("secret-7f3a")
 
     with monkeypatch.context() as patched:
-        patched.setattr(log_module, "record", record)
+        patched.setattr(log_module, "line", line)
         assert (await up.send(request())).code == "gate.audit_unavailable"
         assert up.upstream.untouched
 
     assert (await up.send(request(world.World(nonce="nonce-2")))).status == 200
+    log = b"".join(file.read_bytes() for file in up.log.directory.glob("*.jsonl"))
+    assert b"secret-7f3a" not in log

@@ -1,6 +1,5 @@
 """A policy that raises while it is asked denies; one that fails after the allow ends the connection."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Never
 
@@ -71,18 +70,19 @@ async def test_what_fails_after_the_allow_sends_nothing_and_is_recorded(
     assert up.upstream.untouched
 
 
-@pytest.mark.parametrize("name", ["decide", "refuse"])
-async def test_the_core_itself(up: Running, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr(gate_module, name, raises)
-    sent = request() if name == "decide" else b"no request\r\n\r\n"
-    reader, writer = await up.connect()
-    writer.write(sent)
-    writer.close() if name == "refuse" else None
+async def test_a_core_that_raises(up: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate_module, "decide", raises)
 
-    received = await read_to_end(reader)
+    response = await up.send(request())
 
-    assert b" 200 " not in received
+    assert (response.status, response.code) == (503, "gate.control_failed")
     assert up.upstream.untouched
 
 
-type Raises = Callable[..., Never]
+async def test_a_core_that_raises_for_what_is_no_request(up: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate_module, "refuse", raises)
+
+    response = await up.send(b"no request\r\n\r\n")
+
+    assert (response.status, response.code) == (503, "gate.control_failed")
+    assert up.upstream.untouched

@@ -126,11 +126,16 @@ def denied(reason: Reason, detail: str = "", control: str | None = None, **chang
     return exchange(control=control, **changes).deny(Denied(reason, detail))
 
 
+def changed[E: Event](event: E, **changes: Any) -> E:
+    """Give an event with some of its facts changed."""
+    return event._replace(**changes) if isinstance(event, tuple) else replace(event, **changes)
+
+
 def decided(decision: Decision | None = None, **changes: Any) -> RequestDecided:
     """Give the event of a decision; an allow where none is given."""
     decision = decision or allowed()
     status = None if decision.allowed else decision.reason.status
-    return replace(RequestDecided(NOW, REQUEST_ID, decision, 0.0031, status), **changes)
+    return RequestDecided(NOW, REQUEST_ID, decision, 0.0031, status)._replace(**changes)
 
 
 def finished(**changes: Any) -> RequestFinished:
@@ -146,7 +151,7 @@ def finished(**changes: Any) -> RequestFinished:
         upstream_seconds=0.041,
         response_bytes=118,
     )
-    return replace(valid, **changes)
+    return valid._replace(**changes)
 
 
 def refused(**changes: Any) -> ConnectionRefused:

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from gateway.audit.log import MAX_OWED, AuditLog
 from gateway.audit.reader import Entry, read
 from gateway.core.message import Instant
 from gateway.core.reasons import Reason, Unavailable
-from tests.unit.audit.examples import DAY, EVENTS, NOW, decided, finished, refused
+from tests.unit.audit.examples import DAY, EVENTS, NOW, changed, decided, finished, refused
 
 
 @pytest.fixture
@@ -83,7 +82,7 @@ def synced_paths(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 
 def later(event: Any, seconds: float) -> Any:
-    return replace(event, at=Instant(NOW + seconds))
+    return changed(event, at=Instant(NOW + seconds))
 
 
 # Writing
@@ -426,7 +425,7 @@ def test_an_event_of_which_no_record_can_be_made_is_refused_and_told(log: AuditL
 
 
 def test_a_broken_event_is_refused(log: AuditLog) -> None:
-    assert "AttributeError" in denied_append(log, replace(decided(), decision=None))
+    assert "AttributeError" in denied_append(log, changed(decided(), decision=None))
 
 
 # After a crash
