@@ -12,6 +12,26 @@ if TYPE_CHECKING:
     from tests.engine.harness import Running
 
 
+BOTH_PATHS = ("engine", "attack", "fault")
+"""Folders whose tests run on both ways that HTTP/1.1 can take, but for those marked `layers`."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if metafunc.definition.path.parent.name in BOTH_PATHS:
+        only = metafunc.definition.get_closest_marker("layers")
+        paths = ["layers"] if only is not None else ["direct", "layers"]
+        metafunc.parametrize("http1", paths, indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def http1(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The way HTTP/1.1 takes in this test: `direct`, or through mitmproxy's `layers`."""
+    if hasattr(request, "param"):
+        from tests.engine import harness  # noqa: PLC0415 - as below
+
+        monkeypatch.setattr(harness, "FLOWS", request.param == "layers")
+
+
 @pytest.fixture(scope="session")
 def event_loop_policy() -> asyncio.AbstractEventLoopPolicy:
     return uvloop.EventLoopPolicy()

@@ -28,6 +28,9 @@ MAX_BYTES = 268_435_456
 MAX_OWED = 1024
 """Records kept in memory while the log cannot be written: outcomes of what was under way then, some 2 MB of them."""
 
+LOOK_EVERY = 0.02
+"""Seconds of events that are written without another look whether their file was removed."""
+
 
 @dataclass(slots=True)
 class _Failure:
@@ -74,8 +77,8 @@ class AuditLog:
         self._origin = os.urandom(6).hex()
         self._segment: Segment | None = None
         self._date = ""
-        self._until = Instant(-math.inf)
-        """Events before this belong into the newest file, by their date."""
+        self._looked = self._look_again = Instant(-math.inf)
+        """Events from the one instant to the other belong into the newest file, and need no look at it."""
         self._failure: _Failure | None = None
         self._unsynced: LostError | None = None
         self._closed = False
@@ -113,12 +116,15 @@ class AuditLog:
         made: bytes | None = None
         try:
             if self._failure is None:
-                made = self._line(event, 0)
-                self._write(event.at, made, 1)
+                made = line(event, self.sequence + 1, self._origin)
+                self._segment_for(event.at, len(made)).write(made)
+                self.sequence += 1
             else:
-                late = len(self._failure.owed)
-                made = self._line(event, 2 + late)
-                self._write(event.at, self._recovery(self._failure, event) + made, 3 + late)
+                made = self._line(event, 2 + len(self._failure.owed))
+                lines = [*self._recovery(self._failure, event), made]
+                data = b"".join(lines)
+                self._segment_for(event.at, len(data)).write(data)
+                self.sequence += len(lines)
                 self._failure = None
         except Exception as error:  # noqa: BLE001 - whatever it is, the event is not in the log
             recordable = made is not None
@@ -165,20 +171,18 @@ class AuditLog:
         """Give the line of an event that follows the last one written after `place` others."""
         return line(event, self.sequence + 1 + place, self._origin)
 
-    def _write(self, at: Instant, data: bytes, records: int) -> None:
-        self._segment_for(at, len(data)).write(data)
-        self.sequence += records
-
     def _segment_for(self, at: Instant, size: int) -> Segment:
         """Give the file to write to: a new one for a new day, beyond the size, and where the last one was lost."""
         segment = self._segment
         has_room = segment is not None and (not segment.size or segment.size + size <= self._max_bytes)
-        if segment is not None and has_room and at < self._until:
+        if segment is not None and has_room and self._looked <= at < self._look_again:
             return segment
         date = max(date_of(at), self._date)  # a clock set back opens no file that would sort before others
         if segment is None or not has_room or date != segment.date:
             segment = self._next_segment(segment, date)
-        self._until = end_of_date(at)
+        else:
+            segment.check()
+        self._looked, self._look_again = at, min(Instant(at + LOOK_EVERY), end_of_date(at))
         return segment
 
     def _next_segment(self, last: Segment | None, date: str) -> Segment:
@@ -216,7 +220,7 @@ class AuditLog:
         else:
             failed.lost += 1
 
-    def _recovery(self, told: _Failure, event: Event) -> bytes:
+    def _recovery(self, told: _Failure, event: Event) -> list[bytes]:
         """Give the lines that come before the event's: the failure, what is owed, the recovery."""
         policy = policy_of(event)
         since = event.at if told.at is None else told.at
@@ -224,7 +228,7 @@ class AuditLog:
         recovered = ControlRecovered(
             at=event.at, policy=policy, control="audit", failed_at=since, detail=told.told(), denied=told.denied
         )
-        return b"".join([self._line(failed, 0), *told.owed, self._line(recovered, 1 + len(told.owed))])
+        return [self._line(failed, 0), *told.owed, self._line(recovered, 1 + len(told.owed))]
 
 
 def _found(name: str, tail: Tail) -> str:

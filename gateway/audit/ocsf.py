@@ -7,7 +7,6 @@ from importlib.metadata import version
 import orjson
 
 from gateway.audit.events import PolicyFacts
-from gateway.audit.once import once
 from gateway.audit.redact import TEXT, clean, clean_digest
 from gateway.core.message import Address, Certificate, Instant, Tls
 from gateway.core.reasons import Reason
@@ -102,7 +101,7 @@ def classes(kind: Kind, activity: int) -> Json:
     }
 
 
-@once(capacity=64)
+@lru_cache(maxsize=64)
 def policy_object(policy: PolicyFacts) -> orjson.Fragment:
     """Give the policy by name and digest."""
     return fragment({"name": clean(policy.name), "uid": clean_digest(policy.digest)})

@@ -2,14 +2,12 @@
 
 Two of them stand on the way of every request. So a line is put together from members that are serialised already:
 
-1. what many requests share (policy, verdict, caller): made once, in the functions marked `once` and `lru_cache`
+1. what many requests share (`_Frame`, `_Caller`, the target): made once, found again by what it is made of
 2. what both records of a request share (`_Facts`): made with the decision, kept with the exchange for the outcome
 3. what is a record's own: made each time
 """
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -28,7 +26,6 @@ from gateway.audit.ocsf import (
     Kind,
     classes,
     endpoint,
-    fragment,
     members,
     metadata,
     milliseconds,
@@ -36,13 +33,12 @@ from gateway.audit.ocsf import (
     policy_object,
     tls_fragment,
 )
-from gateway.audit.once import once
 from gateway.audit.redact import LONG, TEXT, clean, clean_id, without_query
 from gateway.core.exchange import Exchange
 from gateway.core.facts import Claims
 from gateway.core.memo import Bounded
-from gateway.core.message import Address, Instant, Peer, RequestHead
-from gateway.core.policy import Issuer, Route
+from gateway.core.message import RequestHead
+from gateway.core.policy import Issuer
 from gateway.core.reasons import Reason
 
 _BODY_LENGTH = 2**40
@@ -50,9 +46,6 @@ _BODY_LENGTH = 2**40
 
 _ACTIVITY = {"GET": 2, "HEAD": 2, "OPTIONS": 2, "POST": 1, "PUT": 3, "PATCH": 3, "DELETE": 4}
 _OTHER_ACTIVITY = 99
-
-_TARGETS = Bounded[tuple[str, str, str, str], bytes](longest=256, size=lambda key: len("".join(key)))
-"""What `http_request` says of methods, versions, hosts and paths that came before and were harmless."""
 
 
 def decision(event: RequestDecided, sequence: int, origin: str) -> bytes:
@@ -89,19 +82,16 @@ def _line(
 ) -> bytes:  # fmt: skip
     """Put a line together; `unmapped` and `last` are its own members at the end of `unmapped` and of the record."""
     exchange, allowed = event.decision.exchange, event.decision.allowed
-    policy = exchange.policy
     kind, reason, detail = verdict
     facts = exchange.recorded
-    if not isinstance(facts, _Facts) or facts.of != (event.request_id, allowed):
+    if not isinstance(facts, _Facts) or facts.id != event.request_id or facts.allowed is not allowed:
         facts = exchange.recorded = _facts(exchange, event.request_id, allowed)
-    caller = facts.caller
+    caller, policy = facts.caller, exchange.policy
     frame = _frame(kind, policy.name, policy.digest, facts.activity, reason, allowed)
+    start = b'{"time":%d,%b%b,"sequence":%d,"uid":"%b:%d"},'
     return b"".join(
         (
-            b'{"time":%d,' % milliseconds(event.at),
-            frame.metadata,
-            facts.request_id,
-            b',"sequence":%d,"uid":"%b:%d"},' % (sequence, origin.encode(), sequence),
+            start % (milliseconds(event.at), frame.metadata, facts.request_id, sequence, origin.encode(), sequence),
             frame.codes,
             orjson.dumps(clean(without_query(detail), LONG)) if detail else b'""',
             frame.message,
@@ -135,19 +125,20 @@ def _exact(seconds: float) -> float:
 class _Facts(NamedTuple):
     """What was verified of a request, and what it says of itself."""
 
-    of: tuple[str, bool]
-    """The request's id as the event has it, and whether it was allowed."""
-    request_id: bytes
+    id: str
+    """Of the request, as the event has it; `request_id` is the same as JSON."""
+    allowed: bool
     activity: int
     caller: "_Caller"
+    request_id: bytes
     http_request: bytes
     unmapped: bytes
 
 
 def _facts(exchange: Exchange, request_id: str, allowed: bool) -> _Facts:
-    """Give the facts; an exchange does not change any more once it is decided."""
+    """Give the facts of an exchange that is decided: it does not change any more."""
     head, signature = exchange.head, exchange.signature
-    made_id = orjson.dumps(clean_id(request_id))
+    cleaned_id = orjson.dumps(clean_id(request_id))
     unmapped: Json = {}
     activity, http_request = 0, b""
     if head is not None:
@@ -156,33 +147,17 @@ def _facts(exchange: Exchange, request_id: str, allowed: bool) -> _Facts:
             # Names of parameters may be as secret as their values: `?eyJ…` is a token without a name.
             unmapped["query_bytes"] = len(head.query)
         length, unmapped["body"] = _body(head, exchange.body)
-        body_length: Json = {} if length is None or length >= _BODY_LENGTH else {"body_length": length}
-        http_request = b',"http_request":{"uid":%b%b%b}' % (made_id, _target(head), more(body_length))
+        body_length = b"" if length is None or length >= _BODY_LENGTH else b',"body_length":%d' % length
+        http_request = b',"http_request":{"uid":%b%b%b}' % (cleaned_id, _target(head), body_length)
     if signature is not None:
         unmapped["key_id"] = clean(signature.key_id)
         if signature.created is not None:
             unmapped["signed_at"] = milliseconds(signature.created)
         if signature.nonce is not None:
             unmapped["nonce_sha256"] = _digest(signature.nonce)
-    caller = _caller_of(exchange, allowed)
-    return _Facts((request_id, allowed), made_id, activity, caller, http_request, more(unmapped))
-
-
-def _target(head: RequestHead) -> bytes:
-    target = head.method, head.version, head.host, head.path
-    made = _TARGETS.get(target)
-    if made is None:
-        method, version, host, path = (
-            clean(head.method),
-            clean(head.version),
-            clean(head.host, TEXT),
-            clean(head.path, LONG),
-        )
-        url = {"scheme": "https", "hostname": host, "path": path}
-        made = more({"http_method": method, "version": version, "url": url})
-        if (method, version, host, path) == target:
-            _TARGETS.keep(target, made)
-    return made
+    return _Facts(
+        request_id, allowed, activity, _caller_of(exchange, allowed), cleaned_id, http_request, more(unmapped)
+    )
 
 
 def _body(head: RequestHead, body: bytes | None) -> tuple[int | None, str]:
@@ -198,7 +173,10 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-# What many requests share
+# What many requests share: made once, and kept in bounded memory
+
+_CALLERS = Bounded[tuple[object, ...], tuple[tuple[object, ...], "_Caller"]](capacity=4096)
+_TARGETS = Bounded[tuple[str, ...], bytes](longest=256, size=lambda target: sum(map(len, target)))
 
 
 class _Frame(NamedTuple):
@@ -229,42 +207,25 @@ def _frame(kind: Kind, policy: str, digest: str, activity: int, reason: Reason, 
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Connection:
-    id: str
-    source: orjson.Fragment
-    listener: orjson.Fragment
-    tls: bytes
-
-
-@once(capacity=2048)
-def _connection(peer: Peer) -> _Connection:
-    return _Connection(
-        id=clean_id(peer.connection_id),
-        source=fragment(endpoint(peer.address, peer.port)),
-        listener=fragment({"svc_name": clean(peer.listener)}),
-        tls=b"" if peer.tls is None else more({"tls": tls_fragment(peer.tls)}),
+def _target(head: RequestHead) -> bytes:
+    """Give what `http_request` says of the target; kept where nothing had to be cleaned, so never with a secret."""
+    target = head.method, head.version, head.host, head.path
+    known = _TARGETS.get(target)
+    if known is not None:
+        return known
+    method, version, host, path = (
+        clean(head.method),
+        clean(head.version),
+        clean(head.host, TEXT),
+        clean(head.path, LONG),
     )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Rule:
-    name: str
-    service: orjson.Fragment | None
-    """None: no route was found."""
-    controls_off: orjson.Fragment | None
-
-
-@once(capacity=4096)
-def _rule(route: Route | None) -> _Rule:
-    if route is None:
-        return _Rule(UNKNOWN, None, None)
-    off = [{"control": clean(off.control), "because": clean(off.because)} for off in route.switched_off[:12]]
-    return _Rule(clean(route.name), fragment({"name": clean(route.upstream.name)}), fragment(off))
+    url = {"scheme": "https", "hostname": host, "path": path}
+    made = more({"http_method": method, "version": version, "url": url})
+    return _TARGETS.keep(target, made) if (method, version, host, path) == target else made
 
 
 class _Caller(NamedTuple):
-    """Who calls what, from where, and what the chain made of it."""
+    """Who calls what, from where, and how far that was verified."""
 
     members: bytes
     """From `actor` to `authorizations`."""
@@ -273,71 +234,84 @@ class _Caller(NamedTuple):
     tls: bytes
 
 
-type _User = tuple[str, str, str, str | None, Instant, Instant]
-"""Of a token that was verified: subject, name and iss of its issuer, id, issued at, expires."""
-
-
 def _caller_of(exchange: Exchange, allowed: bool) -> _Caller:
-    peer, partner, client = exchange.peer, exchange.partner, exchange.client_address
-    return _caller(
-        _connection(peer),
-        None if client is peer.address or client == peer.address else client,
-        None if partner is None else partner.name,
-        None if exchange.claims is None else _user(exchange.claims, exchange.policy.issuers),
-        _rule(exchange.route),
+    """Give the caller, known by all that `_caller` takes of the exchange.
+
+    What would be costly to compare counts by its identity, which nothing else has while it is held.
+    """
+    peer, route, claims = exchange.peer, exchange.route, exchange.claims
+    key = (
+        id(peer),
+        None if exchange.client_address is peer.address else exchange.client_address,
+        None if exchange.partner is None else exchange.partner.name,
+        None if claims is None else _user(claims, exchange.policy.issuers[claims.issuer]),
+        None if route is None else (route.name, route.upstream.name, id(route.switched_off)),
         tuple(exchange.passed),
         allowed,
     )
+    known = _CALLERS.get(key)
+    if known is None:
+        held = peer, None if route is None else route.switched_off
+        known = _CALLERS.keep(key, (held, _caller(exchange, allowed)))
+    return known[1]
 
 
-def _user(claims: Claims, issuers: Mapping[str, Issuer]) -> _User:
-    issuer = issuers[claims.issuer]
-    return claims.subject, issuer.name, issuer.issuer, claims.token_id, claims.issued_at, claims.expires
+def _user(claims: Claims, issuer: Issuer) -> tuple[object, ...]:
+    return issuer.name, issuer.issuer, claims.subject, claims.token_id, claims.issued_at, claims.expires
 
 
-@lru_cache(maxsize=2048)
-def _caller(
-    connection: _Connection, proxied: Address | None, partner: str | None, user: _User | None, rule: _Rule,
-    passed: tuple[str, ...], allowed: bool,
-) -> _Caller:  # fmt: skip
-    """`proxied` is the client's address where the peer is a proxy."""
-    source, verdict = connection.source, "allowed" if allowed else "denied"
-    api: Json = {"operation": rule.name}
-    unmapped: Json = {"connection_id": connection.id, "controls_passed": [clean(name) for name in passed[:16]]}
-    if rule.service is not None:
-        api["service"] = rule.service
-        unmapped["controls_off"] = rule.controls_off
-    if user is not None:
-        api["token"] = _token(user)
-    shared: Json = {
-        "actor": _actor(partner, user),
-        "src_endpoint": source if proxied is None else {"ip": str(proxied), "proxy_endpoint": source},
-        "dst_endpoint": connection.listener,
-        "api": api,
-        "authorizations": [{"decision": verdict, "policy": {"name": rule.name, "type": "route"}}],
+def _caller(exchange: Exchange, allowed: bool) -> _Caller:
+    peer, route, claims = exchange.peer, exchange.route, exchange.claims
+    rule = UNKNOWN if route is None else clean(route.name)
+    api: Json = {"operation": rule}
+    unmapped: Json = {
+        "connection_id": clean_id(peer.connection_id),
+        "controls_passed": [clean(name) for name in exchange.passed[:16]],
     }
-    return _Caller(members(shared), more(unmapped), connection.tls)
+    if route is not None:
+        api["service"] = {"name": clean(route.upstream.name)}
+        unmapped["controls_off"] = [
+            {"control": clean(off.control), "because": clean(off.because)} for off in route.switched_off[:12]
+        ]
+    if claims is not None:
+        api["token"] = _token(claims)
+    verdict = {"decision": "allowed" if allowed else "denied", "policy": {"name": rule, "type": "route"}}
+    shared: Json = {
+        "actor": _actor(exchange),
+        "src_endpoint": _source(exchange),
+        "dst_endpoint": {"svc_name": clean(peer.listener)},
+        "api": api,
+        "authorizations": [verdict],
+    }
+    tls: Json = {} if peer.tls is None else {"tls": tls_fragment(peer.tls)}
+    return _Caller(members(shared), more(unmapped), more(tls))
 
 
-def _actor(partner: str | None, user: _User | None) -> Json:
+def _actor(exchange: Exchange) -> Json:
     made: Json = {}
-    if partner is not None:
-        made["app_uid"] = clean(partner)
-    if user is not None:
-        subject, issuer, iss, *_ = user
-        made["user"] = {"uid": clean(subject, TEXT)}
-        made["idp"] = {"name": clean(issuer), "issuer": clean(iss)}
+    if exchange.partner is not None:
+        made["app_uid"] = clean(exchange.partner.name)
+    if exchange.claims is not None:
+        issuer = exchange.policy.issuers[exchange.claims.issuer]
+        made["user"] = {"uid": clean(exchange.claims.subject, TEXT)}
+        made["idp"] = {"name": clean(issuer.name), "issuer": clean(issuer.issuer)}
     return made or {"app_name": UNKNOWN}
 
 
-def _token(user: _User) -> Json:
-    *_, token_id, issued_at, expires = user
+def _source(exchange: Exchange) -> Json:
+    client, peer = exchange.client_address, exchange.peer
+    if client == peer.address:
+        return endpoint(peer.address, peer.port)
+    return {"ip": str(client), "proxy_endpoint": endpoint(peer.address, peer.port)}
+
+
+def _token(claims: Claims) -> Json:
     made: Json = {
         "type": "access token",
         "type_id": 99,
-        "created_time": milliseconds(issued_at),
-        "expiration_time": milliseconds(expires),
+        "created_time": milliseconds(claims.issued_at),
+        "expiration_time": milliseconds(claims.expires),
     }
-    if token_id is not None:
-        made["uid"] = clean_id(token_id)
+    if claims.token_id is not None:
+        made["uid"] = clean_id(claims.token_id)
     return made

@@ -52,7 +52,12 @@ class Segment:
 
     def write(self, data: bytes) -> None:
         """Append `data` whole, with one system call. Raises OSError where it cannot be, and nothing of it stands."""
-        self._check()
+        if self._torn:
+            self._cut()
+        size = os.lseek(self._fd, 0, os.SEEK_END)
+        if size != self.size:
+            told = f"{self.path.name} was changed by somebody else: {size} bytes, {self.size} were written"
+            raise LostError(errno.EIO, told)
         try:
             written = os.write(self._fd, data)
         except OSError:
@@ -63,20 +68,15 @@ class Segment:
             raise OSError(errno.ENOSPC, f"only {written} of {len(data)} bytes could be written")
         self.size += written
 
+    def check(self) -> None:
+        """Raise LostError where the file was removed: what is written to it goes when it is closed."""
+        if os.fstat(self._fd).st_nlink == 0:
+            raise LostError(errno.ENOENT, f"{self.path.name} was removed while it was written")
+
     def _undo(self) -> None:
         self._torn = True
         with contextlib.suppress(OSError):  # tried again before the next write
             self._cut()
-
-    def _check(self) -> None:
-        if self._torn:
-            self._cut()
-        status = os.fstat(self._fd)
-        if status.st_nlink == 0:
-            raise LostError(errno.ENOENT, f"{self.path.name} was removed while it was written")
-        if status.st_size != self.size:
-            told = f"{self.path.name} was changed by somebody else: {status.st_size} bytes, {self.size} were written"
-            raise LostError(errno.EIO, told)
 
     def _cut(self) -> None:
         os.ftruncate(self._fd, self.size)

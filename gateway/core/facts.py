@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from gateway.core.message import Instant
 
@@ -27,8 +26,9 @@ class Claims:
         return f"Claims(issuer={self.issuer!r}, subject={self.subject!r}, token_id={self.token_id!r})"
 
 
-class VerifiedSignature(NamedTuple):
-    """A request signature that matched (`signature`). A named tuple, as every request makes one (see `chain`)."""
+@dataclass(frozen=True, slots=True)
+class VerifiedSignature:
+    """A request signature that matched (`signature`)."""
 
     key_id: str
     created: Instant | None

@@ -12,11 +12,17 @@ class ClientTransport(asyncio.Protocol):
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
         self._held = False
+        self.slow = False
+        """Whether the client has not read what was sent."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's are not its subclasses
         self._transport.set_write_buffer_limits(high=HIGH_WATER)
+
+    def eof_received(self) -> bool:
+        """Take the client's end of sending for its leaving."""
+        return False
 
     def write(self, data: bytes) -> None:
         """Send to the client."""

@@ -37,8 +37,9 @@ LINGER_BYTES = 1_048_576
 LINGER_SECONDS = 5.0
 """How much of a refused body is thrown away, so that the client reads its answer before the connection closes."""
 
-STREAM_FROM = 65_536
-"""Declared length from which a body that no control needs is passed on as it comes, instead of in one piece."""
+STREAM_FROM = 1_048_576
+"""Length from which a body that no control needs is passed on as it comes: the declared one, or, for chunks, the one
+the route takes at most. A smaller one is collected, so that one beyond the limit never reaches upstream in part."""
 
 
 class State(Enum):
@@ -85,11 +86,11 @@ class DataPath(ClientTransport):
     def data_received(self, data: bytes) -> None:
         """Take what came, by what is waited for."""
         try:
-            if self._state is State.HEAD:
+            if self._state is State.BUSY or (self._state is State.HEAD and self.slow):
+                self._keep(data)
+            elif self._state is State.HEAD:
                 self._received = self._received + data if self._received else data
                 self._read_head()
-            elif self._state is State.BUSY:
-                self._keep(data)
             elif self._state is State.LINGER:
                 self._discarded += len(data)
                 if self._discarded > LINGER_BYTES:
@@ -98,10 +99,6 @@ class DataPath(ClientTransport):
                 self._take_body(data)
         except Exception as error:  # noqa: BLE001 - a fault of ours must end the connection
             self.crash(error)
-
-    def eof_received(self) -> bool:
-        """Take the client's end of sending for its leaving."""
-        return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Record what the client did not wait for."""
@@ -123,18 +120,22 @@ class DataPath(ClientTransport):
             logger.exception("connection %s", self._peer.connection_id)
         finally:
             self._handling = None
+            self._received = b""
             if not self.ended.done():
                 self.ended.set_result(None)
 
     def pause_writing(self) -> None:
-        """Have the upstream wait: the client is slow."""
+        """Have the upstream wait, and further requests: the client is slow."""
+        self.slow = True
         if self._passage is not None:
             self._passage.client_slow()
 
     def resume_writing(self) -> None:
-        """Have it go on."""
+        """Have them go on."""
+        self.slow = False
         if self._passage is not None:
             self._passage.client_ready()
+        self._read_on()
 
     # the service's side
 
@@ -165,11 +166,14 @@ class DataPath(ClientTransport):
         """End the connection after a fault of the gate's own; what was under way is recorded."""
         logger.error("connection %s", self._peer.connection_id, exc_info=error)
         handling, self._handling = self._handling, None
+        received, self._received = self._received, b""
         with contextlib.suppress(Exception):
             self._drop()
         with contextlib.suppress(Exception):
             if handling is not None:
                 handling.crash(failure(error))
+            else:
+                Handling(self._gate, self._peer).refuse(failure(error), first_line_of(received))
         self.abort()
 
     # 1 the head
@@ -208,15 +212,24 @@ class DataPath(ClientTransport):
         """Run the core; at once, where nothing of it waits for another process."""
         task = asyncio.Task(asking, loop=self._loop, eager_start=True)
         if task.done():
-            then(task.result())
+            self._answered(task, then)
         else:
-            task.add_done_callback(lambda done: self._answered(done, then))
+            task.add_done_callback(lambda done: self._answered_late(done, then))
 
     def _answered[T](self, task: "asyncio.Task[T]", then: Callable[[T], None]) -> None:
+        error = task.exception()
+        if self._handling is None:
+            return  # the client left meanwhile
+        if error is None:
+            then(task.result())
+            return
+        logger.error("connection %s", self._peer.connection_id, exc_info=error)
+        self._handling.deny(failure(error))
+        self._authorise(self._handling)
+
+    def _answered_late[T](self, task: "asyncio.Task[T]", then: Callable[[T], None]) -> None:
         try:
-            result = task.result()
-            if self._handling is not None:  # else the client left meanwhile
-                then(result)
+            self._answered(task, then)
         except Exception as error:  # noqa: BLE001 - a fault of ours must end the connection
             self.crash(error)
 
@@ -230,7 +243,8 @@ class DataPath(ClientTransport):
             return
         if self._head is not None and "expect" in self._head.headers and not self._received:
             self.write(HEAD_OF_CONTINUE)
-        streams = isinstance(result, Decision) and (body.declared is None or body.declared >= STREAM_FROM)
+        least = handling.body_limit if body.declared is None else body.declared
+        streams = isinstance(result, Decision) and least >= STREAM_FROM
         self._state = State.STREAM if streams else State.BODY
         self._deadline.set("body", self._limits.body_timeout)
         if streams:
@@ -340,7 +354,8 @@ class DataPath(ClientTransport):
             self.go_on()
 
     def _read_on(self) -> None:
-        if self._state is State.HEAD:
+        if self._state is State.HEAD and not self.slow:
+            self.go_on()
             self.data_received(b"")
 
     def _refuse_unreadable(self, denied: Denied) -> None:
@@ -367,7 +382,7 @@ class DataPath(ClientTransport):
                 self._drop()
                 late = "no answer in time" if status is None else "its answer stopped"
                 self._fail(self._handling, status, Reason.UPSTREAM_TIMEOUT, late)
-            else:
+            elif self._handling is None:  # else a request came in the moment that it passed
                 self.close()
         except Exception as error:  # noqa: BLE001 - a fault of ours must end the connection
             self.crash(error)

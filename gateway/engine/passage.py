@@ -35,6 +35,10 @@ class Client(Protocol):
         """End the connection after a fault of the gate's own."""
 
     @property
+    def slow(self) -> bool:
+        """Whether the client has not read what was sent."""
+
+    @property
     def last(self) -> bool:
         """Whether the connection ends with this response."""
 
@@ -82,17 +86,19 @@ class Passage:
             self._opening = asyncio.get_running_loop().create_task(self._open())
 
     async def _open(self) -> None:
+        connection = None
         try:
-            connection = await self._pool.open()
-        except UpstreamFailedError as error:
+            try:
+                connection = await self._pool.open()
+            except UpstreamFailedError as error:
+                self._opening = None
+                self._ended(error.reason, error.detail)
+                return
             self._opening = None
-            self._ended(error.reason, error.detail)
-            return
-        self._opening = None
-        try:
             self._send(connection)
         except Exception as error:  # noqa: BLE001 - a fault of ours must end the connection
-            connection.discard()
+            if connection is not None:
+                connection.discard()
             self._client.crash(error)
 
     def _send(self, connection: UpstreamConnection) -> None:
@@ -117,6 +123,8 @@ class Passage:
         else:
             connection.send(self, text, to_head=head.method == "HEAD", ends=False)
             self._send_parts(connection)
+        if self._client.slow:
+            connection.pause()
 
     # the request's body, where it is passed on as it comes
 
@@ -138,7 +146,9 @@ class Passage:
             if chunked:
                 connection.write(b"0\r\n\r\n")
             connection.request_ended()
-        if not connection.writable:
+        if connection.writable:
+            self._client.go_on()
+        else:
             self._client.hold()
 
     def upstream_writable(self) -> None:

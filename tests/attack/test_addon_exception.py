@@ -9,6 +9,8 @@ from gateway.engine.addon import CoreAddon
 from tests.engine.harness import Running, get, request
 from tests.engine.http2 import Http2Client
 
+pytestmark = pytest.mark.layers
+
 
 class HookError(Exception):
     """Raised in a hook; its words are a secret."""

@@ -138,9 +138,7 @@ async def test_a_length_of_a_get_without_a_body_does_not_go_on(up: Running) -> N
     [
         b"GET / HTTP/1.1\r\n\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\xff" * 20_000,
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-        + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
-        + b"\x00\x00\x01\x00\x00\x00\x00\x00\x01a",
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x01a"),
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x05\x01\x05\x00\x00\x00\x01\xff\xff\xff\xff\xff",
     ],
     ids=["HTTP/1.1", "no frames", "data without a head", "no HPACK"],

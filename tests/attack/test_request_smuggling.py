@@ -154,7 +154,7 @@ async def test_an_ambiguous_chunk_is_refused_and_ends_the_connection(up: Running
         writer.write(head + body)
     else:
         writer.write(head)
-        await until(lambda: up.master.handlers and next(iter(up.master.handlers)).connection.open_requests)
+        await until(lambda: up.master.handlers and next(iter(up.master.handlers)).open_requests)
         writer.write(body)
 
     response = await read_response(reader)

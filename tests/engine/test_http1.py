@@ -74,6 +74,7 @@ async def test_pipelined_requests_wait_for_the_answer_before_them(up: Running) -
     assert [(await read_response(reader)).status for _ in range(2)] == [200, 200]
 
 
+@pytest.mark.layers
 async def test_pipelined_requests_beyond_the_limit_end_the_connection(up: Running) -> None:
     held = Held(up.upstream)
     reader, writer = await up.connect()
@@ -98,6 +99,7 @@ async def test_bytes_may_come_one_by_one(up: Running, made: bytes) -> None:
     assert up.upstream.bodies == [world.BODY]
 
 
+@pytest.mark.layers
 async def test_a_head_is_not_read_before_its_end(up: Running) -> None:
     made = get()
     ends = [place + 2 for place in range(len(made) - 4) if made[place : place + 2] == b"\r\n"]
@@ -192,7 +194,7 @@ async def test_a_client_that_leaves_within_the_answer(up: Running) -> None:
 async def test_a_client_that_leaves_within_its_body(up: Running) -> None:
     reader, writer = await up.connect()
     writer.write(request()[:-10])
-    await until(lambda: up.master.handlers and next(iter(up.master.handlers)).connection.open_requests)
+    await until(lambda: up.master.handlers and next(iter(up.master.handlers)).open_requests)
 
     writer.close()
 

@@ -185,6 +185,7 @@ async def test_an_upstream_that_says_more_than_it_was_asked(up: Running) -> None
     assert (await read_response(reader)).body == b'{"status":"ok"}'
 
 
+@pytest.mark.layers
 async def test_an_upstream_that_closes_between_requests(up: Running) -> None:
     reader, writer = await up.connect()
     for _ in range(3):
@@ -208,6 +209,7 @@ async def test_an_upstream_that_announces_its_close_is_not_asked_again_on_it(up:
     assert up.upstream.connections == 2
 
 
+@pytest.mark.layers
 async def test_an_answer_before_the_time_is_over_ends_the_time(tmp_path: Path) -> None:
     async with running(tmp_path, to={"response_timeout": 1.0}) as up:
         reader, writer = await up.connect()

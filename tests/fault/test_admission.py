@@ -31,6 +31,7 @@ async def refused(up: Running) -> bytes:
     return await read_to_end(reader)
 
 
+@pytest.mark.layers
 @pytest.mark.parametrize(
     ("owner", "name"),
     [

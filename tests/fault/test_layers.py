@@ -17,6 +17,8 @@ from gateway.engine.upstream import StrictHttp1Client
 from tests.engine.harness import Running, get, read_to_end, request
 from tests.engine.http2 import Http2Client
 
+pytestmark = pytest.mark.layers
+
 
 def raises(*_: object, **__: object) -> Never:
     raise ZeroDivisionError("secret-7f3a")

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.controls.replay import Replay, claim_key
+from gateway.controls.replay import Replay
 from gateway.core.chain import Claim, ClaimOnce
 from gateway.core.exchange import Exchange
 from gateway.core.facts import VerifiedSignature
@@ -50,21 +50,12 @@ def test_a_nonce_is_claimed_once() -> None:
     assert caught.value.detail == "the nonce came before, signed with key 'key-1'"
 
 
-def test_a_claim_is_told_by_key_and_nonce() -> None:
-    others = [replace(SIGNATURE, nonce="nonce-2"), replace(SIGNATURE, key_id="key-2")]
-    assert len({claim_key(one) for one in (SIGNATURE, *others)}) == 3
-    assert claim_key(replace(SIGNATURE, digest=b"e" * 32, created=NOW)) == claim_key(SIGNATURE)
+def test_what_tells_the_request_from_others_is_claimed() -> None:
+    assert asked(Replay(), SIGNATURE).key == SIGNATURE.digest
 
 
-def test_key_and_nonce_do_not_run_together() -> None:
-    assert claim_key(replace(SIGNATURE, key_id="ab", nonce="c")) != claim_key(
-        replace(SIGNATURE, key_id="a", nonce="bc")
-    )
-
-
-def test_without_a_nonce_the_signed_text_is_claimed() -> None:
+def test_without_a_nonce_the_signed_text_is_said_to_have_come_before() -> None:
     unnumbered = replace(SIGNATURE, nonce=None)
-    assert asked(Replay(), unnumbered).key == SIGNATURE.digest
     assert refused(Claim.SEEN, unnumbered).detail == "the signed text came before, signed with key 'key-1'"
 
 

@@ -1,4 +1,4 @@
-"""The pool's connections read by bytes alone; `test_pool` has the pool itself, over sockets."""
+"""The pool's connections read by bytes alone; `test_upstream_pool_sockets` has the pool itself."""
 
 import asyncio
 
