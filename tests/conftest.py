@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 import uvloop
 
+from tests import reasons
+
 if TYPE_CHECKING:
     from tests.engine.harness import Running
 
@@ -16,8 +18,13 @@ BOTH_PATHS = ("engine", "attack", "fault")
 """Folders whose tests run on both ways that HTTP/1.1 can take, but for those marked `layers`."""
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    reasons.load(config)
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if metafunc.definition.path.parent.name in BOTH_PATHS:
+    folder = metafunc.definition.path.parent
+    if folder.name in BOTH_PATHS and folder.parent.name == "tests":
         only = metafunc.definition.get_closest_marker("layers")
         paths = ["layers"] if only is not None else ["direct", "layers"]
         metafunc.parametrize("http1", paths, indirect=True)

@@ -47,6 +47,9 @@ _BODY_LENGTH = 2**40
 _ACTIVITY = {"GET": 2, "HEAD": 2, "OPTIONS": 2, "POST": 1, "PUT": 3, "PATCH": 3, "DELETE": 4}
 _OTHER_ACTIVITY = 99
 
+_SHORT_TARGET = 384
+"""Bytes up to which it is worth the memory to remember a target."""
+
 
 def decision(event: RequestDecided, sequence: int, origin: str) -> bytes:
     """Give the line of a decision."""
@@ -176,7 +179,7 @@ def _digest(text: str) -> str:
 # What many requests share: made once, and kept in bounded memory
 
 _CALLERS = Bounded[tuple[object, ...], tuple[tuple[object, ...], "_Caller"]](capacity=4096)
-_TARGETS = Bounded[tuple[str, ...], bytes](longest=256, size=lambda target: sum(map(len, target)))
+_TARGETS = Bounded[tuple[str, ...], bytes](capacity=4096)
 
 
 class _Frame(NamedTuple):
@@ -208,20 +211,16 @@ def _frame(kind: Kind, policy: str, digest: str, activity: int, reason: Reason, 
 
 
 def _target(head: RequestHead) -> bytes:
-    """Give what `http_request` says of the target; kept where nothing had to be cleaned, so never with a secret."""
+    """Give what `http_request` says of the target; kept if short and harmless, so never with a secret."""
     target = head.method, head.version, head.host, head.path
     known = _TARGETS.get(target)
     if known is not None:
         return known
-    method, version, host, path = (
-        clean(head.method),
-        clean(head.version),
-        clean(head.host, TEXT),
-        clean(head.path, LONG),
-    )
+    cleaned = clean(head.method), clean(head.version), clean(head.host, TEXT), clean(head.path, LONG)
+    method, version, host, path = cleaned
     url = {"scheme": "https", "hostname": host, "path": path}
     made = more({"http_method": method, "version": version, "url": url})
-    return _TARGETS.keep(target, made) if (method, version, host, path) == target else made
+    return _TARGETS.keep(target, made) if cleaned == target and len(made) <= _SHORT_TARGET else made
 
 
 class _Caller(NamedTuple):

@@ -1,9 +1,8 @@
 """Rate limits: so many requests in so much time, told to the caller as the IETF draft on RateLimit fields has it."""
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address
-from itertools import islice
 from math import ceil
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -48,8 +47,6 @@ class RateLimits:
 
     _policy: tuple[str, str] = field(init=False, repr=False, compare=False)
     """The RateLimit-Policy field, which is the same in every answer."""
-    _asks: Memo[tuple[str, ...], TakeRate] = field(init=False, repr=False, compare=False)
-    """What is asked for by policy, route and the values that the limits count by."""
 
     def __post_init__(self) -> None:
         """Raise ValueError where no limit is named, or two by the same name."""
@@ -60,10 +57,6 @@ class RateLimits:
             f"{_sf_string(one.name)};q={one.amount};w={one.window}" for one in (each.limit for each in self.limits)
         ]
         object.__setattr__(self, "_policy", ("ratelimit-policy", ", ".join(items)))
-        limits = self.limits
-        object.__setattr__(
-            self, "_asks", Memo(lambda values: _ask(limits, values), size=lambda key: sum(map(len, key)))
-        )
 
     def check(self, exchange: "Exchange") -> Generator[Ask, Answer, None]:
         """Take one request from each limit.
@@ -71,11 +64,10 @@ class RateLimits:
         Raises Denied(RATE_EXCEEDED) with Retry-After where one of them is reached, and PARTNER_UNKNOWN or
         TOKEN_MISSING where a limit counts by what no earlier control verified.
         """
-        route = exchange.route.name if exchange.route is not None else ""
-        values = [_value(dimension, each.limit, exchange) for each in self.limits for dimension in each.by]
-        taken = answered((yield self._asks[exchange.policy.name, route, *values]), RateTaken)
-        if len(taken.states) != len(self.limits):
-            raise RuntimeError(f"asked for {len(self.limits)} limits, answered for {len(taken.states)}")
+        takes = tuple([Take(each.limit, _bucket(each, exchange)) for each in self.limits])
+        taken = answered((yield TakeRate(takes)), RateTaken)
+        if len(taken.states) != len(takes):
+            raise RuntimeError(f"asked for {len(takes)} limits, answered for {len(taken.states)}")
         reached = [state for state in taken.states if not state.allowed]
         # What was not reached is left out of a refusal: its window may end after Retry-After, which would contradict.
         items = ", ".join([_item(state) for state in reached or taken.states])
@@ -87,13 +79,10 @@ class RateLimits:
             raise Denied(Reason.RATE_EXCEEDED, detail, (("retry-after", str(_seconds(wait))),))
 
 
-def _ask(limits: Iterable[RouteLimit], values: tuple[str, ...]) -> TakeRate:
-    """Make an ask of policy, route, and the values of each limit's dimensions in turn."""
-    policy, route, *rest = values
-    counted = iter(rest)
-    return TakeRate(
-        tuple([Take(each.limit, (policy, route, each.limit.name, *islice(counted, len(each.by)))) for each in limits])
-    )
+def _bucket(each: RouteLimit, exchange: "Exchange") -> tuple[str, ...]:
+    """Give the key a request is counted under."""
+    route = exchange.route.name if exchange.route is not None else ""
+    return exchange.policy.name, route, each.limit.name, *[_value(one, each.limit, exchange) for one in each.by]
 
 
 def _value(dimension: Dimension, limit: RateLimit, exchange: "Exchange") -> str:

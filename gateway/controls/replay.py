@@ -41,7 +41,7 @@ class Replay:
         if signature is None or partner is None:
             raise Denied(Reason.SIGNATURE_MISSING, "no control verified a signature to claim", (CHALLENGE,))
         until = self._until(signature, exchange.now)
-        claim = ClaimOnce(partner.name, signature.digest, signature.created, until)
+        claim = ClaimOnce(partner.name, signature.identity, signature.created, until)
         answer = answered((yield claim), Claim)
         what = "nonce" if signature.nonce is not None else "signed text"
         if answer is Claim.SEEN:

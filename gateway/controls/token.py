@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from gateway.controls.claims import ClaimRules, text_claim, time_claim
 from gateway.core.chain import Answer, Ask, FetchKeys, answered
 from gateway.core.facts import Claims
+from gateway.core.memo import Bounded
 from gateway.core.message import Headers, Instant
 from gateway.core.policy import Issuer
 from gateway.core.reasons import Denied, Reason
@@ -36,16 +37,17 @@ class VerifiedToken:
     algorithm: str
     claims: Mapping[str, object]
     expires: Instant
-    _passed: dict[ClaimRules, Claims] = field(default_factory=dict, init=False, repr=False, compare=False)
-    """What the rules of each route made of the claims."""
+    _passed: Bounded[ClaimRules, Claims] = field(
+        default_factory=lambda: Bounded(capacity=8, size=lambda _: 0), init=False, repr=False, compare=False
+    )
+    """What the rules of the routes where the token was used last made of the claims."""
 
     def claims_by(self, rules: ClaimRules, now: Instant) -> Claims:
         """Give the claims as `ClaimRules.check` does, and raise what it raises; read only once for each route."""
         known = self._passed.get(rules)
         if known is not None and rules.still_hold(known, now):
             return known
-        claims = self._passed[rules] = rules.check(self.claims, now)
-        return claims
+        return self._passed.keep(rules, rules.check(self.claims, now))
 
 
 class VerifiedTokens:

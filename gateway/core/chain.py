@@ -39,8 +39,7 @@ class RateLimit:
     sliding: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Take:
+class Take(NamedTuple):
     """One request's cost against one limit, counted under `key`."""
 
     limit: RateLimit
@@ -48,8 +47,7 @@ class Take:
     cost: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class TakeRate:
+class TakeRate(NamedTuple):
     """Ask to take from several buckets, all or none. Answer: `RateTaken`."""
 
     takes: tuple[Take, ...]

@@ -34,8 +34,8 @@ class VerifiedSignature:
     created: Instant | None
     """The signed timestamp; None where the scheme has none."""
     nonce: str | None
-    digest: bytes
-    """SHA-256 that tells this request from all others: over key id and nonce, or where there is no nonce, over the
+    identity: bytes
+    """What tells this request from all others: key id and nonce, or where there is no nonce, the SHA-256 over the
     string to sign."""
     window_end: Instant | None
     """When the timestamp leaves the window; None where the scheme has no timestamp."""

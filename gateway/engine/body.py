@@ -40,6 +40,13 @@ class BodyReader:
         self.ended = self.size == self.declared
         return part, data[left:]
 
+    def skip(self, data: bytes) -> bytes:
+        """Pass over a body that nobody waits for; where all of it is here, what is left is the next request."""
+        try:
+            return self.feed(data)[1]
+        except Denied:
+            return data
+
     def _feed_chunks(self, chunks: ChunkedBody, data: bytes) -> tuple[bytes, bytes]:
         self._buffer += data
         parts: list[bytes] = []

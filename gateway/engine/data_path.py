@@ -105,10 +105,8 @@ class DataPath(ClientTransport):
         del exc
         self._deadline.clear()
         try:
-            handling, passage = self._handling, self._passage
+            handling, status = self._handling, self._drop()
             if handling is not None:
-                status = None if passage is None else passage.status
-                self._drop()
                 if not handling.recorded:
                     handling.deny(Denied(Reason.CLIENT_CLOSED, "before the decision"))
                     handling.authorise()
@@ -214,24 +212,21 @@ class DataPath(ClientTransport):
         if task.done():
             self._answered(task, then)
         else:
-            task.add_done_callback(lambda done: self._answered_late(done, then))
+            task.add_done_callback(lambda done: self._answered(done, then))
 
     def _answered[T](self, task: "asyncio.Task[T]", then: Callable[[T], None]) -> None:
         error = task.exception()
         if self._handling is None:
             return  # the client left meanwhile
-        if error is None:
-            then(task.result())
-            return
-        logger.error("connection %s", self._peer.connection_id, exc_info=error)
-        self._handling.deny(failure(error))
-        self._authorise(self._handling)
-
-    def _answered_late[T](self, task: "asyncio.Task[T]", then: Callable[[T], None]) -> None:
         try:
-            self._answered(task, then)
-        except Exception as error:  # noqa: BLE001 - a fault of ours must end the connection
-            self.crash(error)
+            if error is None:
+                then(task.result())
+            else:
+                logger.error("connection %s", self._peer.connection_id, exc_info=error)
+                self._handling.deny(failure(error))
+                self._authorise(self._handling)
+        except Exception as fault:  # noqa: BLE001 - a fault of ours must end the connection
+            self.crash(fault)
 
     def _begun(self, result: Decision | ReadBody) -> None:
         handling, body = self._in_hand()
@@ -282,9 +277,7 @@ class DataPath(ClientTransport):
     def _refuse_body(self, denied: Denied) -> None:
         handling, _ = self._in_hand()
         if handling.recorded:
-            status = self._passage.status if self._passage is not None else None
-            self._drop()
-            self._fail(handling, status, denied.reason, denied.detail)
+            self._fail(handling, self._drop(), denied.reason, denied.detail)
         else:
             handling.deny(denied)
             self._authorise(handling)
@@ -326,18 +319,12 @@ class DataPath(ClientTransport):
             self._answer(handling.answer(reason))
 
     def _answer(self, answer: Answer) -> None:
-        self._skip_body()
+        if self._body is not None and self._state is State.BUSY:
+            self._received = self._body.skip(self._received)
         close = self.last
         to_head = self._head is not None and self._head.method == "HEAD"
         self.write(answer_bytes(answer, close=close, bodiless=to_head))
         self._next(close=close)
-
-    def _skip_body(self) -> None:
-        """Pass over a body that nobody waited for, where all of it is here: then the connection can go on behind it."""
-        body = self._body
-        if body is not None and not body.ended and self._state is State.BUSY:
-            with contextlib.suppress(Denied):
-                _, self._received = body.feed(self._received)
 
     def _next(self, *, close: bool) -> None:
         body, self._handling, self._head, self._body = self._body, None, None, None
@@ -360,7 +347,10 @@ class DataPath(ClientTransport):
 
     def _refuse_unreadable(self, denied: Denied) -> None:
         handling = Handling(self._gate, self._peer)
-        handling.refuse(denied, first_line_of(self._received))
+        try:
+            handling.refuse(denied, first_line_of(self._received))
+        except Exception:  # the answer is then that the gate failed
+            logger.exception("connection %s", self._peer.connection_id)
         self._received = b""
         self.write(answer_bytes(handling.answer(), close=True, bodiless=False))
         self._linger()
@@ -378,8 +368,7 @@ class DataPath(ClientTransport):
             elif what == "body" and self._state in (State.BODY, State.STREAM):
                 self._refuse_body(Denied(Reason.BODY_TIMEOUT, "the body was not complete in time"))
             elif what == "response" and self._handling is not None and self._passage is not None:
-                status = self._passage.status
-                self._drop()
+                status = self._drop()
                 late = "no answer in time" if status is None else "its answer stopped"
                 self._fail(self._handling, status, Reason.UPSTREAM_TIMEOUT, late)
             elif self._handling is None:  # else a request came in the moment that it passed
@@ -392,10 +381,13 @@ class DataPath(ClientTransport):
             raise RuntimeError("no request is in hand")
         return self._handling, self._body
 
-    def _drop(self) -> None:
+    def _drop(self) -> int | None:
+        """Break off what is under way upstream; gives the status that the client was sent already."""
         passage, self._passage = self._passage, None
-        if passage is not None:
-            passage.drop()
+        if passage is None:
+            return None
+        passage.drop()
+        return passage.status
 
     def _linger(self) -> None:
         self._state = State.LINGER

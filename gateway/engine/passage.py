@@ -64,6 +64,9 @@ class Passage:
         self._pool = pool
         self._body = body
         self._ended = ended
+        self._text = b""
+        self._whole = False
+        """Whether the whole body was there when the head was written."""
         self._parts: list[bytes] = []
         self._connection: UpstreamConnection | None = None
         self._opening: asyncio.Task[None] | None = None
@@ -79,6 +82,8 @@ class Passage:
         """Send the head, with `part` of the body, or all of it."""
         if part:
             self._parts.append(part)
+        self._whole = self._body.ended
+        self._text = self._write_head()  # before a connection is taken: what fails here leaves the upstream untouched
         connection = self._pool.take()
         if connection is not None:
             self._send(connection)
@@ -101,12 +106,11 @@ class Passage:
                 connection.discard()
             self._client.crash(error)
 
-    def _send(self, connection: UpstreamConnection) -> None:
-        self._connection = connection
+    def _write_head(self) -> bytes:
         handling, head, body = self._handling, self._head, self._body
         lines = [f"{head.method} {head.target} HTTP/1.1"]
         lines += [f"{name}: {value}" for name, value in handling.upstream_fields()]
-        if body.ended:
+        if self._whole:
             if head.has_body or head.method in _WITH_BODY:
                 lines.append(f"content-length: {body.size}")
         elif body.chunked:
@@ -114,14 +118,18 @@ class Passage:
         else:
             lines.append(f"content-length: {body.declared}")
         lines.append("\r\n")
-        text = "\r\n".join(lines).encode("latin-1")
-        handling.sends_upstream()
+        return "\r\n".join(lines).encode("latin-1")
+
+    def _send(self, connection: UpstreamConnection) -> None:
+        self._connection = connection
+        to_head = self._head.method == "HEAD"
+        self._handling.sends_upstream()
         self._client.await_upstream(self._pool.upstream)
-        if body.ended:
+        if self._whole:
             parts, self._parts = self._parts, []
-            connection.send(self, b"".join((text, *parts)), to_head=head.method == "HEAD", ends=True)
+            connection.send(self, b"".join((self._text, *parts)), to_head=to_head, ends=True)
         else:
-            connection.send(self, text, to_head=head.method == "HEAD", ends=False)
+            connection.send(self, self._text, to_head=to_head, ends=False)
             self._send_parts(connection)
         if self._client.slow:
             connection.pause()

@@ -43,6 +43,9 @@ logger = logging.getLogger(__name__)
 DRAIN_SECONDS = 30.0
 """Time that open requests have after SIGTERM."""
 
+CUT_SECONDS = 2.0
+"""Time for the outcomes of requests that are cut off to be recorded."""
+
 TICK_SECONDS = 1.0
 """How often files are looked at and the log is synced."""
 
@@ -148,7 +151,11 @@ class Service:
                 self.master = GateMaster(self.gate, policy)
                 await self.master.start()
             except OSError as error:
+                self._close_state()
                 raise StartError(f"{error.strerror or error}: {error.filename or ''}") from error
+            except BaseException:
+                self._close_state()
+                raise
             try:
                 await self._serve(loaded)
             finally:
@@ -205,9 +212,10 @@ class Service:
         try:
             self.state.beat(now)
         except OSError as error:
-            self.gate.health.failed("state", f"state folder: {error.strerror or error}", now, facts)
+            # By another name than the store's: it goes on answering from memory.
+            self.gate.health.failed("state.folder", error.strerror or str(error), now, facts)
         else:
-            self.gate.health.worked(["state"], now, facts)
+            self.gate.health.worked(["state.folder"], now, facts)
 
     def stop(self, because: str) -> None:
         """Begin to stop."""
@@ -221,7 +229,7 @@ class Service:
 
     async def reload(self, because: str) -> bool:
         """Read the policy anew and put it in force whole, or record why not and keep the old one."""
-        old, began = self.gate.in_force, self.clock.now()
+        old, began, before = self.gate.in_force, self.clock.now(), self.watch.look()
         try:
             # Off the loop: a policy of 10,000 partners takes seconds to read.
             loaded = await asyncio.to_thread(load, self.settings.policy, self.settings.environ, now=began)
@@ -232,7 +240,7 @@ class Service:
             self.state.adopt(loaded.policy.state, widest_window(loaded.policy), now)
         except PolicyInvalid as invalid:
             # What the refused policy names is watched too: the file it lacks may appear.
-            self.watch = Watch(invalid.files, began)
+            self.watch = Watch(invalid.files, began, before)
             self._refuse_reload(because, tuple(str(problem) for problem in invalid.problems))
             return False
         except (OSError, StartError) as error:
@@ -249,7 +257,7 @@ class Service:
         for name, listener in self.master.listeners.items():
             listener.context = contexts[name]
         self.gate.in_force = InForce(loaded.policy, loaded.key_sets)
-        self.watch = Watch(loaded.files, began)
+        self.watch = Watch(loaded.files, began, before)
         warnings = tuple(str(warning) for warning in loaded.warnings)
         self.gate.record(PolicyLoaded(now, self.gate.in_force.facts, old.facts, because, warnings))
         logger.info("policy %s %s in force", loaded.policy.name, loaded.policy.digest[:12])
@@ -267,25 +275,34 @@ class Service:
             listener.close()
         for handler in list(self.master.handlers):
             handler.drain()
-        ends = self.clock.monotonic() + self.settings.drain_seconds
-        while self.master.handlers and self.clock.monotonic() < ends:  # noqa: ASYNC110 - many ends, one wait
-            await asyncio.sleep(0.02)
+        await self._until_ended(self.settings.drain_seconds)
         unfinished = self.gate.unfinished
         for handler in list(self.master.handlers):
             handler.abort()
+        await self._until_ended(CUT_SECONDS)
         for listener in self.master.listeners.values():
             listener.abort()
         self.master.pools.close()
         await asyncio.sleep(0)
         await self.master.done()
+        self._close_state()
+        self.gate.record(GateStopped(self.clock.now(), self.gate.in_force.facts, self._because, unfinished))
+        logger.info("stopped: %s", self._because)
+
+    async def _until_ended(self, seconds: float) -> None:
+        """Wait until every connection has ended, `seconds` at most."""
+        ends = self.clock.monotonic() + seconds
+        while self.master.handlers and self.clock.monotonic() < ends:  # noqa: ASYNC110 - many ends, one wait
+            await asyncio.sleep(0.02)
+
+    def _close_state(self) -> None:
+        """Leave the claims to the next run; without it, that would take this one for crashed."""
         try:
             self.state.save(self.clock.now())
         except OSError as error:
             # The next start takes this run for a crash, and refuses what may have been taken.
             logger.error("nonces could not be saved: %s", error.strerror or error)  # noqa: TRY400
         self.state.close()
-        self.gate.record(GateStopped(self.clock.now(), self.gate.in_force.facts, self._because, unfinished))
-        logger.info("stopped: %s", self._because)
 
 
 def check_environment(environ: Mapping[str, str]) -> None:

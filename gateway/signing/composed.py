@@ -90,6 +90,8 @@ class ComposedScheme:
     """Whether the body is signed."""
     _assembly: Assembly = field(init=False, repr=False, compare=False)
     _layout: Layout = field(init=False, repr=False, compare=False)
+    _signature_length: int = field(init=False, repr=False, compare=False)
+    """Characters of the signature in its field, without its prefix."""
     _covered: tuple[str, ...] = field(init=False, repr=False, compare=False)
     """Names of the signed fields that a request may lack or repeat."""
 
@@ -100,6 +102,7 @@ class ComposedScheme:
         object.__setattr__(self, "needs_body", needs_body)
         object.__setattr__(self, "_assembly", Assembly.of(self.parts, self.separator))
         object.__setattr__(self, "_layout", Layout.of(self.parts, self.separator, self.timestamp_format))
+        object.__setattr__(self, "_signature_length", encoded_length(HASHES[self.algorithm][1], self.encoding))
         object.__setattr__(self, "_covered", covered)
 
     def _check_fields(self) -> None:
@@ -186,7 +189,7 @@ class ComposedScheme:
         return presented
 
     def _signature(self, text: str) -> bytes:
-        prefix, length = self.signature_prefix, encoded_length(HASHES[self.algorithm][1], self.encoding)
+        prefix, length = self.signature_prefix, self._signature_length
         if not text.startswith(prefix):
             raise _malformed(f"{self.signature_field} does not begin with {prefix!r}")
         if len(text) != len(prefix) + length:
@@ -236,9 +239,9 @@ class ComposedScheme:
             if hmac.compare_digest(hmac.digest(key.secret.reveal(), signed, name), presented.signature):
                 _, _, created, nonce, _ = presented
                 # Neither key id nor nonce holds a line feed, so no other pair gives the same bytes.
-                identity = signed if nonce is None else f"{key.id}\n{nonce}".encode()
+                identity = sha256(signed).digest() if nonce is None else f"{key.id}\n{nonce}".encode()
                 end = None if created is None else window.end(created)
-                return VerifiedSignature(key.id, created, nonce, sha256(identity).digest(), end)
+                return VerifiedSignature(key.id, created, nonce, identity, end)
         raise _denied(Reason.SIGNATURE_MISMATCH, f"differs from what {self.name} gives over {len(signed)} bytes")
 
     def sign(

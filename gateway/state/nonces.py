@@ -121,36 +121,33 @@ class Nonces:
         Costs the same however many are held: a few expired keys of this space and of one other are forgotten on the
         way.
         """
-        key = blake2b(ask.key, digest_size=KEY_BYTES).digest()
-        space = self.spaces.get(ask.space)
+        name, long_key, dated, until = ask
+        key = blake2b(long_key, digest_size=KEY_BYTES).digest()
+        space = self.spaces.get(name)
         if space is None:
-            space = self.spaces[ask.space] = Space()
+            space = self.spaces[name] = Space()
         held = space.held.get(key)
         if held is not None and held.ends > now:
             return Claim.SEEN
-        until = ask.until if ask.dated is None else max(ask.until, ask.dated + self.max_age)
-        ends = int(until) + 1  # after `until`, which itself still counts
-        if ends <= now or self._is_forgotten(ask, ends, space, now) or self._is_lost(ask, now):
+        if dated is None:
+            ends = int(until) + 1  # after `until`, which itself still counts
+            # Claimed before, it may have ended at any time from now on.
+            forgotten = space.forgotten > now + SLOW
+            # It may be as old as the time for which it is remembered.
+            lost = now - (until - now) <= self.lost
+        else:
+            ends = int(max(until, dated + self.max_age)) + 1
+            forgotten = ends <= space.forgotten
+            lost = dated <= self.floor or dated <= self.lost
+        if ends <= now or forgotten or lost:
             return Claim.UNKNOWABLE
-        space.sweep(now)
-        self._next().sweep(now)
+        for due in (space, self._next()) if len(self.spaces) > 1 else (space,):
+            if due.order and due.order[0] <= now:
+                due.sweep(now)
         if len(space.held) >= self.capacity:
-            raise Unavailable(Reason.REPLAY_MEMORY_FULL, f"{self.capacity} nonces of {ask.space} are remembered")
+            raise Unavailable(Reason.REPLAY_MEMORY_FULL, f"{self.capacity} nonces of {name} are remembered")
         space.hold(key, ends)
         return Claim.NEW
-
-    @staticmethod
-    def _is_forgotten(ask: ClaimOnce, ends: int, space: Space, now: Instant) -> bool:
-        if ask.dated is not None:
-            return ends <= space.forgotten
-        # Claimed before, it may have ended at any time from now on.
-        return space.forgotten > now + SLOW
-
-    def _is_lost(self, ask: ClaimOnce, now: Instant) -> bool:
-        if ask.dated is not None:
-            return ask.dated <= max(self.floor, self.lost)
-        # It may be as old as the time for which it is remembered.
-        return now - (ask.until - now) <= self.lost
 
     def _next(self) -> Space:
         """Give the spaces in turn, so that those nobody claims in shrink too."""

@@ -107,14 +107,15 @@ class Folder:
         return self.path / "audit"
 
     def write(self) -> None:
-        """Write everything, dated before the world's time: it was there when the gate started."""
+        """Write everything, and date it long ago: it was there when the gate started."""
         pki.write(self.path)
+        (self.path / "gateway.key").chmod(0o600)
         self.put("operator-jwks.json", world.jwks())
-        self.put("acme.secret", world.SIGNING_SECRET.hex().encode())
+        self.put("acme.secret", world.SIGNING_SECRET)
         self.put_policy()
         for file in self.path.iterdir():
             if file.is_file():
-                os.utime(file, (world.NOW - 3_600, world.NOW - 3_600))
+                os.utime(file, (1_000_000_000, 1_000_000_000))
 
     def put(self, name: str, data: bytes) -> None:
         """Write a file, whole, readable by its owner alone."""

@@ -31,7 +31,6 @@ async def refused(up: Running) -> bytes:
     return await read_to_end(reader)
 
 
-@pytest.mark.layers
 @pytest.mark.parametrize(
     ("owner", "name"),
     [
@@ -65,6 +64,7 @@ async def test_a_certificate_that_cannot_be_read(up: Running, monkeypatch: pytes
     assert up.upstream.untouched
 
 
+@pytest.mark.layers
 @pytest.mark.parametrize(
     ("owner", "name"),
     [(GateConnectionHandler, "__init__"), (mode_module, "GateHttpLayer"), (GateConnectionHandler, "serve")],

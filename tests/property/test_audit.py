@@ -28,13 +28,14 @@ from gateway.audit.events import (
     RequestFinished,
 )
 from gateway.audit.files import log_files
-from gateway.audit.record import MAX_LINE, line
 from gateway.audit.log import AuditLog
 from gateway.audit.reader import Entry, read
+from gateway.audit.record import MAX_LINE, line
 from gateway.audit.redact import clean, mask_cards, passes_luhn
 from gateway.core.message import Instant, Peer, Tls
 from gateway.core.policy import Partner, SwitchedOff
 from gateway.core.reasons import Reason
+from tests.unit.audit import plain
 from tests.unit.audit.examples import (
     CERTIFICATE,
     CLAIMS,
@@ -116,12 +117,13 @@ policies = st.builds(
     lambda issuer, **changes: replace(IN_FORCE, issuers={"operator": replace(ISSUER, issuer=issuer)}, **changes),
     issuer=text, name=text, digest=text,
 )  # fmt: skip
+DENIALS = [reason for reason in Reason if reason is not Reason.ALLOWED]
 decisions = st.builds(
     lambda allow, reason, detail, control, changes: (
         allowed(**changes) if allow else denied(reason, detail, control, **changes)
     ),
     st.booleans(),
-    st.sampled_from([reason for reason in Reason if reason is not Reason.ALLOWED]),
+    st.sampled_from(DENIALS),
     text,
     st.none() | text,
     st.fixed_dictionaries(
@@ -136,12 +138,15 @@ decisions = st.builds(
 )  # fmt: skip
 seconds = st.floats()
 statuses = st.none() | st.integers(100, 599)
-events = st.one_of(
+requests = st.one_of(
     st.builds(RequestDecided, instants, text, decisions, seconds, statuses, st.none() | text),
     st.builds(
         RequestFinished, instants, text, decisions, st.sampled_from(Reason), text, statuses, seconds,
         st.none() | seconds, st.integers(0, 2**50),
     ),
+)  # fmt: skip
+events = st.one_of(
+    requests,
     st.builds(
         ConnectionRefused, instants, facts, text, text, addresses, st.integers(0, 65_535), st.sampled_from(Reason),
         text, st.none() | tls,
@@ -153,6 +158,64 @@ events = st.one_of(
     st.builds(ControlFailed, instants, facts, text, text),
     st.builds(ControlRecovered, instants, facts, text, instants, text, st.integers(0, 2**40)),
 )  # fmt: skip
+
+# Requests with much in common: what is remembered of one is looked for by the next
+
+few = st.sampled_from(["a", "b", "4111111111111111"])
+times = st.sampled_from([Instant(1.0), Instant(2.0)])
+similar = st.fixed_dictionaries(
+    {
+        "policy": st.builds(
+            lambda name, digest, issuer, iss: replace(
+                IN_FORCE, name=name, digest=digest, issuers={"operator": replace(ISSUER, name=issuer, issuer=iss)}
+            ),
+            few, few, few, few,
+        ),
+        "peer": st.builds(
+            Peer,
+            st.sampled_from([IPv4Address("192.0.2.1"), IPv4Address("192.0.2.2")]), st.integers(1, 2), few,
+            st.none() | st.builds(Tls, few, few, few, st.none(), st.none()), few,
+        ),
+        "head": st.none() | st.builds(
+            lambda **changes: replace(HEAD, **changes),
+            method=st.sampled_from(["GET", "POST", "PURGE"]), version=few, host=few, path=few, query=st.none() | few,
+            content_length=st.none() | st.integers(3, 4), has_body=st.booleans(),
+        ),
+        "route": st.none() | st.builds(
+            lambda name, upstream, off: replace(
+                ROUTE, name=name, upstream=replace(ROUTE.upstream, name=upstream), switched_off=off
+            ),
+            few, few, st.lists(st.builds(SwitchedOff, few, few), max_size=1).map(tuple),
+        ),
+        "partner": st.none() | st.builds(Partner, few),
+        "claims": st.none() | st.builds(
+            lambda **changes: replace(CLAIMS, **changes),
+            subject=few, token_id=st.none() | few, issued_at=times, expires=times,
+        ),
+        "signature": st.none() | st.builds(
+            lambda **changes: replace(SIGNATURE, **changes),
+            key_id=few, nonce=st.none() | few, created=st.none() | times,
+        ),
+        "body": st.sampled_from([None, b"", b"{}"]),
+        "passed": st.lists(few, max_size=2),
+    },
+    optional={"client_address": st.sampled_from([IPv4Address("192.0.2.1"), IPv6Address("2001:db8::1")])},
+)  # fmt: skip
+
+
+@st.composite
+def stories(draw: st.DrawFn) -> tuple[RequestDecided, RequestFinished]:
+    """A decision, and an outcome of the same exchange, be it an allow or not."""
+    changes = draw(similar)
+    decision = allowed(**changes) if draw(st.booleans()) else denied(draw(st.sampled_from(DENIALS)), **changes)
+    ids, elapsed = st.sampled_from(["r-1", "r-2"]), st.sampled_from([0.0, 0.0015])
+    decided = RequestDecided(draw(times), draw(ids), decision, draw(elapsed), draw(st.none() | st.just(403)))
+    finished = RequestFinished(
+        draw(times), draw(ids), decision, draw(st.sampled_from(Reason)), draw(few), draw(st.none() | st.just(200)),
+        draw(elapsed), draw(st.none() | elapsed), 5,
+    )  # fmt: skip
+    return decided, finished
+
 
 # What must not be there
 
@@ -192,6 +255,27 @@ def test_any_event_gives_one_valid_line_without_secrets(event: Event) -> None:
     assert len(made.decode().splitlines()) == 1
     shown = [string for string in strings(orjson.loads(made)) if not _OWN.fullmatch(string)]
     assert [string for string in shown if card_numbers_in(string) or "eyJ" in string] == []
+
+
+@given(st.lists(stories(), min_size=1, max_size=4))
+@settings(max_examples=300, deadline=None)
+def test_what_is_remembered_changes_no_record(stories: list[tuple[RequestDecided, RequestFinished]]) -> None:
+    happened = [decided for decided, _ in stories] + [finished for _, finished in stories]
+    for sequence, event in enumerate(happened, 1):
+        assert line(event, sequence, "origin") == plain.line(event, sequence, "origin")
+
+
+@given(requests)
+@settings(max_examples=300, deadline=None)
+def test_a_record_of_a_request_is_the_same_in_the_plain_way(event: RequestDecided | RequestFinished) -> None:
+    assert line(event, 1, "origin") == plain.line(event, 1, "origin")
+
+
+@given(text, st.integers(0, 300))
+@settings(deadline=None)
+def test_text_is_cleaned_as_in_the_plain_way(text: str, limit: int) -> None:
+    for _ in range(2):
+        assert clean(text, limit) == plain.clean(text, limit)
 
 
 @given(card_numbers())

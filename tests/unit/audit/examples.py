@@ -92,7 +92,7 @@ CLAIMS = Claims(
     all={"sub": "acme-backend"},
 )
 SIGNATURE = VerifiedSignature(
-    key_id="acme-2026-11", created=Instant(1_795_352_399.0), nonce=SECRETS[2], digest=b"", window_end=None
+    key_id="acme-2026-11", created=Instant(1_795_352_399.0), nonce=SECRETS[2], identity=b"", window_end=None
 )
 PASSED = ("mutual_tls", "ip_allowlist", "token", "signature", "replay")
 
@@ -126,16 +126,11 @@ def denied(reason: Reason, detail: str = "", control: str | None = None, **chang
     return exchange(control=control, **changes).deny(Denied(reason, detail))
 
 
-def changed[E: Event](event: E, **changes: Any) -> E:
-    """Give an event with some of its facts changed."""
-    return event._replace(**changes) if isinstance(event, tuple) else replace(event, **changes)
-
-
 def decided(decision: Decision | None = None, **changes: Any) -> RequestDecided:
     """Give the event of a decision; an allow where none is given."""
     decision = decision or allowed()
     status = None if decision.allowed else decision.reason.status
-    return RequestDecided(NOW, REQUEST_ID, decision, 0.0031, status)._replace(**changes)
+    return replace(RequestDecided(NOW, REQUEST_ID, decision, 0.0031, status), **changes)
 
 
 def finished(**changes: Any) -> RequestFinished:
@@ -151,7 +146,7 @@ def finished(**changes: Any) -> RequestFinished:
         upstream_seconds=0.041,
         response_bytes=118,
     )
-    return valid._replace(**changes)
+    return replace(valid, **changes)
 
 
 def refused(**changes: Any) -> ConnectionRefused:

@@ -22,7 +22,6 @@ from tests.unit.audit.examples import (
     REQUEST_ID,
     UNREAD,
     allowed,
-    changed,
     decided,
     finished,
     refused,
@@ -121,7 +120,7 @@ def test_whether_something_was_denied(directory: Path, event: Event, verdict: bo
 )
 def test_filters(directory: Path, query: dict[str, Any], sequences: list[int]) -> None:
     events = [decided(), finished(), DENIED, refused(), EVENTS["start"]]
-    write(directory, *(changed(event, at=at(number)) for number, event in enumerate(events)))
+    write(directory, *(replace(event, at=at(number)) for number, event in enumerate(events)))
     assert found(directory, **query) == sequences
 
 
@@ -238,7 +237,7 @@ def day(directory: Path) -> Path:
         other,
         replace(DENIED, request_id="r-4"),
         replace(DENIED, request_id="r-5"),
-        changed(UNREAD, request_id="r-6"),
+        replace(UNREAD, request_id="r-6"),
         refused(),
         EVENTS["stop"],
     )

@@ -101,10 +101,16 @@ def test_a_partial_write_that_cannot_be_taken_back_is_before_the_next_one(
     assert segment.path.read_bytes() == b"one\ntwo\n"
 
 
-def test_a_removed_file_is_not_written(segment: Segment) -> None:
+def test_a_file_in_its_place_passes_the_check(segment: Segment) -> None:
+    segment.write(b"one\n")
+    segment.check()
+    assert segment.path.read_bytes() == b"one\n"
+
+
+def test_a_removed_file_is_found_by_the_check(segment: Segment) -> None:
     segment.path.unlink()
     with pytest.raises(LostError, match="was removed"):
-        segment.write(b"one\n")
+        segment.check()
 
 
 @pytest.mark.parametrize("text", [b"", b"one\nforged\n"])

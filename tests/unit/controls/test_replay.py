@@ -51,7 +51,7 @@ def test_a_nonce_is_claimed_once() -> None:
 
 
 def test_what_tells_the_request_from_others_is_claimed() -> None:
-    assert asked(Replay(), SIGNATURE).key == SIGNATURE.digest
+    assert asked(Replay(), SIGNATURE).key == SIGNATURE.identity
 
 
 def test_without_a_nonce_the_signed_text_is_said_to_have_come_before() -> None:

@@ -67,6 +67,21 @@ def test_a_malformed_chunk_is_refused(sent: bytes, words: str) -> None:
     assert caught.value.detail == f"{words} (RFC 9112 7.1)"
 
 
+@pytest.mark.parametrize(
+    ("body", "sent", "rest", "ended"),
+    [
+        (of_length(3), b"abcGET ", b"GET ", True),
+        (of_length(3), b"ab", b"", False),
+        (in_chunks(), b"3\r\nabc\r\n0\r\n\r\nGET ", b"GET ", True),
+        (in_chunks(), b"3\r\nabc\r\n", b"", False),
+        (in_chunks(), b"3;a\r\nabc\r\n", b"3;a\r\nabc\r\n", False),
+        (BodyReader(head()), b"GET ", b"GET ", True),
+    ],
+)
+def test_a_body_that_nobody_waits_for_is_passed_over(body: BodyReader, sent: bytes, rest: bytes, ended: bool) -> None:
+    assert (body.skip(sent), body.ended) == (rest, ended)
+
+
 @given(st.lists(st.binary(min_size=1, max_size=30), max_size=4), st.booleans(), st.binary(max_size=9), st.data())
 def test_pieces_make_no_difference(chunks: list[bytes], declared: bool, after: bytes, data: st.DataObject) -> None:
     whole = b"".join(chunks)

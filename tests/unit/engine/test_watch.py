@@ -68,6 +68,19 @@ def test_what_changed_since_the_files_were_read_counts(file: Path, at: int) -> N
     assert looks(Watch([file], Instant(float(PAST))), 3) == [False, True, False]
 
 
+def test_a_change_while_files_were_read_anew_counts(file: Path) -> None:
+    before = Watch([file], LATER).look()
+    write(file, "b", PAST + 20)
+    assert looks(Watch([file], LATER, before), 3) == [False, True, False]
+
+
+def test_a_file_dated_in_the_future_is_read_anew_once_at_most(file: Path) -> None:
+    write(file, "b", PAST + 1_000_000)
+    first = Watch([file], LATER)
+    assert looks(first, 2) == [False, True]
+    assert looks(Watch([file], LATER, first.look()), 3) == [False, False, False]
+
+
 def test_a_file_that_is_gone_counts(file: Path) -> None:
     watch = Watch([file], LATER)
     file.unlink()

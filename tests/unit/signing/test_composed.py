@@ -58,21 +58,21 @@ def test_the_reference_scheme_verifies_what_others_signed() -> None:
 
 
 def test_a_request_is_told_from_others_by_key_and_nonce() -> None:
-    assert verify().digest != verify(World(nonce="nonce-2")).digest
-    assert verify().digest == verify(now=Instant(NOW + 1)).digest
-    assert verify().digest == verify(World(body=b"{}"), body=b"{}").digest
+    assert verify().identity != verify(World(nonce="nonce-2")).identity
+    assert verify().identity == verify(now=Instant(NOW + 1)).identity
+    assert verify().identity == verify(World(body=b"{}"), body=b"{}").identity
 
 
 @pytest.mark.parametrize(("key_id", "nonce"), [("a", "bc"), ("ab", "c"), ("a", "b"), ("b", "c")])
 def test_key_and_nonce_do_not_run_together(key_id: str, nonce: str) -> None:
     key = signing_key(id=key_id)
     head = signed_by(world.scheme(), key=key, nonce=nonce)
-    assert verify(head, keys={key_id: key}).digest == sha256(f"{key_id}\n{nonce}".encode()).digest()
+    assert verify(head, keys={key_id: key}).identity == f"{key_id}\n{nonce}".encode()
 
 
 def test_without_a_nonce_a_request_is_told_from_others_by_what_was_signed() -> None:
     scheme = world.scheme(parts=(p.Timestamp(), p.Body()), nonce_field=None)
-    assert verify(signed_by(scheme), scheme=scheme).digest == sha256(b"%d\n%b" % (NOW, BODY)).digest()
+    assert verify(signed_by(scheme), scheme=scheme).identity == sha256(b"%d\n%b" % (NOW, BODY)).digest()
 
 
 # Presence and form
