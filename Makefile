@@ -11,7 +11,7 @@ PIP := $(BIN)/pip install --disable-pip-version-check
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 
-.PHONY: setup demo test lint check fmt soak picture lock
+.PHONY: setup demo test lint check fmt bench soak picture lock
 .DEFAULT_GOAL := check
 
 setup: $(STAMP)
@@ -52,6 +52,9 @@ fmt: setup
 	@$(BIN)/ruff format
 
 # Not part of check: some minutes each.
+bench: setup
+	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
+
 soak: setup
 	@$(BIN)/python -m tests.soak.memory
 

@@ -66,6 +66,8 @@ class Settings:
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     drain_seconds: float = DRAIN_SECONDS
     clock: Clock = field(default_factory=Clock)
+    layers: bool = False
+    """Whether HTTP/1.1 goes through mitmproxy's layers too, as HTTP/2 does."""
     ready: Callable[["Service"], None] | None = None
     """Called once the listeners accept."""
 
@@ -87,7 +89,7 @@ def run(settings: Settings) -> int:
 class GateMaster(Master):
     """mitmproxy's master with the gate's addon only: no flow lists, no certificates and no TLS of mitmproxy's own."""
 
-    def __init__(self, gate: Gate, policy: Policy, *, flows: bool = True) -> None:
+    def __init__(self, gate: Gate, policy: Policy, *, flows: bool = False) -> None:
         super().__init__(options.Options(), asyncio.get_running_loop())
         # It turns every line of any log into a deprecated event of the loop, also of one that is closed.
         self._legacy_log_events.uninstall()
@@ -148,7 +150,7 @@ class Service:
             self.gate = Gate(InForce(policy, loaded.key_sets), self.state, self.log, self.clock)
             self.watch = Watch(loaded.files, began)
             try:
-                self.master = GateMaster(self.gate, policy)
+                self.master = GateMaster(self.gate, policy, flows=self.settings.layers)
                 await self.master.start()
             except OSError as error:
                 self._close_state()

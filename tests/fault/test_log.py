@@ -122,16 +122,18 @@ async def test_a_disk_that_fills_while_the_upstream_works(up: Running, monkeypat
     ]  # fmt: skip
 
 
-async def test_a_log_file_that_is_removed_is_begun_anew(up: Running) -> None:
+async def test_a_log_file_that_is_removed_is_noticed_and_begun_anew(up: Running) -> None:
     assert (await up.send(get())).status == 200
     (file,) = up.log.directory.glob("*.jsonl")
     kept = file.read_bytes()
     file.unlink()
 
-    assert (await up.send(get())).status == 503
+    up.log.sync()  # as the service does every second
     assert (await up.send(get())).status == 200
 
-    assert len(up.upstream.requests) == 2
+    (failed,) = up.records("control.failed")
+    assert failed["unmapped"]["control"] == "audit"
+    assert up.records("decision")
     file.write_bytes(kept)  # for the audit at the end
 
 

@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from gateway.controls.claims import ClaimRules
 from gateway.controls.token import MAX_TOKEN_BYTES, TokenControl, VerifiedToken, VerifiedTokens
 from gateway.core.chain import FetchKeys
 from gateway.core.exchange import Exchange
@@ -355,6 +356,26 @@ class TestMemory:
         tokens.find(b"digest", new, NOW)
         tokens.remember(b"digest", old, VerifiedToken("ES256", {}, Instant(NOW + 60)))
         assert tokens.find(b"digest", new, NOW) is None
+
+    @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "Bearer  "])
+    def test_a_known_token_is_known_however_its_scheme_is_spelt(self, scheme: str) -> None:
+        control, text = world.token_control(), token()
+        for spelling in ("Bearer", scheme):
+            assert checked(control, fields={"authorization": f"{spelling} {text}"}).claims is not None
+        assert len(control.verified) == 1
+
+    def test_a_known_token_is_taken_without_being_read_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        control, text = world.token_control(), token()
+        known = checked(control, token=text).claims
+        monkeypatch.setattr("gateway.controls.token.bearer_token", None)
+        monkeypatch.setattr(ClaimRules, "check", None)
+        assert checked(control, token=text).claims is known
+
+    def test_the_claims_are_remembered_for_the_rules_of_a_few_routes(self) -> None:
+        verified = VerifiedToken("ES256", world.claims(), Instant(NOW + 60))
+        for _ in range(100):
+            verified.claims_by(ClaimRules(world.issuer(), world.AUDIENCE, None), NOW)
+        assert 0 < len(verified._passed) <= 8
 
     def test_tokens_are_not_shown(self) -> None:
         control, text = world.token_control(), token()

@@ -103,6 +103,11 @@ class TestPartnersOf:
         with pytest.raises(ValueError, match="at least one value"):
             with_matches(acme=CertificateMatch())
 
+    def test_what_was_found_for_one_policy_is_not_found_for_another(self) -> None:
+        one, other = with_matches(acme=CertificateMatch(subject=EVERYTHING["subject"])), with_matches()
+        assert one.partners_of(CERTIFICATE) == one.partners_of(CERTIFICATE) == {"acme"}
+        assert other.partners_of(CERTIFICATE) == frozenset()
+
 
 class TestPartnersOfSubject:
     def test_a_partner_is_found_by_issuer_and_subject(self) -> None:

@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from gateway.core import syntax
 from gateway.core.message import RequestHead
 from gateway.core.policy import Limits
 from gateway.core.reasons import Denied, Reason
@@ -334,6 +335,30 @@ class TestFraming:
         fields = (b"content-length", length), (b"transfer-encoding", b"chunked")
         assert reason(HOST, *fields) is Reason.FRAMING_AMBIGUOUS
         assert reason(HOST, *reversed(fields)) is Reason.FRAMING_AMBIGUOUS
+
+
+class TestMemory:
+    def test_callers_cannot_have_ever_more_remembered(self) -> None:
+        for number in range(5_000):
+            read((b"host", b"%d.example" % number), (b"x-%d" % number, b"1"), target=b"/%d" % number)
+        assert all(0 < len(memo) <= 4_096 for memo in (syntax._NAMES, syntax._PATHS, syntax._HOSTS))
+
+    def test_what_is_long_is_not_remembered(self) -> None:
+        name, host = b"x-" + b"a" * 100, b"a" * 200
+        read((b"host", host), (name, b"1"), target=LONG)
+        assert name not in syntax._NAMES
+        assert LONG not in syntax._PATHS
+        assert host.decode() not in syntax._HOSTS
+
+    def test_what_was_refused_is_refused_again(self) -> None:
+        for _ in range(2):
+            assert reason(target=b"/a//b") is Reason.TARGET_AMBIGUOUS
+            assert reason((b"host", b"a..")) is Reason.HOST_INVALID
+            assert reason(HOST, (b"x_a", b"1")) is Reason.FIELD_INVALID
+
+    def test_a_name_known_from_http1_is_refused_in_http2_where_it_has_upper_case(self) -> None:
+        assert "x-a" in read(HOST, (b"X-A", b"1")).headers
+        assert reason(HOST, (b"X-A", b"1"), version="HTTP/2") is Reason.FIELD_INVALID
 
 
 class TestSize:

@@ -169,14 +169,13 @@ async def test_a_body_in_chunks_is_passed_on_in_chunks_of_the_gates_own() -> Non
     assert run.pool.returned == [run.pool.made]
 
 
-async def test_a_body_that_is_whole_before_there_is_a_connection_goes_with_its_head() -> None:
+async def test_a_body_that_is_whole_before_there_is_a_connection_keeps_its_framing() -> None:
     run = await in_chunks()
     run.pool.idle = []
     run.passage.begin(b"")
     run.feed(b"3\r\nabc\r\n0\r\n\r\n")
     await opened(run)
-    assert run.transport.written.endswith(b"\r\ncontent-length: 3\r\n\r\nabc")
-    assert b"chunked" not in run.transport.written
+    assert run.transport.written.endswith(b"\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
 
 
 async def opened(run: Run) -> None:

@@ -193,6 +193,15 @@ def test_a_limit_that_was_changed_goes_on_counting(clock: Clock) -> None:
     assert take(rates, clock, limit(amount=5)).states[0].remaining == 1
 
 
+def test_names_of_buckets_are_remembered_within_bounds(clock: Clock) -> None:
+    rates = Rates()
+    for index in range(5_000):
+        take(rates, clock, limit(), key=(str(index),))
+    take(rates, clock, limit(), key=("x" * 1_000,))
+    assert 0 < len(rates._names) <= 4_096
+    assert not [key for _, _, key in rates._names if len(key[0]) > 128]
+
+
 # Upkeep
 
 
