@@ -18,6 +18,9 @@ from gateway.core.reasons import Denied, Reason, Unavailable
 GATE = "gateway.engine.gate"
 """Makes the events, of reasons that its callers name."""
 
+CHOICES = ("keyword", "markexpr", "lf", "stepwise", "ignore", "ignore_glob", "collectonly")
+"""Options of pytest with which not every test runs."""
+
 
 class Produced:
     """The reasons that the gate gave."""
@@ -114,10 +117,9 @@ class Plugin:
 
 def is_whole(config: pytest.Config) -> bool:
     """Whether all tests were asked for, and were to run."""
-    options = config.option
     named = config.args_source is not pytest.Config.ArgsSource.TESTPATHS
-    chosen = (options.keyword, options.markexpr, options.lf, options.stepwise, options.ignore, options.ignore_glob)
-    return not named and not options.collectonly and not any(chosen)
+    # Plugins that are switched off, such as the cache, take their options with them.
+    return not named and not any(getattr(config.option, choice, None) for choice in CHOICES)
 
 
 def load(config: pytest.Config) -> None:

@@ -11,10 +11,6 @@ from gateway.core.reasons import Reason
 from tests.reasons import GATE, Plugin, Produced, is_whole, watch
 
 SEEN = Reason.REPLAY_SEEN
-WHOLE = {
-    "keyword": "", "markexpr": "", "lf": False, "stepwise": False, "ignore": None, "ignore_glob": None,
-    "collectonly": False,
-}  # fmt: skip
 STREAM, TEST = "gateway.engine.stream", "tests.engine.test_stream"
 
 
@@ -118,7 +114,7 @@ class Run:
             make(notes.ended, STREAM, reason=reason)
         self.plugin = Plugin(notes)
         source = pytest.Config.ArgsSource.ARGS if named else pytest.Config.ArgsSource.TESTPATHS
-        self.options = SimpleNamespace(**WHOLE)
+        self.options = SimpleNamespace(keyword="", markexpr="", ignore=None, ignore_glob=None, collectonly=False)
         self.config: Any = SimpleNamespace(option=self.options, args_source=source)
         self.session: Any = SimpleNamespace(exitstatus=status, config=self.config)
         self.lines: list[str] = []

@@ -12,7 +12,7 @@ from typing import Any
 from gateway.core.message import Instant
 from gateway.engine.service import Service, Settings
 from tests import world
-from tests.engine import pki
+from tests.engine import harness, pki
 from tests.engine.harness import (
     Client,
     Response,
@@ -134,7 +134,7 @@ class Folder:
 
     def settings(self, **changes: Any) -> Settings:
         """Give the settings of a service with this policy."""
-        return Settings(self.policy, self.audit, self.path / "state", {}, **changes)
+        return Settings(self.policy, self.audit, self.path / "state", {}, layers=harness.FLOWS, **changes)
 
     def records(self, kind: str | None = None) -> list[dict[str, Any]]:
         """Give the records in the log's files, oldest first; those of one kind where it is named."""

@@ -14,8 +14,6 @@ from tests.engine.harness import get, read_response, read_to_end, request, until
 from tests.engine.services import Served, served
 from tests.engine.upstream import Held
 
-pytestmark = pytest.mark.layers  # which the service brings up
-
 
 @pytest.fixture
 async def up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:

@@ -18,7 +18,7 @@ from tests.engine.harness import check_outcomes, get, read_response, request, se
 from tests.engine.services import Folder
 from tests.engine.upstream import FakeUpstream, Held
 
-pytestmark = pytest.mark.layers  # which the service brings up
+pytestmark = pytest.mark.layers  # once: the process decides for itself
 
 
 def free_port() -> int:

@@ -14,8 +14,6 @@ from tests.engine.http2 import fields_of
 from tests.engine.services import Folder, again, served
 from tests.engine.upstream import Held
 
-pytestmark = pytest.mark.layers  # which the service brings up
-
 
 async def test_a_run_begins_and_ends_in_the_log(tmp_path: Path) -> None:
     async with served(tmp_path) as up:

@@ -159,64 +159,6 @@ events = st.one_of(
     st.builds(ControlRecovered, instants, facts, text, instants, text, st.integers(0, 2**40)),
 )  # fmt: skip
 
-# Requests with much in common: what is remembered of one is looked for by the next
-
-few = st.sampled_from(["a", "b", "4111111111111111"])
-times = st.sampled_from([Instant(1.0), Instant(2.0)])
-similar = st.fixed_dictionaries(
-    {
-        "policy": st.builds(
-            lambda name, digest, issuer, iss: replace(
-                IN_FORCE, name=name, digest=digest, issuers={"operator": replace(ISSUER, name=issuer, issuer=iss)}
-            ),
-            few, few, few, few,
-        ),
-        "peer": st.builds(
-            Peer,
-            st.sampled_from([IPv4Address("192.0.2.1"), IPv4Address("192.0.2.2")]), st.integers(1, 2), few,
-            st.none() | st.builds(Tls, few, few, few, st.none(), st.none()), few,
-        ),
-        "head": st.none() | st.builds(
-            lambda **changes: replace(HEAD, **changes),
-            method=st.sampled_from(["GET", "POST", "PURGE"]), version=few, host=few, path=few, query=st.none() | few,
-            content_length=st.none() | st.integers(3, 4), has_body=st.booleans(),
-        ),
-        "route": st.none() | st.builds(
-            lambda name, upstream, off: replace(
-                ROUTE, name=name, upstream=replace(ROUTE.upstream, name=upstream), switched_off=off
-            ),
-            few, few, st.lists(st.builds(SwitchedOff, few, few), max_size=1).map(tuple),
-        ),
-        "partner": st.none() | st.builds(Partner, few),
-        "claims": st.none() | st.builds(
-            lambda **changes: replace(CLAIMS, **changes),
-            subject=few, token_id=st.none() | few, issued_at=times, expires=times,
-        ),
-        "signature": st.none() | st.builds(
-            lambda **changes: replace(SIGNATURE, **changes),
-            key_id=few, nonce=st.none() | few, created=st.none() | times,
-        ),
-        "body": st.sampled_from([None, b"", b"{}"]),
-        "passed": st.lists(few, max_size=2),
-    },
-    optional={"client_address": st.sampled_from([IPv4Address("192.0.2.1"), IPv6Address("2001:db8::1")])},
-)  # fmt: skip
-
-
-@st.composite
-def stories(draw: st.DrawFn) -> tuple[RequestDecided, RequestFinished]:
-    """A decision, and an outcome of the same exchange, be it an allow or not."""
-    changes = draw(similar)
-    decision = allowed(**changes) if draw(st.booleans()) else denied(draw(st.sampled_from(DENIALS)), **changes)
-    ids, elapsed = st.sampled_from(["r-1", "r-2"]), st.sampled_from([0.0, 0.0015])
-    decided = RequestDecided(draw(times), draw(ids), decision, draw(elapsed), draw(st.none() | st.just(403)))
-    finished = RequestFinished(
-        draw(times), draw(ids), decision, draw(st.sampled_from(Reason)), draw(few), draw(st.none() | st.just(200)),
-        draw(elapsed), draw(st.none() | elapsed), 5,
-    )  # fmt: skip
-    return decided, finished
-
-
 # What must not be there
 
 _OWN = re.compile(r"[0-9a-f]{64}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -255,14 +197,6 @@ def test_any_event_gives_one_valid_line_without_secrets(event: Event) -> None:
     assert len(made.decode().splitlines()) == 1
     shown = [string for string in strings(orjson.loads(made)) if not _OWN.fullmatch(string)]
     assert [string for string in shown if card_numbers_in(string) or "eyJ" in string] == []
-
-
-@given(st.lists(stories(), min_size=1, max_size=4))
-@settings(max_examples=300, deadline=None)
-def test_what_is_remembered_changes_no_record(stories: list[tuple[RequestDecided, RequestFinished]]) -> None:
-    happened = [decided for decided, _ in stories] + [finished for _, finished in stories]
-    for sequence, event in enumerate(happened, 1):
-        assert line(event, sequence, "origin") == plain.line(event, sequence, "origin")
 
 
 @given(requests)
