@@ -57,7 +57,9 @@ class Passage:
         if decision is None or decision.exchange.head is None:
             raise RuntimeError("a passage needs an allowed request")
         self.status: int | None = None
-        """Status of the response, once its head was passed on."""
+        """Status of the response, once its head was sent to the client."""
+        self._read: int | None = None
+        """The same, once it was read."""
         self._client = client
         self._handling = handling
         self._head: RequestHead = decision.exchange.head
@@ -167,7 +169,7 @@ class Passage:
 
     def response_head(self, status: int, fields: list[tuple[bytes, bytes]], *, ends: bool) -> None:
         """Write the head anew."""
-        self.status = status
+        self._read = status
         raw, self._chunked = response_bytes(status, fields, self._handling, bodiless=ends, close=self._client.last)
         self._out.append(raw)
 
@@ -180,16 +182,20 @@ class Passage:
         """Send what was taken of the response so far."""
         if self._out:
             self._client.await_upstream(self._pool.upstream)
-            self._client.write(b"".join(self._out))
-            self._out = []
+            self._send_back()
 
     def response_ended(self) -> None:
         """Send the rest."""
         self._connection = None
         if self._chunked:
             self._out.append(b"0\r\n\r\n")
-        self._client.write(b"".join(self._out))
+        self._send_back()
         self._ended(Reason.ALLOWED, "")
+
+    def _send_back(self) -> None:
+        self.status = self._read
+        out, self._out = self._out, []
+        self._client.write(b"".join(out))
 
     def response_failed(self, reason: Reason, detail: str) -> None:
         """Give up: the upstream did not answer, or broke off."""

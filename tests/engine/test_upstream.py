@@ -154,13 +154,17 @@ async def test_an_answer_that_breaks_off_is_not_made_whole(up: Running, answer: 
     assert (outcome.reason, outcome.status, outcome.response_bytes) == (Reason.UPSTREAM_BROKEN, 200, 5)
 
 
-async def test_a_malformed_chunk_ends_the_answer(up: Running) -> None:
-    up.upstream.behaviour = answers(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n12345\r\nzz\r\n")
+@pytest.mark.parametrize("chunks", [b"5\r\n12345\r\nzz\r\n", b"zz\r\n"], ids=["the second", "the first"])
+async def test_a_malformed_chunk_ends_the_answer(up: Running, chunks: bytes) -> None:
+    up.upstream.behaviour = answers(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + chunks)
     reader, writer = await up.connect()
-    writer.write(get())
+    writer.write(get(connection="close"))
 
-    assert not (await read_to_end(reader)).endswith(b"0\r\n\r\n")
-    assert up.finished == [Reason.UPSTREAM_BROKEN]
+    received = await read_to_end(reader)
+
+    assert not received.endswith(b"0\r\n\r\n")
+    (outcome,) = up.outcomes()
+    assert (outcome.reason, outcome.status) == (Reason.UPSTREAM_BROKEN, int(received.split(b" ")[1]))
 
 
 async def test_interim_answers_are_dropped(up: Running) -> None:

@@ -357,11 +357,10 @@ class TestMemory:
         tokens.remember(b"digest", old, VerifiedToken("ES256", {}, Instant(NOW + 60)))
         assert tokens.find(b"digest", new, NOW) is None
 
-    @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "Bearer  "])
-    def test_a_known_token_is_known_however_its_scheme_is_spelt(self, scheme: str) -> None:
+    def test_a_known_token_is_known_however_its_scheme_is_spelt(self) -> None:
         control, text = world.token_control(), token()
-        for spelling in ("Bearer", scheme):
-            assert checked(control, fields={"authorization": f"{spelling} {text}"}).claims is not None
+        for scheme in ("Bearer", "bearer", "Bearer  "):
+            assert checked(control, fields={"authorization": f"{scheme} {text}"}).claims is not None
         assert len(control.verified) == 1
 
     def test_a_known_token_is_taken_without_being_read_again(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,8 @@ BALANCE = world.route(
     chain=world.chain(signature=None, replay=None, rate_limit=None),
 )
 
+EXPECTS = request(world.World(fields={"expect": "100-continue"}))[: -len(world.BODY)]
+
 
 @pytest.fixture
 def wire() -> Wire:
@@ -188,13 +190,20 @@ def test_a_client_that_leaves_while_the_upstream_is_connected_is_not_forwarded(w
     assert log(wire) == ([Reason.ALLOWED], [Reason.CLIENT_CLOSED])
 
 
-def test_a_client_that_leaves_while_the_core_decides_is_denied(wire: Wire) -> None:
+@pytest.mark.parametrize("sent", [get(), EXPECTS], ids=["whole", "waits to go on"])
+def test_a_client_that_leaves_while_the_core_decides_is_denied(wire: Wire, sent: bytes) -> None:
     wire.holds_hooks = True
-    wire.receive(get())
+    wire.receive(sent)
     wire.leave()
     while wire.hooks:
         wire.go_on()
-    assert (wire.opening, log(wire)) == ([], ([Reason.CLIENT_CLOSED], []))
+    assert (wire.opening, wire.sent(), log(wire)) == ([], b"", ([Reason.CLIENT_CLOSED], []))
+    assert not wire.made.gate.unfinished
+
+
+def test_a_client_is_told_to_go_on_with_its_body(wire: Wire) -> None:
+    wire.receive(EXPECTS)
+    assert wire.sent() == b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 def test_a_client_that_leaves_before_the_response_breaks_the_upstream_off(wire: Wire) -> None:

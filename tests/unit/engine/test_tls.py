@@ -135,10 +135,14 @@ def test_a_chain_that_is_used_stays_remembered(
     server: ServerContext, returning: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tls, "REMEMBERED_CHAINS", 2)
-    for name in ("partner", "other", "partner", "nobody"):
-        server.facts(Client(tmp_path, name).connect(server))
     server.facts(returning.connect(server))
-    assert server.facts(returning.connect(server)).certificate is not None
+    for name in ("other", "partner", "nobody"):
+        server.facts(Client(tmp_path, name).connect(server))
+
+    connection = returning.connect(server)
+
+    assert connection.session_reused
+    assert server.facts(connection).certificate is not None
     assert len(server._chain_ends) == 2
 
 

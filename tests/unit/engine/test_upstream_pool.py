@@ -34,10 +34,7 @@ class Sink:
         self.status, self.fields, self.ends = status, fields, ends
 
     def response_body(self, data: bytes) -> None:
-        assert self.status is not None, "a body before its head"
-        assert not self.ends, "a body where none follows"
-        assert not self.ended, "a body after its end"
-        self.body += data
+        self.body += data  # llhttp would swallow what fails here
 
     def response_flush(self) -> None:
         assert not self.ended
@@ -207,7 +204,8 @@ def test_what_could_be_read_in_two_ways_is_refused(run: Run, sink: Sink, answer:
     run.answer(*([bytes([byte]) for byte in answer] if bytewise else [answer]))
     assert sink.failed is not None
     assert sink.failed[0] is Reason.UPSTREAM_BROKEN
-    assert (sink.status, sink.ended, run.waits, run.transport.aborted) == (None, 0, False, True)
+    assert (sink.status, sink.body, sink.ended) == (None, b"", 0)
+    assert (run.waits, run.transport.aborted) == (False, True)
 
 
 @pytest.mark.parametrize("chunk", [b"x\r\nsecret\r\n", b"3\r\nsecret\r\n", b"3\nabc"])
