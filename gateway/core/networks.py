@@ -25,7 +25,7 @@ def normalised(address: Address) -> Address:
 
 
 def address_text(address: Address) -> str:
-    """Write an address, remembered for the next time."""
+    """Write an address, as `str` does for those without a scope; remembered, as most callers come again."""
     return _TEXTS[address.packed]
 
 

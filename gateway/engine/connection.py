@@ -127,6 +127,11 @@ class GateConnectionHandler(ProxyConnectionHandler):
             self.connection.deadlines.clear_all()
 
     @property
+    def listener(self) -> str:
+        """Name of the listener that admitted it."""
+        return self.connection.peer.listener
+
+    @property
     def open_requests(self) -> int:
         """Requests that are under way."""
         return self.connection.open_requests

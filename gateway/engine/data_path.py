@@ -58,7 +58,7 @@ class DataPath(ClientTransport):
     def __init__(self, gate: Gate, peer: Peer, pools: Callable[[], Pools]) -> None:
         super().__init__()
         self._gate = gate
-        self._peer = peer
+        self._peer, self.listener = peer, peer.listener
         self._pools = pools
         self._loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[None] = self._loop.create_future()

@@ -256,14 +256,21 @@ class Service:
         self.master.upstream_tls = upstream_tls
         self.master.pools.close()
         self.master.pools = Pools(upstream_tls)
-        for name, listener in self.master.listeners.items():
-            listener.context = contexts[name]
+        self._admit_under(contexts)
         self.gate.in_force = InForce(loaded.policy, loaded.key_sets)
         self.watch = Watch(loaded.files, began, before)
         warnings = tuple(str(warning) for warning in loaded.warnings)
         self.gate.record(PolicyLoaded(now, self.gate.in_force.facts, old.facts, because, warnings))
         logger.info("policy %s %s in force", loaded.policy.name, loaded.policy.digest[:12])
         return True
+
+    def _admit_under(self, contexts: Mapping[str, ServerContext]) -> None:
+        """Have handshakes made under new contexts; who was admitted under other authorities must come anew."""
+        for name, listener in self.master.listeners.items():
+            before, listener.context = listener.context, contexts[name]
+            if before.trusted != listener.context.trusted:
+                for handler in [one for one in self.master.handlers if one.listener == name]:
+                    handler.drain()
 
     def _refuse_reload(self, because: str, problems: tuple[str, ...]) -> None:
         for problem in problems:

@@ -72,6 +72,8 @@ class GateStream(HttpStream):
         self.flow.request = event.request
         self.flow.live = True
         try:
+            if self.connection.closing:
+                raise Denied(Reason.DRAINING, "the connection ends with the requests that are under way")  # noqa: TRY301
             if isinstance(event, ReadRequestHeaders):
                 self.head = event.head
             else:

@@ -77,6 +77,11 @@ class ServerContext:
         self.context = context
         self._chain_ends: OrderedDict[bytes, Instant] = OrderedDict()
 
+    @property
+    def trusted(self) -> frozenset[bytes]:
+        """The authorities that client certificates may lead to, as DER."""
+        return frozenset(self.context.get_ca_certs(binary_form=True))
+
     def facts(self, connection: ssl.SSLObject) -> Tls:
         """Read the facts of a finished handshake.
 

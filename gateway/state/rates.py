@@ -1,10 +1,12 @@
 """Counting requests, by the `limits` library in memory.
 
-The library counts; what it does beside that is kept from happening here: its storage starts a timer thread with each
+The library counts: `incr` and `get` of its storage, which are all that its strategies come down to where one thread
+decides. What it does beside that is kept from happening here: its storage starts a timer thread with each
 count that looks at every key, and keeps a lock for each. In their place expired counters are let go of a few at a
 time, in the order in which they expire, and one lock serves all: the gate decides on one thread.
 
-The library reads the system's clock itself. Where that clock steps back, a fixed window lasts longer by as much.
+A sliding window ends at the request's own time. A fixed window ends by the system's clock, which the library reads
+itself: where that steps back, the window lasts longer by as much.
 """
 
 import threading

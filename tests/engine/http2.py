@@ -4,8 +4,9 @@ import asyncio
 import ssl
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import h2.config
 import h2.connection
@@ -14,7 +15,7 @@ import h2.settings
 
 from tests import world
 from tests.engine import pki
-from tests.engine.harness import SAFETY, Response, Running
+from tests.engine.harness import SAFETY, Client, Response
 
 type Fields = list[tuple[str, str]]
 
@@ -38,10 +39,21 @@ class Received:
         return Response(int(named[":status"]), named, self.body, self.fields)
 
 
+class Gate(Protocol):
+    """What a client needs of a gate under test."""
+
+    @property
+    def directory(self) -> Path:
+        """Where the certificates lie."""
+
+    async def connect(self, *, tls: ssl.SSLContext | None = None) -> Client:
+        """Open a connection over TLS."""
+
+
 class Http2Client:
     """One connection. Nothing that is sent is checked or put in order."""
 
-    def __init__(self, up: Running, *, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, up: Gate, *, tls: ssl.SSLContext | None = None) -> None:
         self._up = up
         self._tls = tls or pki.client_context(up.directory, alpn="h2")
         self.h2 = h2.connection.H2Connection(

@@ -164,11 +164,15 @@ class Served:
         """Where it listens."""
         return int(self.service.master.listeners["public"].sockets[0].getsockname()[1])
 
-    async def connect(self) -> Client:
+    @property
+    def directory(self) -> Path:
+        """Where the certificates lie."""
+        return self.folder.path
+
+    async def connect(self, *, tls: ssl.SSLContext | None = None) -> Client:
         """Open a connection over TLS."""
-        return await asyncio.open_connection(
-            "127.0.0.1", self.port, ssl=self.folder.client_context(), server_hostname="localhost"
-        )
+        context = tls or self.folder.client_context()
+        return await asyncio.open_connection("127.0.0.1", self.port, ssl=context, server_hostname="localhost")
 
     async def send(self, raw: bytes) -> Response:
         """Send raw bytes on a connection of their own and read one response."""

@@ -11,6 +11,7 @@ from gateway.engine import service as service_module
 from tests import mint, world
 from tests.engine import pki
 from tests.engine.harness import get, read_response, read_to_end, request, until
+from tests.engine.http2 import Http2Client, get_fields
 from tests.engine.services import Served, served
 from tests.engine.upstream import Held
 
@@ -217,6 +218,53 @@ async def test_a_ca_that_was_taken_out_admits_nobody(up: Served) -> None:
     writer.close()
     await up.until_recorded("connection")
     assert up.folder.records("connection")[0]["status_code"] == "tls.certificate_untrusted"
+
+
+async def test_who_came_in_under_a_ca_that_was_taken_out_is_out(up: Served) -> None:
+    reader, writer = await up.connect()
+    writer.write(get())
+    assert (await read_response(reader)).status == 200
+
+    up.folder.put("partners-ca.pem", pki.pki().foreign.certificate_pem())
+    await up.until_recorded("policy.loaded")
+
+    writer.write(get())
+    assert await read_to_end(reader) == b""
+    writer.close()
+    assert len(up.upstream.requests) == 1
+
+
+async def test_a_request_under_way_under_a_ca_that_was_taken_out_is_the_last(up: Served) -> None:
+    held = Held(up.upstream)
+    reader, writer = await up.connect()
+    writer.write(get())
+    await held.reached.wait()
+    writer.write(get())
+    up.folder.put("partners-ca.pem", pki.pki().foreign.certificate_pem())
+    await up.until_recorded("policy.loaded")
+
+    held.go_on.set()
+
+    assert (await read_response(reader)).status == 200
+    assert b" 200 " not in await read_to_end(reader)
+    writer.close()
+    assert len(up.upstream.requests) == 1
+
+
+async def test_no_stream_begins_under_a_ca_that_was_taken_out(up: Served) -> None:
+    held = Held(up.upstream)
+    async with Http2Client(up) as client:
+        first = client.begin(get_fields())
+        await held.reached.wait()
+        up.folder.put("partners-ca.pem", pki.pki().foreign.certificate_pem())
+        await up.until_recorded("policy.loaded")
+
+        assert (await client.answer(client.begin(get_fields()))).code == "gate.draining"
+
+        held.go_on.set()
+        assert (await client.answer(first)).status == 200
+        await client.read_to_end()
+    assert len(up.upstream.requests) == 1
 
 
 async def test_limits_change_with_the_policy(up: Served) -> None:

@@ -1,6 +1,9 @@
+from math import inf, nextafter
 from pathlib import Path
 
-from gateway.audit.files import date_of, file_name, log_files
+import pytest
+
+from gateway.audit.files import date_of, end_of_date, file_name, log_files
 from gateway.core.message import Instant
 from tests.unit.audit.examples import NOW
 
@@ -35,3 +38,11 @@ def test_the_date_is_utc() -> None:
 
 def test_any_instant_has_a_date() -> None:
     assert date_of(Instant(1e300)) == "9999-12-31"
+
+
+@pytest.mark.parametrize("at", [Instant(1_795_305_600.0), NOW, Instant(1_795_391_999.9985), Instant(-1.0)])
+def test_what_is_before_the_end_of_a_date_is_of_that_date(at: Instant) -> None:
+    end = end_of_date(at)
+    assert at <= end
+    assert date_of(Instant(nextafter(end, -inf))) == date_of(at)
+    assert date_of(Instant(end + 0.001)) > date_of(at)

@@ -6,11 +6,12 @@ from typing import Any
 import orjson
 import pytest
 
+from gateway.audit import request
 from gateway.audit.events import Event
 from gateway.audit.ocsf import UNKNOWN
 from gateway.audit.record import line
 from gateway.core.message import RequestHead
-from gateway.core.policy import Partner
+from gateway.core.policy import Partner, SwitchedOff
 from gateway.core.reasons import Reason
 from tests.unit.audit.examples import (
     CONNECTION_ID,
@@ -20,6 +21,7 @@ from tests.unit.audit.examples import (
     PEER,
     POLICY,
     REQUEST_ID,
+    ROUTE,
     SECRETS,
     UNREAD,
     allowed,
@@ -216,3 +218,46 @@ def test_an_outcome_says_what_went_wrong_after_the_allow() -> None:
 
 def test_an_outcome_without_an_answer() -> None:
     assert "http_response" not in made(finished(reason=Reason.CLIENT_CLOSED, status=None))
+
+
+# What is remembered
+
+
+def test_an_object_in_the_place_of_another_is_not_taken_for_it() -> None:
+    for number in range(100):  # each is made where the one before it was
+        event = decided(allowed(route=replace(ROUTE, switched_off=(SwitchedOff("token", f"reason {number}"),))))
+        assert made(event)["unmapped"]["controls_off"] == [{"control": "token", "because": f"reason {number}"}]
+        del event
+
+
+def test_a_connection_in_the_place_of_another_is_not_taken_for_it() -> None:
+    for number in range(100):
+        event = decided(allowed(peer=replace(PEER, port=number)))
+        assert made(event)["src_endpoint"]["port"] == number
+        del event
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    for number in range(5_000):
+        line(decided(allowed(peer=replace(PEER), head=replace(HEAD, path=f"/v1/players/{number}"))), 1, "origin")
+    assert max(len(request._CALLERS), len(request._TARGETS)) <= 4_096
+
+
+@pytest.mark.parametrize("path", ["/v1/cards/4111111111111111", "/v1/eyJhbGciOiJFUzI1NiJ9.eyJzIjoxfQ.c2ln", "/" * 400])
+def test_a_path_that_may_be_secret_or_is_long_is_not_remembered(path: str) -> None:
+    line(decided(allowed(head=replace(HEAD, path=path))), 1, "origin")
+    assert [target for target in request._TARGETS if path in target] == []
+
+
+def test_the_outcome_says_of_the_request_what_its_decision_said() -> None:
+    decision = allowed()
+    first, second = made(decided(decision)), made(finished(decision=decision))
+    same = first.keys() & second.keys() - {"time", "metadata", "unmapped", "duration", "http_response"}
+    assert {name: first[name] for name in same} == {name: second[name] for name in same}
+    assert first["unmapped"] | {"gate_ms": 4.2, "upstream_ms": 41.0} == second["unmapped"]
+
+
+def test_an_outcome_without_its_decision_is_whole() -> None:
+    decision = allowed()
+    line(decided(decision), 1, "origin")
+    assert line(finished(decision=decision), 2, "origin") == line(finished(), 2, "origin")

@@ -170,3 +170,17 @@ def test_the_widest_window_has_the_most_of_every_route() -> None:
 
 def test_a_policy_without_signatures_has_no_window() -> None:
     assert widest_window(world.policy(world.route(chain=world.chain(signature=None)))) is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"not_before": Instant(world.NOW + 1)}, {"not_after": world.NOW}],
+    ids=["before its time", "after its time"],
+)
+def test_a_key_out_of_its_time_signs_nothing(changes: dict[str, Instant]) -> None:
+    keys = {world.SIGNING_KEY_ID: world.signing_key(**changes)}
+    partners = {world.PARTNER: world.partner(signing_keys=keys), world.OTHER_PARTNER: world.other_partner()}
+
+    decision = world.World(policy=world.policy(partners=partners)).decide()
+
+    assert (decision.reason, decision.control) == (Reason.SIGNATURE_KEY_INACTIVE, "signature")

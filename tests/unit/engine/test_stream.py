@@ -147,6 +147,13 @@ def test_an_allow_that_cannot_be_recorded_goes_nowhere(wire: Wire) -> None:
     assert wire.opening == []
 
 
+def test_a_connection_that_ends_takes_no_further_request(wire: Wire) -> None:
+    wire.connection.closing = True
+    wire.receive(get())
+    assert answer(wire) == (503, "gate.draining")
+    assert (wire.opening, log(wire)) == ([], ([Reason.DRAINING], []))
+
+
 # Bodies
 
 

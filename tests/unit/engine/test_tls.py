@@ -208,6 +208,13 @@ def test_a_file_that_is_not_there_or_no_pem_is_an_error(settings: ListenerTls, t
         ServerContext(replace(settings, **{file: tmp_path / "broken.pem"}))
 
 
+def test_contexts_that_trust_other_authorities_are_told_apart(settings: ListenerTls, tmp_path: Path) -> None:
+    trusted = ServerContext(settings).trusted
+    assert len(trusted) == 1
+    assert ServerContext(replace(settings, minimum="1.3")).trusted == trusted
+    assert ServerContext(replace(settings, client_ca=tmp_path / "operator-ca.pem")).trusted != trusted
+
+
 # Why a handshake failed
 
 
