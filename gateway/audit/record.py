@@ -1,4 +1,7 @@
-"""Events become OCSF 1.8.0 records: each field is named here, nothing is copied whole (docs/audit.md lists them)."""
+"""Events become OCSF 1.8.0 records: each field is named here, and those of requests in `request`.
+
+Nothing is copied whole; docs/audit.md lists the fields.
+"""
 
 from functools import singledispatch
 
