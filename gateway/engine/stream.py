@@ -146,11 +146,11 @@ class GateStream(HttpStream):
         request = translate.request_to_upstream(self.flow.request, head, key, handling.upstream_fields(), body)
         self.flow.request = request
         connection, error = yield GetHttpConnection((key, upstream.port), False, None)
-        if error is not None or connection is None:
-            yield from self._fail(Reason.UPSTREAM_UNREACHABLE, error or "")
-            return
         if self._gone():
             yield from self._fail(Reason.CLIENT_CLOSED, "before anything was sent upstream")
+            return
+        if error is not None or connection is None:
+            yield from self._fail(Reason.UPSTREAM_UNREACHABLE, error or "")
             return
         self.context.server = self.flow.server_conn = connection
         handling.sends_upstream()

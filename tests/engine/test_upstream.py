@@ -7,7 +7,7 @@ import pytest
 
 from gateway.core.reasons import Reason
 from tests import world
-from tests.engine.harness import SOON, Running, get, read_response, read_to_end, request, running
+from tests.engine.harness import SOON, Running, get, read_response, read_to_end, request, running, until
 from tests.engine.upstream import Behaviour, Held, answers, hangs
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n"
@@ -244,3 +244,17 @@ async def test_one_client_does_not_wait_for_anothers_upstream(up: Running) -> No
 
     held.go_on.set()
     await up.until_finished(2)
+
+
+async def test_a_client_that_leaves_while_the_upstream_is_connected_to(tmp_path: Path) -> None:
+    async with running(tmp_path, to={"scheme": "https"}) as up:  # the upstream speaks no TLS, and so says nothing
+        _, writer = await up.connect()
+        writer.write(get())
+        await until(lambda: up.upstream.connections)
+
+        writer.transport.abort()
+
+        await up.until_finished()
+        (outcome,) = up.outcomes()
+        assert (outcome.reason, outcome.status, outcome.upstream_seconds) == (Reason.CLIENT_CLOSED, None, None)
+        assert not up.upstream.requests
