@@ -1,6 +1,7 @@
 """What the gate records: one frozen type for each kind of event, made by the engine, turned into OCSF by `record`."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from gateway.core.decision import Decision
 from gateway.core.message import Address, Instant, Tls
@@ -15,8 +16,7 @@ class PolicyFacts:
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
-class RequestDecided:
+class RequestDecided(NamedTuple):
     """A request was allowed or denied. An allow is recorded before anything is forwarded.
 
     A denial is the end of its request: `status` is what the caller was answered. An allow has no status yet;
@@ -33,8 +33,7 @@ class RequestDecided:
     """For a head that could not be read: its first line, escaped and cut."""
 
 
-@dataclass(frozen=True, slots=True)
-class RequestFinished:
+class RequestFinished(NamedTuple):
     """The outcome of an allowed request."""
 
     at: Instant

@@ -1,7 +1,6 @@
 """What the core decides about one request."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.core.reasons import Reason
 
@@ -9,13 +8,11 @@ if TYPE_CHECKING:
     from gateway.core.exchange import Exchange
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """Allow or deny, and why."""
 
-    allowed: bool
     reason: Reason
-    """ALLOWED exactly where `allowed` is true."""
+    """ALLOWED, or why not."""
     detail: str
     """Diagnosis for the log; never for the caller, never with a secret."""
     control: str | None
@@ -25,6 +22,7 @@ class Decision:
     exchange: "Exchange"
     """The verified facts, for the record and for the way upstream."""
 
-    def __post_init__(self) -> None:
-        if self.allowed != (self.reason is Reason.ALLOWED):
-            raise RuntimeError(f"allowed={self.allowed} with reason {self.reason.code}")
+    @property
+    def allowed(self) -> bool:
+        """Whether the request may pass, once this is recorded."""
+        return self.reason is Reason.ALLOWED

@@ -137,9 +137,9 @@ class Exchange:
         if self.route.partners is not None and self.partner is None:
             raise Denied(Reason.PARTNER_UNKNOWN, "no control of the chain identified the caller")
         self.check_declared_length()
-        return Decision(True, Reason.ALLOWED, "", None, tuple(self.response_fields), self)
+        return Decision(Reason.ALLOWED, "", None, tuple(self.response_fields), self)
 
     def deny(self, denied: Denied) -> Decision:
         """Make the decision of a denial."""
         fields = (*denied.fields, *self.response_fields)
-        return Decision(False, denied.reason, denied.detail, self.control, fields, self)
+        return Decision(denied.reason, denied.detail, self.control, fields, self)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from gateway.core.message import Instant
 
@@ -26,8 +27,7 @@ class Claims:
         return f"Claims(issuer={self.issuer!r}, subject={self.subject!r}, token_id={self.token_id!r})"
 
 
-@dataclass(frozen=True, slots=True)
-class VerifiedSignature:
+class VerifiedSignature(NamedTuple):
     """A request signature that matched (`signature`)."""
 
     key_id: str

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
-from typing import NewType
+from typing import NamedTuple, NewType
 
 from gateway.core.reasons import Denied, Reason
 
@@ -115,8 +115,7 @@ def _repeated(fields: Iterable[tuple[str, str]]) -> Mapping[str, tuple[str, ...]
     return {name: several for name, several in values.items() if len(several) > 1}
 
 
-@dataclass(frozen=True, slots=True)
-class RequestHead:
+class RequestHead(NamedTuple):
     """The control data and header section of a request, strictly read (`gateway.core.syntax` makes these)."""
 
     method: str

@@ -168,11 +168,14 @@ class IdentityFields:
     )
     prefixes: tuple[str, ...] = ("x-gateway-", "x-forwarded-", "x-client-cert", "x-ssl-")
 
+    request_id: str = field(init=False)
+    """Name of the field that carries the request id."""
     covered: Memo[str, bool] = field(init=False, repr=False, compare=False)
     """Whether a caller's field of a (lower-case) name is removed."""
 
     def __post_init__(self) -> None:
         names, prefixes = self.names, (self.prefix, *self.prefixes)
+        object.__setattr__(self, "request_id", f"{self.prefix}request-id")
         object.__setattr__(self, "covered", Memo(lambda name: name in names or name.startswith(prefixes)))
 
     def covers(self, name: str) -> bool:

@@ -12,7 +12,7 @@ What two programs could read in two ways is refused here, once, before any contr
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from urllib.parse import unquote_to_bytes
 
 from gateway.core.memo import Memo
@@ -47,7 +47,7 @@ _HTTP1_ONLY = ("connection", "keep-alive", "proxy-connection", "upgrade", "http2
 _CONNECTION_OPTIONS = frozenset({"", "close", "keep-alive", "te", "upgrade", "http2-settings"})
 _CONTENT_LENGTH = re.compile(r"[0-9]{1,18}\Z")
 
-type RawFields = Sequence[tuple[bytes, bytes]]
+type RawFields = Collection[tuple[bytes, bytes]]
 
 
 def read_head(
@@ -99,7 +99,7 @@ def _read_fields(version: str, fields: RawFields) -> Headers:
     if fields and version == "1.1" and values.translate(None, _VALUE_OCTETS) == b"\n" * (len(fields) - 1):
         try:
             names = [_NAMES[name] for name, _ in fields]
-            return Headers(zip(names, values.decode("latin-1").split("\n"), strict=True))
+            return Headers(zip(names, values.decode("latin-1").split("\n"), strict=False))
         except Denied:
             pass  # whatever is wrong with the first faulty field counts
     return Headers([_read_field(version, name, value) for name, value in fields])
@@ -209,8 +209,9 @@ _HOSTS = Memo(_read_authority)
 
 
 def _read_framing(version: str, headers: Headers, *, ends_with_head: bool) -> tuple[int | None, bool]:
-    lengths = headers.all("content-length")
-    codings = headers.all("transfer-encoding")
+    lengths, codings = headers.all("content-length"), headers.all("transfer-encoding")
+    if not lengths and not codings and version == "1.1":
+        return None, False
     if codings and version == "2":
         raise Denied(Reason.FRAMING_AMBIGUOUS, "Transfer-Encoding in HTTP/2 (RFC 9113 8.2.2)")
     if codings and lengths:

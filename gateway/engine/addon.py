@@ -1,9 +1,13 @@
 """The addon: asks the core in mitmproxy's hooks. It lifts nothing; the layer forwards by `Handling.allowed` alone."""
 
+from collections.abc import Awaitable
+
 from mitmproxy import http
 
+from gateway.core.chain import ReadBody
+from gateway.core.decision import Decision
 from gateway.core.message import RequestHead
-from gateway.engine.gate import Handling
+from gateway.engine.gate import Handling, Step
 
 HANDLING = "gateway.handling"
 HEAD = "gateway.head"
@@ -17,10 +21,15 @@ class CoreAddon:
         """Begin the decision."""
         handling: Handling = flow.metadata[HANDLING]
         head: RequestHead = flow.metadata[HEAD]
-        await handling.begin(head)
+        await _settled(handling.begin(head))
 
     async def request(self, flow: http.HTTPFlow) -> None:
         """Go on with the body."""
         handling: Handling = flow.metadata[HANDLING]
         if handling.waits_for_body:
-            await handling.resume(flow.request.data.content or b"")
+            await _settled(handling.resume(flow.request.data.content or b""))
+
+
+async def _settled(step: Step | Awaitable[Step]) -> None:
+    if not isinstance(step, Decision | ReadBody):
+        await step

@@ -12,7 +12,7 @@ One object a connection; one request at a time, pipelined ones wait their turn:
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from enum import Enum
 
 from gateway.core.chain import ReadBody
@@ -24,7 +24,7 @@ from gateway.core.reasons import Denied, Reason
 from gateway.engine.body import BodyReader
 from gateway.engine.client_transport import ClientTransport
 from gateway.engine.deadline import Deadline
-from gateway.engine.gate import Gate, Handling
+from gateway.engine.gate import Gate, Handling, Step
 from gateway.engine.passage import Passage
 from gateway.engine.problem import Answer
 from gateway.engine.request_head import check_raw, first_line_of, parse
@@ -42,6 +42,9 @@ STREAM_FROM = 1_048_576
 the route takes at most. A smaller one is collected, so that one beyond the limit never reaches upstream in part."""
 
 
+_STEPS = (Decision, ReadBody)
+
+
 class State(Enum):
     """What the connection waits for."""
 
@@ -50,6 +53,9 @@ class State(Enum):
     STREAM = "its body, passed on as it comes"
     BUSY = "a decision or a response"
     LINGER = "the end of what a refused client still sends"
+
+
+_TAKES_BODY = frozenset({State.BODY, State.STREAM})
 
 
 class DataPath(ClientTransport):
@@ -69,6 +75,8 @@ class DataPath(ClientTransport):
         """Bytes that belong to no request yet."""
         self._discarded = 0
         self._draining = False
+        self._closes = False
+        """Whether the client asked for the connection to end with the response."""
         # of the request in hand
         self._handling: Handling | None = None
         self._head: RequestHead | None = None
@@ -107,6 +115,7 @@ class DataPath(ClientTransport):
         try:
             handling, status = self._handling, self._drop()
             if handling is not None:
+                handling.settle()
                 if not handling.recorded:
                     handling.deny(Denied(Reason.CLIENT_CLOSED, "before the decision"))
                     handling.authorise()
@@ -153,7 +162,7 @@ class DataPath(ClientTransport):
     @property
     def last(self) -> bool:
         """Whether the connection ends with this response."""
-        return self._draining or self._body is None or not self._body.ended or _wants_close(self._head)
+        return self._draining or self._closes or self._body is None or not self._body.ended
 
     def await_upstream(self, upstream: Upstream) -> None:
         """Let the upstream's time run from now; while the body still comes, the client's own time runs."""
@@ -199,22 +208,22 @@ class DataPath(ClientTransport):
         self._received = received[end + 4 :]
         self._state = State.BUSY
         self._head = head
+        self._closes = "connection" in head.headers and _wants_close(head)
         self._body = BodyReader(head)
         self._collected = []
-        self._handling = Handling(self._gate, self._peer)
-        self._ask(self._handling.begin(head), self._begun)
+        self._handling = handling = Handling(self._gate, self._peer)
+        self._take(handling.begin(head), self._begun)
 
     # 2 the decision
 
-    def _ask[T](self, asking: Coroutine[object, object, T], then: Callable[[T], None]) -> None:
-        """Run the core; at once, where nothing of it waits for another process."""
-        task = asyncio.Task(asking, loop=self._loop, eager_start=True)
-        if task.done():
-            self._answered(task, then)
+    def _take(self, step: Step | Awaitable[Step], then: Callable[[Step], None]) -> None:
+        """Take the core's answer; at once, where nothing of it waits for another process."""
+        if isinstance(step, _STEPS):
+            then(step)
         else:
-            task.add_done_callback(lambda done: self._answered(done, then))
+            asyncio.ensure_future(step).add_done_callback(lambda done: self._answered(done, then))
 
-    def _answered[T](self, task: "asyncio.Task[T]", then: Callable[[T], None]) -> None:
+    def _answered(self, task: "asyncio.Future[Step]", then: Callable[[Step], None]) -> None:
         error = task.exception()
         if self._handling is None:
             return  # the client left meanwhile
@@ -228,9 +237,10 @@ class DataPath(ClientTransport):
         except Exception as fault:  # noqa: BLE001 - a fault of ours must end the connection
             self.crash(fault)
 
-    def _begun(self, result: Decision | ReadBody) -> None:
+    def _begun(self, step: Step) -> None:
         handling, body = self._in_hand()
-        if isinstance(result, Decision) and not result.allowed:
+        decided = isinstance(step, Decision)
+        if isinstance(step, Decision) and not step.allowed:
             self._authorise(handling)
             return
         if body.ended:
@@ -239,14 +249,17 @@ class DataPath(ClientTransport):
         if self._head is not None and "expect" in self._head.headers and not self._received:
             self.write(HEAD_OF_CONTINUE)
         least = handling.body_limit if body.declared is None else body.declared
-        streams = isinstance(result, Decision) and least >= STREAM_FROM
-        self._state = State.STREAM if streams else State.BODY
-        self._deadline.set("body", self._limits.body_timeout)
-        if streams:
-            self._authorise(handling)
+        if decided and least >= STREAM_FROM:
+            self._state = State.STREAM
+            handling.authorise()
+            self._go(handling)
+        else:
+            self._state = State.BODY
         received, self._received = self._received, b""
-        if received and self._state in (State.BODY, State.STREAM):
+        if received and self._state in _TAKES_BODY:
             self._take_body(received)
+        if self._state in _TAKES_BODY:
+            self._deadline.set("body", self._limits.body_timeout)
 
     def _take_body(self, data: bytes) -> None:
         handling, body = self._in_hand()
@@ -270,9 +283,12 @@ class DataPath(ClientTransport):
     def _body_ended(self, handling: Handling) -> None:
         self._state = State.BUSY
         if handling.waits_for_body:
-            self._ask(handling.resume(b"".join(self._collected)), lambda _: self._authorise(handling))
+            self._take(handling.resume(b"".join(self._collected)), self._resumed)
         else:
             self._authorise(handling)
+
+    def _resumed(self, _: Step) -> None:
+        self._authorise(self._in_hand()[0])
 
     def _refuse_body(self, denied: Denied) -> None:
         handling, _ = self._in_hand()
@@ -285,8 +301,22 @@ class DataPath(ClientTransport):
     # 3 to 5 the decision's consequences
 
     def _authorise(self, handling: Handling) -> None:
-        decision = handling.authorise()
-        if not handling.allowed:
+        """Go on once the decision is recorded, with those of other connections."""
+        self._state = State.BUSY
+        handling.authorise_soon(self._authorised)
+
+    def _authorised(self) -> None:
+        handling = self._handling
+        if handling is None:
+            return  # the client left meanwhile
+        try:
+            self._go(handling)
+        except Exception as error:  # noqa: BLE001 - a fault of ours must end the connection
+            self.crash(error)
+
+    def _go(self, handling: Handling) -> None:
+        decision = handling.decision
+        if decision is None or not handling.allowed:
             self._answer(handling.answer())
             return
         route, (_, body) = decision.exchange.route, self._in_hand()

@@ -6,9 +6,8 @@ Both data paths work through `Handling`, one for each request: it holds no rules
 import logging
 import os
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass, field
-from inspect import isawaitable
 
 from gateway.audit.events import ConnectionRefused, Event, PolicyFacts, RequestDecided, RequestFinished
 from gateway.audit.log import AuditLog
@@ -20,11 +19,20 @@ from gateway.core.message import Address, Instant, Peer, RequestHead, Tls
 from gateway.core.policy import Policy
 from gateway.core.reasons import Denied, Reason, Unavailable
 from gateway.engine import problem
+from gateway.engine.commit import GroupCommit
 from gateway.engine.health import Health
 from gateway.signing.jwks import KeySet
 from gateway.state.store import Store
 
 logger = logging.getLogger(__name__)
+
+type Step = Decision | ReadBody
+"""Where a decision is: at its end, or waiting for the body."""
+
+type Way = Generator[Ask, Answer, Decision]
+type Question = TakeRate | ClaimOnce | FetchKeys
+
+_IDS_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +64,18 @@ class Gate:
         self.state = state
         self.log = log
         self.clock = clock or Clock()
+        self.commit = GroupCommit(log)
         self.draining = False
         self.health = Health(self.record)
         self.unfinished = 0
         """Requests that were allowed and have no outcome yet."""
 
     def record(self, event: Event) -> bool:
-        """Append an event that nothing waits for; tells whether it is in the log.
+        """Append an event that nothing waits for, and what was queued before it; tells whether it is in the log.
 
         A log that cannot be written counts what it missed and reports it once it can.
         """
-        try:
-            self.log.append(event)
-        except Exception as error:  # noqa: BLE001 - the log's failure must not become the connection's
-            logger.error("audit: %s", error)  # noqa: TRY400 - a traceback for each request would fill the disk
-            return False
-        return True
+        return self.commit.now(event) is None
 
     def refuse_connection(
         self, reason: Reason, detail: str, *, connection_id: str, listener: str, address: Address, port: int,
@@ -91,9 +95,17 @@ class Handling:
 
     1. `begin` with the head: gives the decision, or ReadBody; `refuse` is for bytes that are no head
     2. `resume` with the body, or `deny` with what went wrong while it was read: gives the decision
-    3. `authorise` records the decision; only if it is still an allow may anything be forwarded
+    3. `authorise` records the decision, `authorise_soon` together with those of other requests; only if it is still
+       an allow then may anything be forwarded
     4. `finish` records the outcome of an allow
+
+    `begin` and `resume` give an awaitable instead where a store has to be waited for.
     """
+
+    __slots__ = (
+        "_answered", "_failed", "_finished", "_now", "_queued", "_recorded", "_then", "_unread", "_waiting", "_way",
+        "decision", "gate", "in_force", "peer", "request_id", "response_bytes", "sent_upstream", "started",
+    )  # fmt: skip
 
     def __init__(self, gate: Gate, peer: Peer) -> None:
         self.gate = gate
@@ -105,13 +117,15 @@ class Handling:
         self.sent_upstream: float | None = None
         """When the first byte went upstream, on the monotonic clock."""
         self.response_bytes = 0
-        self._way: Generator[Ask, Answer, Decision] | None = None
+        self._way: Way | None = None
         self._now = gate.clock.now()
         self._waiting: ReadBody | None = None
-        self._answered: set[str] = set()
-        self._failed: set[str] = set()
-        """Who answered what the decision asked, and who failed to."""
-        self._recorded = False
+        self._answered: set[str] | None = None
+        """Who answered what the decision asked; noted only while something fails."""
+        self._failed: set[str] | None = None
+        """Who failed to."""
+        self._recorded = self._queued = False
+        self._then: Callable[[], None] | None = None
         self._finished = False
         self._unread: str | None = None
 
@@ -141,15 +155,15 @@ class Handling:
     @property
     def identity_field(self) -> str:
         """Name of the field that carries the request id."""
-        return f"{self.in_force.policy.identity.prefix}request-id"
+        return self.in_force.policy.identity.request_id
 
-    async def begin(self, head: RequestHead) -> Decision | ReadBody:
+    def begin(self, head: RequestHead) -> Step | Awaitable[Step]:
         """Start the decision."""
         if self.gate.draining:
             denied = Denied(Reason.DRAINING, "the gate is stopping")
             return self._decided(refuse(self.in_force.policy, self.peer, self._now, denied))
-        self._way = decide(self.in_force.policy, self.peer, head, self._now)
-        return await self._advance(None)
+        self._way = way = decide(self.in_force.policy, self.peer, head, self._now)
+        return self._advance(way, None)
 
     def refuse(self, denied: Denied, unread: str) -> Decision:
         """Decide and record about bytes that could not be read as a request; `unread` is their printable start."""
@@ -157,16 +171,16 @@ class Handling:
         self._decided(refuse(self.in_force.policy, self.peer, self._now, denied))
         return self.authorise()
 
-    async def resume(self, body: bytes) -> Decision:
-        """Go on with the body that was asked for."""
-        result = await self._advance(body)
-        if isinstance(result, ReadBody):
-            raise RuntimeError("the body was asked for twice")  # noqa: TRY004 - a fault of ours, not of a type
-        return result
+    def resume(self, body: bytes) -> Step | Awaitable[Step]:
+        """Go on with the body that was asked for. It is not asked for twice."""
+        if self._way is None or self._waiting is None:
+            raise RuntimeError("no decision waits for a body")
+        self._waiting = None
+        return self._advance(self._way, body)
 
     def deny(self, denied: Denied) -> Decision:
         """End the decision with what went wrong meanwhile; an allow that is not recorded yet is taken back."""
-        if self._recorded:
+        if self._recorded or self._queued:
             raise RuntimeError("the decision is recorded already")
         if self.decision is not None:
             return self._decided(self.decision.exchange.deny(denied))
@@ -179,31 +193,41 @@ class Handling:
                 pass
         return self._decided(refuse(self.in_force.policy, self.peer, self._now, denied))
 
-    async def _advance(self, answer: Answer) -> Decision | ReadBody:
-        way = self._way
-        if way is None:
-            raise RuntimeError("no decision is under way")
+    def _advance(self, way: Way, answer: Answer, failed: Unavailable | None = None) -> Step | Awaitable[Step]:
         try:
-            ask = way.send(answer)
+            ask = way.send(answer) if failed is None else way.throw(failed)
             while not isinstance(ask, ReadBody):
-                failed: Unavailable | None = None
                 try:
                     answer = self._answer(ask)
-                    if isawaitable(answer):
-                        answer = await answer
                 except Exception as error:  # noqa: BLE001 - a store that fails in any way has not answered
-                    failed = self._unavailable(ask, error)
-                else:
-                    self._answered.add(_who_answers(ask))
-                if self.decision is not None:
-                    return self.decision  # denied while the answer was waited for
-                ask = way.send(answer) if failed is None else way.throw(failed)
+                    ask = way.throw(self._unavailable(ask, error))
+                    continue
+                if hasattr(answer, "__await__"):
+                    return self._wait(way, ask, answer)
+                if self.gate.health.failing:
+                    self._works(ask)
+                ask = way.send(answer)
         except StopIteration as stop:
             return self._decided(stop.value)
         self._waiting = ask
         return ask
 
-    def _answer(self, ask: TakeRate | ClaimOnce | FetchKeys) -> Answer:
+    async def _wait(self, way: Way, ask: Question, answer: Awaitable[Answer]) -> Step:
+        """Go on once a store has answered."""
+        answered: Answer = None
+        failed: Unavailable | None = None
+        try:
+            answered = await answer
+        except Exception as error:  # noqa: BLE001 - as above
+            failed = self._unavailable(ask, error)
+        else:
+            self._works(ask)
+        if self.decision is not None:
+            return self.decision  # denied meanwhile
+        step = self._advance(way, answered, failed)
+        return step if isinstance(step, Decision | ReadBody) else await step
+
+    def _answer(self, ask: Question) -> Answer:
         if isinstance(ask, TakeRate):
             return self.gate.state.take(ask, self._now)
         if isinstance(ask, ClaimOnce):
@@ -213,6 +237,10 @@ class Handling:
             raise Unavailable(Reason.TOKEN_KEYS_UNAVAILABLE, f"no key set of {ask.issuer}")
         return keys
 
+    def _works(self, ask: Question) -> None:
+        self._answered = self._answered or set()
+        self._answered.add(_who_answers(ask))
+
     def _unavailable(self, ask: Ask, error: Exception) -> Unavailable:
         if isinstance(error, Unavailable):
             unavailable = error
@@ -220,16 +248,18 @@ class Handling:
             unavailable = Unavailable(Reason.STATE_UNAVAILABLE, failure(error).detail)
         if unavailable.reason is not Reason.REPLAY_MEMORY_FULL:
             control = _who_answers(ask)
+            self._failed = self._failed or set()
             self._failed.add(control)
             self.gate.health.failed(control, unavailable.detail, self._now, self.in_force.facts)
         return unavailable
 
     def _decided(self, decision: Decision) -> Decision:
-        if self._recorded and self.decision is not None:
+        if (self._recorded or self._queued) and self.decision is not None:
             return self.decision  # what is in the log stands, whatever comes late
         self.decision = decision
         self._way = None
-        self._tell_health(decision)
+        if decision.reason is Reason.CONTROL_FAILED or self.gate.health.failing:
+            self._tell_health(decision)
         return decision
 
     def _tell_health(self, decision: Decision) -> None:
@@ -239,36 +269,54 @@ class Handling:
             control = decision.control or ("engine" if exchange.head is None else "policy")
             health.failed(control, decision.detail, self._now, self.in_force.facts)
         elif health.failing and exchange.head is not None:
-            worked = {"engine", "policy", decision.control or "policy", *exchange.passed, *self._answered}
-            health.worked(worked - self._failed, self._now, self.in_force.facts)
+            worked = {"engine", "policy", decision.control or "policy", *exchange.passed, *(self._answered or ())}
+            health.worked(worked - (self._failed or set()), self._now, self.in_force.facts)
 
     def authorise(self) -> Decision:
         """Record the decision; gives it back, or a denial where an allow could not be recorded.
 
         This is the gate's last word: after it, `allowed` is what counts.
         """
-        decision = self.decision
-        if decision is None or self._recorded:
+        decision, event = self._decision_event()
+        self.committed(self.gate.commit.now(event))
+        return self.decision or decision
+
+    def authorise_soon(self, then: Callable[[], None]) -> None:
+        """Do as `authorise` in this turn of the loop, with one system call for all its requests; `then` is called."""
+        _, event = self._decision_event()
+        self._queued, self._then = True, then
+        self.gate.commit.soon(event, self)
+
+    def _decision_event(self) -> tuple[Decision, RequestDecided]:
+        decision, clock = self.decision, self.gate.clock
+        if decision is None or self._recorded or self._queued:
             raise RuntimeError("decided once, recorded once")
-        event = RequestDecided(
-            at=self.gate.clock.now(),
-            request_id=self.request_id,
-            decision=decision,
-            gate_seconds=self.gate.clock.monotonic() - self.started,
-            status=None if decision.allowed else decision.reason.status,
-            unread=self._unread,
-        )
-        self._recorded = True
-        try:
-            self.gate.log.append(event)
-        except Exception as error:  # noqa: BLE001 - what cannot be recorded is not forwarded, whatever the cause
-            if decision.allowed:
-                detail = error.detail if isinstance(error, Unavailable) else failure(error).detail
-                decision = self.decision = decision.exchange.deny(Denied(Reason.AUDIT_UNAVAILABLE, detail))
+        reason = decision.reason
+        status = None if reason is Reason.ALLOWED else reason.status
+        taken = clock.monotonic() - self.started
+        return decision, RequestDecided(clock.now(), self.request_id, decision, taken, status, self._unread)
+
+    def committed(self, error: Unavailable | None) -> None:
+        """Take note that the decision is in the log; an allow that is not becomes a denial."""
+        self._recorded, self._queued = True, False
+        decision = self.decision
+        if decision is None or decision.reason is not Reason.ALLOWED:
+            return
+        if error is None:
+            self.gate.unfinished += 1
         else:
-            if decision.allowed:
-                self.gate.unfinished += 1
-        return decision
+            self.decision = decision.exchange.deny(Denied(Reason.AUDIT_UNAVAILABLE, error.detail))
+
+    def go_on(self) -> None:
+        """Go on as `authorise_soon` was told to."""
+        then, self._then = self._then, None
+        if then is not None:
+            then()
+
+    def settle(self) -> None:
+        """Have what is queued recorded before anything else happens to the request."""
+        if self._queued:
+            self.gate.commit.flush()
 
     def sends_upstream(self) -> None:
         """Note that the first byte goes upstream now."""
@@ -276,6 +324,7 @@ class Handling:
 
     def crash(self, denied: Denied) -> None:
         """Record that an error of the gate's own, told in `denied`, ended the request."""
+        self.settle()
         if not self._recorded:
             self.deny(denied)
             self.authorise()
@@ -297,31 +346,37 @@ class Handling:
 
     def finish(self, reason: Reason, detail: str, status: int | None) -> None:
         """Record the outcome of an allowed request, once; further calls change nothing."""
-        if not self.allowed or self._finished or self.decision is None:
+        gate, decision = self.gate, self.decision
+        self.settle()
+        if not self.allowed or self._finished or decision is None:
             return
         self._finished = True
-        self.gate.unfinished -= 1
-        ended = self.gate.clock.monotonic()
-        upstream = None if self.sent_upstream is None else ended - self.sent_upstream
-        event = RequestFinished(
-            at=self.gate.clock.now(),
-            request_id=self.request_id,
-            decision=self.decision,
-            reason=reason,
-            detail=detail,
-            status=status,
-            gate_seconds=ended - self.started - (upstream or 0.0),
-            upstream_seconds=upstream,
-            response_bytes=self.response_bytes,
-        )
-        self.gate.record(event)
+        gate.unfinished -= 1
+        total = gate.clock.monotonic() - self.started
+        upstream = None if self.sent_upstream is None else total - (self.sent_upstream - self.started)
+        gate.commit.soon(
+            RequestFinished(
+                gate.clock.now(), self.request_id, decision, reason, detail, status, total - (upstream or 0.0),
+                upstream, self.response_bytes,
+            )
+        )  # fmt: skip
+
+
+_random_digits: list[str] = []
 
 
 def new_request_id() -> str:
-    """Make a random UUID (RFC 9562, version 4) as text; the standard library's own takes three times as long."""
-    digits = os.urandom(16).hex()
+    """Make a random UUID (RFC 9562, version 4) as text; the kernel is asked for the bits of many at once."""
+    if not _random_digits:
+        digits = os.urandom(16 * _IDS_AT_ONCE).hex()
+        _random_digits.extend([digits[place : place + 32] for place in range(0, len(digits), 32)])
+    digits = _random_digits.pop()
     variant = "89ab"[int(digits[16], 16) & 3]
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_random_digits.clear)
 
 
 def _who_answers(ask: Ask) -> str:

@@ -11,25 +11,21 @@ class Health:
 
     def __init__(self, record: Callable[[Event], object]) -> None:
         self._record = record
-        self._failing: dict[str, Instant] = {}
-
-    @property
-    def failing(self) -> tuple[str, ...]:
-        """Names of the controls that fail now."""
-        return tuple(self._failing)
+        self.failing: dict[str, Instant] = {}
+        """The controls that fail now, and since when."""
 
     def failed(self, control: str, detail: str, now: Instant, policy: PolicyFacts) -> None:
         """Note that `control` could not do its work."""
-        if control not in self._failing:
-            self._failing[control] = now
+        if control not in self.failing:
+            self.failing[control] = now
             self._record(ControlFailed(at=now, policy=policy, control=control, detail=detail))
 
     def worked(self, controls: Iterable[str], now: Instant, policy: PolicyFacts) -> None:
         """Note that the controls did their work."""
-        if not self._failing:
+        if not self.failing:
             return
         for control in controls:
-            since = self._failing.pop(control, None)
+            since = self.failing.pop(control, None)
             if since is not None:
                 self._record(
                     ControlRecovered(at=now, policy=policy, control=control, failed_at=since, detail="works again")

@@ -20,19 +20,16 @@ _REQUEST_LINE = re.compile(rb"[^ \t\r\n]+ [^ \t\r\n]+ HTTP/[0-9]\.[0-9]\Z")
 
 
 class _Collector:
-    """llhttp's callbacks."""
+    """llhttp's callbacks: methods of built-in types, since each is called for every request, or every field of it."""
 
-    __slots__ = ("fields", "url")
+    __slots__ = ("fields", "on_header", "on_url", "urls")
 
     def __init__(self) -> None:
-        self.url = b""
-        self.fields: list[tuple[bytes, bytes]] = []
-
-    def on_url(self, url: bytes) -> None:
-        self.url = url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.fields.append((name, value))
+        self.urls: list[bytes] = []
+        self.on_url = self.urls.append
+        self.fields: dict[bytes, bytes] = {}
+        """The first value of each name as spelt."""
+        self.on_header = self.fields.setdefault
 
 
 def parse(raw: bytes, limits: Limits) -> RequestHead:
@@ -47,12 +44,12 @@ def parse(raw: bytes, limits: Limits) -> RequestHead:
         check_raw(raw[:-2], limits)
         read_strictly(raw[:-2])
         raise Denied(Reason.MESSAGE_MALFORMED, "llhttp cannot read the head") from None
-    check_size(len(raw) - 2, len(collector.fields), limits)
-    method, url = parser.get_method(), collector.url
-    if not raw.startswith(b"%b %b HTTP/1." % (method, url)):
-        read_strictly(raw[:-2])
-        raise Denied(Reason.MESSAGE_MALFORMED, "no request line (RFC 9112 3)")
-    return read_head(method=method, target=url, version=f"HTTP/{parser.get_http_version()}", fields=collector.fields)
+    lines = raw.count(b"\r\n") - 2
+    check_size(len(raw) - 2, lines, limits)
+    method, (url,), fields = parser.get_method(), collector.urls, collector.fields
+    if len(fields) != lines or not raw.startswith(b"%b %b HTTP/1.1\r\n" % (method, url)):
+        return read_strictly(raw[:-2])  # a name stands twice, or the request line is not the RFC's
+    return read_head(method=method, target=url, version="HTTP/1.1", fields=fields.items())
 
 
 def check_raw(received: bytes, limits: Limits) -> None:

@@ -2,13 +2,20 @@
 
 from http import HTTPStatus
 
-from gateway.core.forwarding import response_fields
+from gateway.core.forwarding import HOP_BY_HOP
+from gateway.core.memo import Memo
 from gateway.engine.gate import Handling
 from gateway.engine.problem import Answer
 
 HEAD_OF_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
+
+
+_USUAL_CONNECTION = frozenset({b"keep-alive", b"close"})
+"""Values of Connection that name no field."""
+
+_LOWERED = Memo[bytes, str](lambda name: name.decode("latin-1").lower(), longest=64)
 
 
 def status_line(status: int) -> str:
@@ -26,14 +33,23 @@ def response_bytes(
     """
     decision = handling.decision
     assert decision is not None
-    listed = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in fields)
-    kept = response_fields(listed, (*decision.response_fields, (handling.identity_field, handling.request_id)))
-    chunked = not bodiless and not any(name.lower() == "content-length" for name, _ in kept)
-    lines = [status_line(status), *(f"{name}: {value}\r\n" for name, value in kept)]
+    own = *decision.response_fields, (handling.identity_field, handling.request_id)
+    removed = {name for name, _ in own}
+    kept: list[tuple[str, bytes]] = []
+    for name, value in fields:
+        lowered = _LOWERED[name]
+        if lowered not in HOP_BY_HOP:
+            kept.append((lowered, b"%b: %b\r\n" % (name, value)))
+        elif lowered == "connection" and value not in _USUAL_CONNECTION:
+            removed.update([option.strip().lower() for option in value.decode("latin-1").split(",")])
+    chunked = not bodiless and ("content-length" in removed or "content-length" not in [name for name, _ in kept])
+    head = [status_line(status), *[f"{name}: {value}\r\n" for name, value in own]]
     if chunked:
-        lines.append("transfer-encoding: chunked\r\n")
-    lines.append("connection: close\r\n\r\n" if close else "\r\n")
-    return "".join(lines).encode("latin-1"), chunked
+        head.append("transfer-encoding: chunked\r\n")
+    head.append("connection: close\r\n\r\n" if close else "\r\n")
+    lines = [line for name, line in kept if name not in removed]
+    first, *rest = head
+    return b"".join((first.encode("ascii"), *lines, "".join(rest).encode("latin-1"))), chunked
 
 
 def answer_bytes(answer: Answer, *, close: bool, bodiless: bool) -> bytes:

@@ -13,7 +13,7 @@ Errors never hold a signature, a secret, or what was signed.
 import hmac
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Literal as Choice
 from typing import NamedTuple
@@ -296,7 +296,7 @@ def _inactive(key: SigningKey, now: Instant) -> str:
 def _with_fields(head: RequestHead, fields: list[tuple[str, str]]) -> RequestHead:
     own = {name for name, _ in fields}
     kept = [(name, value) for name, value in head.headers.fields if name not in own]
-    return replace(head, headers=Headers([*kept, *fields]))
+    return head._replace(headers=Headers([*kept, *fields]))
 
 
 def _malformed(detail: str) -> Denied:
