@@ -36,9 +36,8 @@ from gateway.audit.ocsf import (
 from gateway.audit.redact import LONG, TEXT, clean, clean_id, without_query
 from gateway.core.exchange import Exchange
 from gateway.core.facts import Claims
-from gateway.core.memo import Bounded
+from gateway.core.memo import Bounded, Memo
 from gateway.core.message import RequestHead
-from gateway.core.policy import Issuer
 from gateway.core.reasons import Reason
 
 _BODY_LENGTH = 2**40
@@ -53,37 +52,41 @@ _SHORT_TARGET = 384
 
 def decision(event: RequestDecided, sequence: int, origin: str) -> bytes:
     """Give the line of a decision."""
-    denied_by, unread = event.decision.control, event.unread
-    unmapped: Json = {}
-    if denied_by is not None:
-        unmapped["denied_by"] = clean(denied_by)
-    if unread is not None:
-        unmapped["unread"] = clean(without_query(unread), LONG)
-    last: Json = {} if event.status is None else {"http_response": {"code": event.status}}
-    last["duration"] = _whole(event.gate_seconds)
-    verdict = Kind.DECISION, event.decision.reason, event.decision.detail
-    return _line(event, sequence, origin, verdict, unmapped, last)
+    made, unread = event.decision, event.unread
+    own = b""
+    if made.control is not None or unread is not None:
+        unmapped: Json = {}
+        if made.control is not None:
+            unmapped["denied_by"] = clean(made.control)
+        if unread is not None:
+            unmapped["unread"] = clean(without_query(unread), LONG)
+        own = more(unmapped)
+    duration = _whole(event.gate_seconds)
+    if event.status is None:
+        last = b'"duration":%d}\n' % duration
+    else:
+        last = b'"http_response":{"code":%d},"duration":%d}\n' % (event.status, duration)
+    return _line(event, sequence, origin, (Kind.DECISION, made.reason, made.detail), own, last)
 
 
 def outcome(event: RequestFinished, sequence: int, origin: str) -> bytes:
     """Give the line of an outcome."""
     upstream = event.upstream_seconds
-    unmapped: Json = {} if upstream is None else {"upstream_ms": _exact(upstream)}
-    last: Json = {}
+    own = b"" if upstream is None else b',"upstream_ms":%.3f' % (upstream * 1000)
+    last = b'"duration":%d}\n' % _whole(event.gate_seconds + (upstream or 0.0))
     if event.status is not None:
-        response: Json = {"code": event.status, "body_length": event.response_bytes}
-        if upstream is not None:
-            response["latency"] = _whole(upstream)
-        last["http_response"] = response
-    last["duration"] = _whole(event.gate_seconds + (upstream or 0.0))
-    return _line(event, sequence, origin, (Kind.OUTCOME, event.reason, event.detail), unmapped, last)
+        latency = b"" if upstream is None else b',"latency":%d' % _whole(upstream)
+        last = b'"http_response":{"code":%d,"body_length":%d%b},%b' % (
+            event.status, event.response_bytes, latency, last,
+        )  # fmt: skip
+    return _line(event, sequence, origin, (Kind.OUTCOME, event.reason, event.detail), own, last)
 
 
 def _line(
     event: RequestDecided | RequestFinished, sequence: int, origin: str, verdict: tuple[Kind, Reason, str],
-    unmapped: Json, last: Json,
+    own: bytes, last: bytes,
 ) -> bytes:  # fmt: skip
-    """Put a line together; `unmapped` and `last` are its own members at the end of `unmapped` and of the record."""
+    """Put a line together; `own` and `last` are its own members at the end of `unmapped` and of the record."""
     exchange, allowed = event.decision.exchange, event.decision.allowed
     kind, reason, detail = verdict
     facts = exchange.recorded
@@ -91,24 +94,24 @@ def _line(
         facts = exchange.recorded = _facts(exchange, event.request_id, allowed)
     caller, policy = facts.caller, exchange.policy
     frame = _frame(kind, policy.name, policy.digest, facts.activity, reason, allowed)
-    start = b'{"time":%d,%b%b,"sequence":%d,"uid":"%b:%d"},'
     return b"".join(
         (
-            start % (milliseconds(event.at), frame.metadata, facts.request_id, sequence, origin.encode(), sequence),
+            b'{"time":%d,' % milliseconds(event.at),
+            frame.metadata,
+            facts.request_id,
+            b',"sequence":%d,"uid":"%b:%d"},' % (sequence, origin.encode("ascii"), sequence),
             frame.codes,
             orjson.dumps(clean(without_query(detail), LONG)) if detail else b'""',
             frame.message,
             caller.members,
             facts.http_request,
-            b',"unmapped":{"gate_ms":',
-            orjson.dumps(_exact(event.gate_seconds)),
+            b',"unmapped":{"gate_ms":%.3f' % (event.gate_seconds * 1000),
             caller.unmapped,
             facts.unmapped,
             caller.tls,
-            more(unmapped),
+            own,
             b"},",
-            members(last),
-            b"}\n",
+            last,
         )
     )
 
@@ -116,10 +119,6 @@ def _line(
 def _whole(seconds: float) -> int:
     """Milliseconds as OCSF's duration: whole ones."""
     return round(max(0.0, min(seconds, 1e9)) * 1000)
-
-
-def _exact(seconds: float) -> float:
-    return round(seconds * 1000, 3)
 
 
 # What both records of a request share
@@ -142,43 +141,43 @@ def _facts(exchange: Exchange, request_id: str, allowed: bool) -> _Facts:
     """Give the facts of an exchange that is decided: it does not change any more."""
     head, signature = exchange.head, exchange.signature
     cleaned_id = orjson.dumps(clean_id(request_id))
-    unmapped: Json = {}
-    activity, http_request = 0, b""
+    activity, http_request, unmapped = 0, b"", b""
     if head is not None:
         activity = _ACTIVITY.get(head.method, _OTHER_ACTIVITY)
+        length, unmapped = _body(head, exchange.body)
         if head.query is not None:
             # Names of parameters may be as secret as their values: `?eyJ…` is a token without a name.
-            unmapped["query_bytes"] = len(head.query)
-        length, unmapped["body"] = _body(head, exchange.body)
+            unmapped = b',"query_bytes":%d%b' % (len(head.query), unmapped)
         body_length = b"" if length is None or length >= _BODY_LENGTH else b',"body_length":%d' % length
         http_request = b',"http_request":{"uid":%b%b%b}' % (cleaned_id, _target(head), body_length)
     if signature is not None:
-        unmapped["key_id"] = clean(signature.key_id)
+        unmapped = unmapped + b',"key_id":' + _KEY_IDS[signature.key_id]
         if signature.created is not None:
-            unmapped["signed_at"] = milliseconds(signature.created)
+            unmapped += b',"signed_at":%d' % milliseconds(signature.created)
         if signature.nonce is not None:
-            unmapped["nonce_sha256"] = _digest(signature.nonce)
-    return _Facts(
-        request_id, allowed, activity, _caller_of(exchange, allowed), cleaned_id, http_request, more(unmapped)
-    )
+            unmapped += b',"nonce_sha256":"%b"' % _digest(signature.nonce)
+    return _Facts(request_id, allowed, activity, _caller_of(exchange, allowed), cleaned_id, http_request, unmapped)
 
 
-def _body(head: RequestHead, body: bytes | None) -> tuple[int | None, str]:
+def _body(head: RequestHead, body: bytes | None) -> tuple[int | None, bytes]:
     """Give the body's length and how it is known."""
     if not head.has_body:
-        return 0, "none"
+        return 0, b',"body":"none"'
     if body is not None:
-        return len(body), "read"
-    return head.content_length, "declared" if head.content_length is not None else "unknown"
+        return len(body), b',"body":"read"'
+    if head.content_length is not None:
+        return head.content_length, b',"body":"declared"'
+    return None, b',"body":"unknown"'
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest().encode("ascii")
 
 
 # What many requests share: made once, and kept in bounded memory
 
 _CALLERS = Bounded[tuple[object, ...], tuple[tuple[object, ...], "_Caller"]](capacity=4096)
+_KEY_IDS = Memo[str, bytes](lambda key_id: orjson.dumps(clean(key_id)))
 _TARGETS = Bounded[tuple[str, ...], bytes](capacity=4096)
 
 
@@ -236,27 +235,15 @@ class _Caller(NamedTuple):
 def _caller_of(exchange: Exchange, allowed: bool) -> _Caller:
     """Give the caller, known by all that `_caller` takes of the exchange.
 
-    What would be costly to compare counts by its identity, which nothing else has while it is held.
+    It counts by its identity, which nothing else has while it is held.
     """
-    peer, route, claims = exchange.peer, exchange.route, exchange.claims
-    key = (
-        id(peer),
-        None if exchange.client_address is peer.address else exchange.client_address,
-        None if exchange.partner is None else exchange.partner.name,
-        None if claims is None else _user(claims, exchange.policy.issuers[claims.issuer]),
-        None if route is None else (route.name, route.upstream.name, id(route.switched_off)),
-        tuple(exchange.passed),
-        allowed,
-    )
+    peer, route, claims, partner = exchange.peer, exchange.route, exchange.claims, exchange.partner
+    address = None if exchange.client_address is peer.address else exchange.client_address
+    key = id(peer), id(route), id(claims), id(partner), address, len(exchange.passed), allowed
     known = _CALLERS.get(key)
     if known is None:
-        held = peer, None if route is None else route.switched_off
-        known = _CALLERS.keep(key, (held, _caller(exchange, allowed)))
+        known = _CALLERS.keep(key, ((peer, route, claims, partner), _caller(exchange, allowed)))
     return known[1]
-
-
-def _user(claims: Claims, issuer: Issuer) -> tuple[object, ...]:
-    return issuer.name, issuer.issuer, claims.subject, claims.token_id, claims.issued_at, claims.expires
 
 
 def _caller(exchange: Exchange, allowed: bool) -> _Caller:

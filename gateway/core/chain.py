@@ -19,8 +19,7 @@ ORDER = ("mutual_tls", "ip_allowlist", "token", "rate_limit", "signature", "repl
 a nonce is claimed only after a good signature. Controls of third parties follow in the order of their names."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReadBody:
+class ReadBody(NamedTuple):
     """Ask for the whole body as received, transfer coding removed. Answer: `bytes`.
 
     The engine MUST read no more than `limit` bytes and throw Denied(BODY_TOO_LARGE) in beyond that.

@@ -86,6 +86,15 @@ class Headers:
         """The last value of each name: the only one, but for the names in `_repeated`."""
         self._repeated = _NOTHING if len(self._last) == len(self.fields) else _repeated(self.fields)
 
+    @classmethod
+    def of(cls, values: dict[str, str]) -> "Headers":
+        """Make a section of which no name stands twice."""
+        headers = cls.__new__(cls)
+        headers.fields = tuple(values.items())
+        headers._last = values
+        headers._repeated = _NOTHING
+        return headers
+
     def __contains__(self, name: object) -> bool:
         return name in self._last
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
-from typing import Never
 
 from gateway.core.chain import Control
 from gateway.core.memo import Bounded, Memo
@@ -11,29 +10,7 @@ from gateway.core.message import Certificate, Instant, RequestHead
 from gateway.core.networks import NetworkSet
 from gateway.core.reasons import Denied, Reason
 from gateway.core.routing import RouteTable
-
-
-class Secret:
-    """Bytes that must not be shown: no repr, no equality, no hash, no copy by pickle."""
-
-    __hash__ = None  # type: ignore[assignment]
-    __slots__ = ("_value",)
-
-    def __init__(self, value: bytes) -> None:
-        self._value = value
-
-    def __repr__(self) -> str:
-        return "Secret(…)"
-
-    def __eq__(self, other: object) -> bool:
-        raise TypeError("secrets are compared in constant time, never by ==")
-
-    def __reduce__(self) -> Never:
-        raise TypeError("secrets are never written")
-
-    def reveal(self) -> bytes:
-        """Give the bytes themselves."""
-        return self._value
+from gateway.core.secret import Secret
 
 
 @dataclass(frozen=True, slots=True)

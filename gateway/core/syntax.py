@@ -29,7 +29,6 @@ MAX_TARGET_BYTES = 8_000
 """RFC 9110 section 4.1 asks for at least 8,000 octets; nobody signs longer ones."""
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
-_VALUE_OCTETS = bytes([0x09, *range(0x20, 0x7F), *range(0x80, 0x100)])
 _VALUE = re.compile(rb"[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?\Z|\Z")
 _PATH = re.compile(rb"(?:/(?:[A-Za-z0-9\-._~!$&'()*+,;=:@]|%[0-9A-Fa-f]{2})*)+\Z")
 _QUERY = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/?\[\]]|%[0-9A-Fa-f]{2})*\Z")
@@ -58,17 +57,19 @@ def read_head(
     fields: RawFields,
     authority: bytes | None = None,
     ends_with_head: bool = False,
+    by_llhttp: bool = False,
 ) -> RequestHead:
     """Make a RequestHead of raw parts, or raise Denied with the reason of the first fault.
 
     `version` is `HTTP/1.1` or `HTTP/2` (`HTTP/2.0`); `authority` is HTTP/2's :authority pseudo-header,
-    `ends_with_head` its END_STREAM flag: there a body may come without a declared length.
+    `ends_with_head` its END_STREAM flag: there a body may come without a declared length. `by_llhttp` where llhttp
+    read the fields: it takes no octets in their values but those of RFC 9110 5.5, so they are not looked at again.
     """
     number = _read_version(version)
     known_method = KNOWN_METHODS.get(method)
     if known_method is None:
         raise Denied(Reason.METHOD_UNKNOWN, f"method {printable(method)}")
-    headers = _read_fields(number, fields)
+    headers = (by_llhttp and _unique_fields(fields)) or _read_fields(number, fields)
     path, query, target_authority = _read_target(number, target)
     named, host = _read_host(number, headers, authority, target_authority)
     content_length, has_body = _read_framing(number, headers, ends_with_head=ends_with_head)
@@ -93,15 +94,16 @@ def _read_version(version: str) -> str:
     raise Denied(Reason.VERSION_UNSUPPORTED, f"version {printable(version.encode('utf-8', 'replace'))}")
 
 
+def _unique_fields(fields: RawFields) -> Headers | None:
+    """Read fields that llhttp has read; None where there is something to say against them, or a name stands twice."""
+    try:
+        values = {_NAMES[name]: value.strip(b" \t").decode("latin-1") for name, value in fields}
+    except Denied:
+        return None
+    return Headers.of(values) if len(values) == len(fields) else None
+
+
 def _read_fields(version: str, fields: RawFields) -> Headers:
-    """Read all fields at once, where there is nothing to say against them, or else one after the other."""
-    values = b"\n".join([value.strip(b" \t") for _, value in fields])
-    if fields and version == "1.1" and values.translate(None, _VALUE_OCTETS) == b"\n" * (len(fields) - 1):
-        try:
-            names = [_NAMES[name] for name, _ in fields]
-            return Headers(zip(names, values.decode("latin-1").split("\n"), strict=False))
-        except Denied:
-            pass  # whatever is wrong with the first faulty field counts
     return Headers([_read_field(version, name, value) for name, value in fields])
 
 

@@ -49,7 +49,7 @@ def parse(raw: bytes, limits: Limits) -> RequestHead:
     method, (url,), fields = parser.get_method(), collector.urls, collector.fields
     if len(fields) != lines or not raw.startswith(b"%b %b HTTP/1.1\r\n" % (method, url)):
         return read_strictly(raw[:-2])  # a name stands twice, or the request line is not the RFC's
-    return read_head(method=method, target=url, version="HTTP/1.1", fields=fields.items())
+    return read_head(method=method, target=url, version="HTTP/1.1", fields=fields.items(), by_llhttp=True)
 
 
 def check_raw(received: bytes, limits: Limits) -> None:

@@ -4,7 +4,7 @@ import base64
 import binascii
 import re
 
-from gateway.core.policy import Secret
+from gateway.core.secret import Secret
 from gateway.policy.environment import named_path, shown_path, variable
 from gateway.policy.folder import ModeError, explained, read_bounded
 from gateway.policy.nodes import Node, ScalarNode

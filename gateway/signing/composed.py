@@ -19,6 +19,7 @@ from typing import Literal as Choice
 from typing import NamedTuple
 
 from gateway.core.facts import VerifiedSignature
+from gateway.core.memo import Bounded
 from gateway.core.message import Headers, Instant, RequestHead
 from gateway.core.policy import SigningKey
 from gateway.core.reasons import Denied, Reason
@@ -45,8 +46,11 @@ HASHES: Mapping[str, tuple[str, int]] = {
 }
 """Hash and size of its value in bytes, by algorithm."""
 
-_VISIBLE = re.compile(r"[\x21-\x7e]{1,128}")
+_VISIBLE = re.compile(r"[\x21-\x7e]{1,128}\Z")
 """Key ids and nonces: longer ones identify nothing better, and cost memory and log space."""
+
+_INSTANTS = Bounded[tuple[str, TimestampFormat], Instant](capacity=1_024, size=lambda key: len(key[0]))
+"""Timestamps that were read: those of a second are the same."""
 
 _FIELD_NAME = re.compile(r"[!#$%&'*+\-.^`|~0-9a-z]+")
 
@@ -171,10 +175,7 @@ class ComposedScheme:
             key_id = _visible(_required(headers, self.key_id_field, "key id"), self.key_id_field)
         if self.timestamp_field is not None:
             timestamp = _required(headers, self.timestamp_field, "timestamp")
-            try:
-                created = read_timestamp(timestamp, self.timestamp_format)
-            except ValueError as error:
-                raise _malformed(f"{self.timestamp_field}: {error}") from None
+            created = _INSTANTS.get((timestamp, self.timestamp_format)) or self._instant(timestamp)
         if self.nonce_field is not None:
             nonce = _visible(_required(headers, self.nonce_field, "nonce"), self.nonce_field)
         for name in self._covered:
@@ -187,6 +188,13 @@ class ComposedScheme:
             if guard.refuses(value.encode("latin-1")):
                 raise _malformed(f"the {p.label(guard.part)} holds the separator, so it could be read in two ways")
         return presented
+
+    def _instant(self, timestamp: str) -> Instant:
+        try:
+            read = read_timestamp(timestamp, self.timestamp_format)
+        except ValueError as error:
+            raise _malformed(f"{self.timestamp_field}: {error}") from None
+        return _INSTANTS.keep((timestamp, self.timestamp_format), read)
 
     def _signature(self, text: str) -> bytes:
         prefix, length = self.signature_prefix, self._signature_length
@@ -236,7 +244,7 @@ class ComposedScheme:
         signed = self._assembly.build(head, body, presented.timestamp, presented.nonce or "")
         name = HASHES[self.algorithm][0]
         for key in keys:
-            if hmac.compare_digest(hmac.digest(key.secret.reveal(), signed, name), presented.signature):
+            if hmac.compare_digest(key.secret.mac(name).digest(signed), presented.signature):
                 _, _, created, nonce, _ = presented
                 # Neither key id nor nonce holds a line feed, so no other pair gives the same bytes.
                 identity = sha256(signed).digest() if nonce is None else f"{key.id}\n{nonce}".encode()
@@ -265,7 +273,7 @@ class ComposedScheme:
         carried = ((self.key_id_field, key.id), (self.timestamp_field, timestamp), (self.nonce_field, nonce or ""))
         fields = [(name, value) for name, value in carried if name is not None]
         signed = self._assembly.build(head, body, timestamp, nonce or "")
-        signature = encode(hmac.digest(key.secret.reveal(), signed, HASHES[self.algorithm][0]), self.encoding)
+        signature = encode(key.secret.mac(HASHES[self.algorithm][0]).digest(signed), self.encoding)
         fields.append((self.signature_field, self.signature_prefix + signature))
         try:
             self.read(_with_fields(head, fields))
@@ -282,7 +290,7 @@ def _required(headers: Headers, name: str, what: str) -> str:
 
 
 def _visible(text: str, name: str) -> str:
-    if not _VISIBLE.fullmatch(text):
+    if not _VISIBLE.match(text):
         raise _malformed(f"{name} is not 1 to 128 visible ASCII characters")
     return text
 

@@ -1,7 +1,6 @@
 """`gateway audit show`."""
 
 import re
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,17 +13,17 @@ from gateway.audit.log import AuditLog
 from gateway.cli import audit as command
 from gateway.cli.audit import TABLE_ROWS, When, audit
 from gateway.core.message import Instant
-from tests.unit.audit.examples import DAY, DENIED, EVENTS, NOW, REQUEST_ID, UNREAD, decided, finished, refused
+from tests.unit.audit.examples import DAY, DENIED, EVENTS, NOW, REQUEST_ID, UNREAD, changed, decided, finished, refused
 
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     """A log of five records, a day apart: an allow, its outcome, two denials and a refused connection."""
     path = tmp_path / "audit"
-    events = [decided(), finished(), DENIED, replace(UNREAD, request_id="r-2"), refused()]
+    events = [decided(), finished(), DENIED, UNREAD._replace(request_id="r-2"), refused()]
     with AuditLog(path) as log:
         for number, event in enumerate(events):
-            log.append(replace(event, at=Instant(NOW + number * DAY)))
+            log.append(changed(event, at=Instant(NOW + number * DAY)))
     return path
 
 

@@ -66,6 +66,12 @@ class WatchedLog(AuditLog):
         super().append(event)
         self.events.append(event)
 
+    def _write_together(self, events: Sequence[Event]) -> bool:
+        written = super()._write_together(events)
+        if written:
+            self.events += events
+        return written
+
 
 @dataclass
 class Response:

@@ -2,12 +2,12 @@
 
 import errno
 import os
-from collections.abc import Callable
 from typing import Never
 
 import pytest
 
 from gateway.audit import log as log_module
+from gateway.audit.log import AuditLog
 from gateway.core.reasons import Reason, Unavailable
 from tests import world
 from tests.engine.harness import Running, get, read_response, read_to_end, request
@@ -23,11 +23,14 @@ ERRORS: list[Exception] = [
 ]
 
 
-def failing(error: Exception) -> Callable[[object], None]:
-    def append(_: object) -> None:
+def fail(patched: pytest.MonkeyPatch, log: AuditLog, error: Exception) -> None:
+    """Have a log that nothing can be appended to."""
+
+    def append(_: object) -> Never:
         raise error
 
-    return append
+    patched.setattr(log, "append", append)
+    patched.setattr(log, "_write_together", lambda _: False)
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
@@ -36,7 +39,7 @@ async def test_an_allow_that_cannot_be_recorded_is_a_denial(
     up: Running, monkeypatch: pytest.MonkeyPatch, error: Exception, protocol: str
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(up.log, "append", failing(error))
+        fail(patched, up.log, error)
         if protocol == "1.1":
             response = await up.send(request())
         else:
@@ -50,7 +53,7 @@ async def test_an_allow_that_cannot_be_recorded_is_a_denial(
 
 async def test_a_denial_that_cannot_be_recorded_is_a_denial(up: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(up.log, "append", failing(OSError()))
+        fail(patched, up.log, OSError())
 
         assert (await up.send(get(authorization=None))).code == "token.missing"
         assert (await up.send(b"no request\r\n\r\n")).code == "http.malformed"
@@ -61,7 +64,7 @@ async def test_a_refused_connection_that_cannot_be_recorded_is_refused(
     up: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(up.log, "append", failing(OSError()))
+        fail(patched, up.log, OSError())
         reader, writer = await up.connect_plain()
         writer.write(get())
 

@@ -82,7 +82,7 @@ class World:
         made = Exchange(
             policy,
             self.one(Peer, "peer", facts, tls=facts["tls"]),
-            self.one(lambda **own: replace(HEAD, **own), "head", facts) if facts["head"] else None,
+            self.one(lambda **own: HEAD._replace(**own), "head", facts) if facts["head"] else None,
             NOW,
         )
         if facts["client"] is not None:
@@ -94,7 +94,7 @@ class World:
         if facts["claims"]:
             made.claims = self.one(lambda **own: replace(CLAIMS, **own), "claims", facts)
         if facts["signature"]:
-            made.signature = self.one(lambda **own: replace(SIGNATURE, **own), "signature", facts)
+            made.signature = self.one(lambda **own: SIGNATURE._replace(**own), "signature", facts)
         made.passed = [*facts["passed"]]
         made.body = facts["body"]
         return made
@@ -102,7 +102,7 @@ class World:
 
 def events_of(exchange: Exchange) -> list[RequestDecided | RequestFinished]:
     """Give a decision and an outcome of an allow, and those of a denial."""
-    allow = Decision(True, Reason.ALLOWED, "", None, (), exchange)
+    allow = Decision(Reason.ALLOWED, "", None, (), exchange)
     deny = exchange.deny(Denied(Reason.REPLAY_SEEN, "seen"))
     return [
         event
@@ -140,7 +140,7 @@ def exchanges(draw: st.DrawFn) -> list[Exchange]:
 @settings(max_examples=300, deadline=None)
 def test_what_is_remembered_changes_no_record(exchanges: list[Exchange], random: Random) -> None:
     events = [
-        replace(event, request_id=random.choice(("r-1", "r-2")))
+        event._replace(request_id=random.choice(("r-1", "r-2")))
         for exchange in exchanges
         for event in events_of(exchange)
     ]

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from gateway.core.message import Instant, RequestHead
-from gateway.core.policy import Secret, SigningKey
+from gateway.core.policy import SigningKey
+from gateway.core.secret import Secret
 from gateway.core.reasons import Denied
 from gateway.core.syntax import read_head
 from gateway.signing import parts as p

@@ -118,7 +118,7 @@ def exchange(**changes: Any) -> Exchange:
 
 def allowed(**changes: Any) -> Decision:
     """Give an allow."""
-    return Decision(True, Reason.ALLOWED, "", None, (), exchange(**changes))
+    return Decision(Reason.ALLOWED, "", None, (), exchange(**changes))
 
 
 def denied(reason: Reason, detail: str = "", control: str | None = None, **changes: Any) -> Decision:
@@ -130,7 +130,7 @@ def decided(decision: Decision | None = None, **changes: Any) -> RequestDecided:
     """Give the event of a decision; an allow where none is given."""
     decision = decision or allowed()
     status = None if decision.allowed else decision.reason.status
-    return replace(RequestDecided(NOW, REQUEST_ID, decision, 0.0031, status), **changes)
+    return RequestDecided(NOW, REQUEST_ID, decision, 0.0031, status)._replace(**changes)
 
 
 def finished(**changes: Any) -> RequestFinished:
@@ -146,7 +146,7 @@ def finished(**changes: Any) -> RequestFinished:
         upstream_seconds=0.041,
         response_bytes=118,
     )
-    return replace(valid, **changes)
+    return valid._replace(**changes)
 
 
 def refused(**changes: Any) -> ConnectionRefused:
@@ -162,6 +162,11 @@ def refused(**changes: Any) -> ConnectionRefused:
         detail="unable to get local issuer certificate",
     )
     return replace(valid, **changes)
+
+
+def changed(event: Any, **changes: Any) -> Any:
+    """Give an event of any kind with some of its facts changed."""
+    return event._replace(**changes) if isinstance(event, tuple) else replace(event, **changes)
 
 
 DENIED = decided(

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from gateway.audit.log import AuditLog
 from gateway.audit.reader import Entry, read
 from gateway.core.message import Instant
 from gateway.core.reasons import Reason, Unavailable
-from tests.unit.audit.examples import NOW
+from tests.unit.audit.examples import NOW, changed
 
 
 def records(directory: Path) -> list[Entry]:
@@ -48,7 +47,7 @@ def synced_paths(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 
 def later(event: Any, seconds: float) -> Any:
-    return replace(event, at=Instant(NOW + seconds))
+    return changed(event, at=Instant(NOW + seconds))
 
 
 def failing(error: int) -> Callable[..., Any]:

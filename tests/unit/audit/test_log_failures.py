@@ -5,7 +5,6 @@ import os
 import resource
 import shutil
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -217,4 +216,4 @@ def test_an_event_of_which_no_record_can_be_made_is_refused_and_told(log: AuditL
 
 
 def test_a_broken_event_is_refused(log: AuditLog) -> None:
-    assert "AttributeError" in denied_append(log, replace(decided(), decision=None))
+    assert "AttributeError" in denied_append(log, decided()._replace(decision=None))

@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from tests.unit.audit.examples import (
     REQUEST_ID,
     UNREAD,
     allowed,
+    changed,
     decided,
     finished,
     refused,
@@ -120,7 +120,7 @@ def test_whether_something_was_denied(directory: Path, event: Event, verdict: bo
 )
 def test_filters(directory: Path, query: dict[str, Any], sequences: list[int]) -> None:
     events = [decided(), finished(), DENIED, refused(), EVENTS["start"]]
-    write(directory, *(replace(event, at=at(number)) for number, event in enumerate(events)))
+    write(directory, *(changed(event, at=at(number)) for number, event in enumerate(events)))
     assert found(directory, **query) == sequences
 
 
@@ -235,9 +235,9 @@ def day(directory: Path) -> Path:
         finished(),
         timeout,
         other,
-        replace(DENIED, request_id="r-4"),
-        replace(DENIED, request_id="r-5"),
-        replace(UNREAD, request_id="r-6"),
+        DENIED._replace(request_id="r-4"),
+        DENIED._replace(request_id="r-5"),
+        UNREAD._replace(request_id="r-6"),
         refused(),
         EVENTS["stop"],
     )

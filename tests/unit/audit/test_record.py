@@ -159,11 +159,11 @@ def test_the_longest_record_keeps_the_bound(char: str) -> None:
     tls = Tls(long, long, long, long, certificate)
     changes: dict[str, Any] = {
         "peer": replace(PEER, tls=tls, listener=long, connection_id=long),
-        "head": replace(HEAD, path=long, host=long, method=long, version=long),
+        "head": HEAD._replace(path=long, host=long, method=long, version=long),
         "route": replace(ROUTE, name=long, switched_off=tuple(SwitchedOff(text, text) for text in many)),
         "partner": Partner(long),
         "claims": replace(CLAIMS, subject=long, token_id=long),
-        "signature": replace(SIGNATURE, key_id=long),
+        "signature": SIGNATURE._replace(key_id=long),
         "passed": list(many),
         "policy": replace(IN_FORCE, name=long, digest=long, issuers={"operator": replace(ISSUER, issuer=long)}),
     }

@@ -101,7 +101,7 @@ def test_the_signature_that_was_verified() -> None:
 
 
 def test_a_signature_without_time_and_nonce() -> None:
-    signature = replace(allowed().exchange.signature, created=None, nonce=None)
+    signature = allowed().exchange.signature._replace(created=None, nonce=None)
     unmapped = made(decided(allowed(signature=signature)))["unmapped"]
     assert {"signed_at", "nonce_sha256"} & unmapped.keys() == set()
 
@@ -128,11 +128,11 @@ def test_the_policy_and_the_chain() -> None:
 @pytest.mark.parametrize(
     ("head", "body", "length", "known"),
     [
-        (replace(HEAD, has_body=False, content_length=None), None, 0, "none"),
+        (HEAD._replace(has_body=False, content_length=None), None, 0, "none"),
         (HEAD, b"{ok}", 4, "read"),
         (HEAD, None, 4, "declared"),
-        (replace(HEAD, content_length=None), None, None, "unknown"),
-        (replace(HEAD, content_length=4_111_111_111_111_111), None, None, "declared"),
+        (HEAD._replace(content_length=None), None, None, "unknown"),
+        (HEAD._replace(content_length=4_111_111_111_111_111), None, None, "declared"),
     ],
 )
 def test_whether_the_body_length_is_known(
@@ -146,7 +146,7 @@ def test_whether_the_body_length_is_known(
     ("method", "activity"), [("GET", 2), ("HEAD", 2), ("POST", 1), ("PUT", 3), ("PATCH", 3), ("DELETE", 4)]
 )
 def test_the_activity_is_the_methods(method: str, activity: int) -> None:
-    shown = made(decided(allowed(head=replace(HEAD, method=method))))
+    shown = made(decided(allowed(head=HEAD._replace(method=method))))
     assert (shown["activity_id"], shown["type_uid"]) == (activity, 600_300 + activity)
 
 
@@ -239,13 +239,13 @@ def test_a_connection_in_the_place_of_another_is_not_taken_for_it() -> None:
 
 def test_what_is_remembered_is_bounded() -> None:
     for number in range(5_000):
-        line(decided(allowed(peer=replace(PEER), head=replace(HEAD, path=f"/v1/players/{number}"))), 1, "origin")
+        line(decided(allowed(peer=replace(PEER), head=HEAD._replace(path=f"/v1/players/{number}"))), 1, "origin")
     assert max(len(request._CALLERS), len(request._TARGETS)) <= 4_096
 
 
 @pytest.mark.parametrize("path", ["/v1/cards/4111111111111111", "/v1/eyJhbGciOiJFUzI1NiJ9.eyJzIjoxfQ.c2ln", "/" * 400])
 def test_a_path_that_may_be_secret_or_is_long_is_not_remembered(path: str) -> None:
-    line(decided(allowed(head=replace(HEAD, path=path))), 1, "origin")
+    line(decided(allowed(head=HEAD._replace(path=path))), 1, "origin")
     assert [target for target in request._TARGETS if path in target] == []
 
 

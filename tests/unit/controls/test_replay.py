@@ -1,4 +1,3 @@
-from dataclasses import replace
 
 import pytest
 
@@ -12,7 +11,7 @@ from tests import world
 from tests.world import NOW, Answers, World, check
 
 SIGNATURE = VerifiedSignature("key-1", Instant(NOW - 10), "nonce-1", b"d" * 32, Instant(NOW + 50))
-UNTIMED = replace(SIGNATURE, created=None, window_end=None)
+UNTIMED = SIGNATURE._replace(created=None, window_end=None)
 
 
 def exchange(signature: VerifiedSignature | None = SIGNATURE) -> Exchange:
@@ -55,7 +54,7 @@ def test_what_tells_the_request_from_others_is_claimed() -> None:
 
 
 def test_without_a_nonce_the_signed_text_is_said_to_have_come_before() -> None:
-    unnumbered = replace(SIGNATURE, nonce=None)
+    unnumbered = SIGNATURE._replace(nonce=None)
     assert refused(Claim.SEEN, unnumbered).detail == "the signed text came before, signed with key 'key-1'"
 
 

@@ -2,7 +2,8 @@ import pickle
 
 import pytest
 
-from gateway.core.policy import CertificateMatch, IdentityFields, Match, Policy, Secret, SigningKey
+from gateway.core.policy import CertificateMatch, IdentityFields, Match, Policy, SigningKey
+from gateway.core.secret import Secret
 from gateway.core.reasons import Denied, Reason
 from tests import world
 from tests.world import NOW, World

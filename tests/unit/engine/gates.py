@@ -1,16 +1,17 @@
 """A gate without sockets and files: its state, its log and its clock are the test's."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from gateway.audit.events import ConnectionRefused, Event, RequestDecided, RequestFinished
 from gateway.audit.log import AuditLog
 from gateway.core.chain import Claim, ClaimOnce, RateTaken, ReadBody, TakeRate
+from gateway.core.decision import Decision
 from gateway.core.message import Instant
 from gateway.core.policy import Policy
-from gateway.core.reasons import Reason
-from gateway.engine.gate import Clock, Gate, Handling, InForce
+from gateway.core.reasons import Reason, Unavailable
+from gateway.engine.gate import Clock, Gate, Handling, InForce, Step
 from tests import world
 
 
@@ -19,12 +20,15 @@ class Log:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
-        self.error: Exception | None = None
+        self.writes: list[int] = []
+        """How many events each write had."""
+        self.error: Unavailable | None = None
 
-    def append(self, event: Event) -> None:
-        if self.error is not None:
-            raise self.error
-        self.events.append(event)
+    def append_all(self, events: Sequence[Event]) -> list[Unavailable | None]:
+        if self.error is None and events:
+            self.events += events
+            self.writes.append(len(events))
+        return [self.error] * len(events)
 
     def of[E](self, kind: type[E]) -> list[E]:
         """Give the events of one kind, in order."""
@@ -103,17 +107,27 @@ class Made:
     async def allowed(self) -> Handling:
         """Give a request that was allowed, and that is in the log."""
         handling = self.handling()
-        await handling.begin(world.World(nonce=handling.request_id).head())
-        await handling.resume(world.BODY)
+        await step(handling.begin(world.World(nonce=handling.request_id).head()))
+        await step(handling.resume(world.BODY))
         assert handling.authorise().allowed
         return handling
+
+    def turn(self) -> None:
+        """End the loop's turn: what is queued is written, and whoever waits for it goes on."""
+        while self.gate.commit._events:
+            self.gate.commit._turn()
+
+
+async def step(given: Step | Awaitable[Step]) -> Step:
+    """Give what a decision came to, also where a store has to be waited for."""
+    return given if isinstance(given, Decision | ReadBody) else await given
 
 
 async def decided(made: Made, sent: world.World | None = None) -> Handling:
     """Give a request that was decided, and not recorded yet."""
     handling = made.handling()
-    if isinstance(await handling.begin((sent or world.World()).head()), ReadBody):
-        await handling.resume(world.BODY)
+    if isinstance(await step(handling.begin((sent or world.World()).head())), ReadBody):
+        await step(handling.resume(world.BODY))
     return handling
 
 

@@ -50,6 +50,16 @@ class Run:
         for piece in pieces:
             assert not self.client.closing
             self.path.data_received(piece)
+            self.turn()
+
+    def turn(self) -> None:
+        """Let the loop's turn end: decisions and outcomes are recorded, and what waits for them goes on."""
+        self.made.turn()
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass."""
+        self.loop.pass_time(seconds)
+        self.turn()
 
     def answer(self, data: bytes = OK) -> None:
         """Let bytes come from the upstream; a connection that is given back is there for the next request."""
@@ -70,7 +80,8 @@ class Run:
 
     @property
     def log(self) -> tuple[list[Reason], list[Reason]]:
-        """Reasons of the decisions and of the outcomes."""
+        """Reasons of the decisions and of the outcomes, once the turn has ended."""
+        self.turn()
         return self.made.log.decided, self.made.log.finished
 
     @property
@@ -131,11 +142,11 @@ async def test_what_no_further_bytes_can_mend_is_refused_at_once(run: Run, sent:
 
 
 async def test_a_head_has_its_time_from_its_first_byte(run: Run) -> None:
-    run.loop.pass_time(60.0)
+    run.pass_time(60.0)
     run.receive(get()[:20])
-    run.loop.pass_time(9.0)
+    run.pass_time(9.0)
     run.receive(get()[20:-1])
-    run.loop.pass_time(1.0)
+    run.pass_time(1.0)
     assert run.code() == "http.head_timeout"
     assert run.log[0] == [Reason.HEAD_TIMEOUT]
 
@@ -144,7 +155,7 @@ async def test_an_idle_connection_is_closed_without_a_word(run: Run) -> None:
     run.receive(get())
     run.answer()
     run.client.take()
-    run.loop.pass_time(75.0)
+    run.pass_time(75.0)
     assert (run.client.closing, run.client.written) == (True, b"")
 
 
@@ -170,7 +181,7 @@ async def test_a_refused_client_is_read_for_a_while(run: Run) -> None:
 
 async def test_a_refused_client_has_an_end(run: Run) -> None:
     run.receive(b"\x16\x03\x01\r\n\r\n")
-    run.loop.pass_time(5.0)
+    run.pass_time(5.0)
     assert run.client.closing
 
 
@@ -282,7 +293,7 @@ async def test_a_malformed_chunk_is_refused(run: Run, transfer: str) -> None:
 @pytest.mark.parametrize("transfer", ["collected", "passed on"])
 async def test_a_body_that_does_not_come_is_refused(run: Run, transfer: str) -> None:
     run.receive((request() if transfer == "collected" else upload(BIG))[:-1])
-    run.loop.pass_time(30.0)
+    run.pass_time(30.0)
     assert run.code() == "http.body_timeout"
     assert run.log == (
         ([Reason.BODY_TIMEOUT], []) if transfer == "collected" else ([Reason.ALLOWED], [Reason.BODY_TIMEOUT])
@@ -316,7 +327,7 @@ async def test_pipelined_requests_are_answered_in_order(run: Run) -> None:
 
 async def until_idle(_: Run) -> None:
     """Let the loop come to what it was told to do soon."""
-    for _turn in range(3):
+    for _turn in range(6):
         await asyncio.sleep(0)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.core.chain import Claim
-from gateway.core.reasons import Reason
+from gateway.core.reasons import Reason, Unavailable
 from gateway.engine.data_path import State
 from gateway.engine.gate import Handling
 from gateway.engine.upstream_pool import HIGH_WATER, UpstreamFailedError
@@ -100,9 +100,9 @@ async def test_time_that_is_over_while_the_store_is_asked_does_not_end_the_conne
     claimed: asyncio.Future[Claim] = asyncio.get_running_loop().create_future()
     run.made.state.claiming = lambda _: claimed
     run.receive(request()[:30])
-    run.loop.pass_time(9.0)
+    run.pass_time(9.0)
     run.receive(request()[30:])
-    run.loop.pass_time(100.0)
+    run.pass_time(100.0)
     assert not run.client.closing
     claimed.set_result(Claim.NEW)
     await until_idle(run)
@@ -148,7 +148,7 @@ async def test_a_client_that_never_reads_is_closed(run: Run) -> None:
     run.receive(get("/v1/nothing"))
     run.path.pause_writing()
     run.receive(get("/v1/nothing"))
-    run.loop.pass_time(75.0)
+    run.pass_time(75.0)
     assert run.client.closing
 
 
@@ -190,7 +190,7 @@ async def test_an_upstream_that_closes_within_its_answer(run: Run) -> None:
 
 async def test_an_upstream_that_does_not_answer_in_time(run: Run) -> None:
     run.receive(get())
-    run.loop.pass_time(30.0)
+    run.pass_time(30.0)
     assert run.code() == "upstream.timeout"
     assert run.pool.transport.aborted
     assert run.log[1] == [Reason.UPSTREAM_TIMEOUT]
@@ -198,11 +198,11 @@ async def test_an_upstream_that_does_not_answer_in_time(run: Run) -> None:
 
 async def test_an_answer_that_stops(run: Run) -> None:
     run.receive(get())
-    run.loop.pass_time(29.0)
+    run.pass_time(29.0)
     run.answer(OK[:-3])
-    run.loop.pass_time(29.0)
+    run.pass_time(29.0)
     assert not run.client.closing
-    run.loop.pass_time(1.0)
+    run.pass_time(1.0)
     assert run.client.aborted
     assert run.log[1] == [Reason.UPSTREAM_TIMEOUT]
 
@@ -267,7 +267,7 @@ async def test_a_fault_when_time_is_up_ends_the_connection(
     run.receive(request()[:-1])
     with monkeypatch.context() as patched:
         patched.setattr(Handling, "answer", broken)
-        run.loop.pass_time(30.0)
+        run.pass_time(30.0)
     assert run.client.aborted
     assert run.log == ([Reason.BODY_TIMEOUT], [])
     assert caplog.records
@@ -284,7 +284,7 @@ async def test_a_fault_in_the_record_of_a_client_that_left_is_logged(
 
 
 async def test_an_allow_that_cannot_be_recorded_goes_nowhere(run: Run) -> None:
-    run.made.log.error = OSError()
+    run.made.log.error = Unavailable(Reason.AUDIT_UNAVAILABLE)
     run.receive(request())
     assert run.code() == "gate.audit_unavailable"
     assert run.forwarded() == b""

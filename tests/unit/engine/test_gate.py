@@ -10,7 +10,7 @@ from gateway.audit.events import ConnectionRefused, RequestDecided, RequestFinis
 from gateway.core.chain import Ask, ReadBody
 from gateway.core.decision import Decision
 from gateway.core.exchange import Exchange
-from gateway.core.reasons import Denied, Reason
+from gateway.core.reasons import Denied, Reason, Unavailable
 from gateway.engine.gate import Clock, InForce
 from tests import world
 from tests.unit.engine.gates import Made, decided
@@ -27,7 +27,7 @@ def made() -> Made:
 
 async def test_a_request_waits_for_its_body_within_the_routes_limit(made: Made) -> None:
     handling = made.handling()
-    assert await handling.begin(World().head()) == ReadBody(65_536)
+    assert handling.begin(World().head()) == ReadBody(65_536)
     assert (handling.waits_for_body, handling.body_limit, handling.decision) == (True, 65_536, None)
 
 
@@ -60,15 +60,17 @@ async def test_a_route_that_needs_no_body_is_decided_by_the_head() -> None:
     route = world.route(chain=world.chain(signature=None, replay=None), body_limit=99)
     handling = Made(policy=world.policy(route)).handling()
     assert handling.body_limit == 0
-    assert isinstance(await handling.begin(World().head()), Decision)
+    assert isinstance(handling.begin(World().head()), Decision)
     assert handling.body_limit == 99
 
 
 async def test_a_request_is_decided_by_the_policy_it_came_under(made: Made) -> None:
     handling = made.handling()
     made.gate.in_force = InForce(world.policy(world.route(partners=frozenset({"nobody"}))), {})
-    await handling.begin(World().head())
-    assert (await handling.resume(BODY)).allowed
+    handling.begin(World().head())
+    decision = handling.resume(BODY)
+    assert isinstance(decision, Decision)
+    assert decision.allowed
 
 
 async def test_request_ids_differ(made: Made) -> None:
@@ -90,6 +92,7 @@ async def test_an_outcome_tells_what_the_gate_and_what_the_upstream_took(made: M
     made.time.move(2.0)
     handling.response_bytes = 15
     handling.finish(Reason.ALLOWED, "", 200)
+    made.turn()
 
     (outcome,) = made.log.of(RequestFinished)
     assert (outcome.request_id, outcome.at, outcome.status) == (handling.request_id, NOW + 2.25, 200)
@@ -100,6 +103,7 @@ async def test_an_upstream_that_was_never_reached_took_no_time(made: Made) -> No
     handling = await made.allowed()
     made.time.move(2.0)
     handling.finish(Reason.UPSTREAM_UNREACHABLE, "connection refused", 502)
+    made.turn()
     (outcome,) = made.log.of(RequestFinished)
     assert (outcome.upstream_seconds, outcome.gate_seconds, outcome.detail) == (None, 2.0, "connection refused")
 
@@ -108,6 +112,7 @@ async def test_a_request_ends_once(made: Made) -> None:
     handling = await made.allowed()
     handling.finish(Reason.UPSTREAM_TIMEOUT, "", 504)
     handling.finish(Reason.ALLOWED, "", 200)
+    made.turn()
     assert made.log.finished == [Reason.UPSTREAM_TIMEOUT]
     assert made.gate.unfinished == 0
 
@@ -115,10 +120,12 @@ async def test_a_request_ends_once(made: Made) -> None:
 async def test_only_allows_have_an_outcome(made: Made) -> None:
     handling = await decided(made)
     handling.finish(Reason.ALLOWED, "", 200)
+    made.turn()
     assert made.log.events == []
     handling.deny(Denied(Reason.CLIENT_CLOSED))
     handling.authorise()
     handling.finish(Reason.ALLOWED, "", 200)
+    made.turn()
     assert made.log.finished == []
 
 
@@ -133,8 +140,9 @@ async def test_unfinished_requests_are_counted(made: Made) -> None:
 
 async def test_an_outcome_that_cannot_be_recorded_ends_its_request_all_the_same(made: Made) -> None:
     handling = await made.allowed()
-    made.log.error = OSError("disk full")
+    made.log.error = Unavailable(Reason.AUDIT_UNAVAILABLE, "disk full")
     handling.finish(Reason.ALLOWED, "", 200)
+    made.turn()
     assert made.gate.unfinished == 0
     assert made.log.finished == []
 
@@ -146,7 +154,7 @@ async def test_what_is_not_decided_cannot_be_recorded(made: Made) -> None:
     handling = made.handling()
     with pytest.raises(RuntimeError, match="decided once"):
         handling.authorise()
-    await handling.begin(World().head())
+    handling.begin(World().head())
     with pytest.raises(RuntimeError, match="decided once"):
         handling.authorise()
 
@@ -159,10 +167,10 @@ async def test_a_decision_is_recorded_once(made: Made) -> None:
 
 
 async def test_a_body_goes_to_a_decision_that_is_under_way(made: Made) -> None:
-    with pytest.raises(RuntimeError, match="no decision is under way"):
-        await made.handling().resume(BODY)
-    with pytest.raises(RuntimeError, match="no decision is under way"):
-        await (await decided(made)).resume(BODY)
+    with pytest.raises(RuntimeError, match="no decision waits for a body"):
+        made.handling().resume(BODY)
+    with pytest.raises(RuntimeError, match="no decision waits for a body"):
+        (await decided(made)).resume(BODY)
 
 
 async def test_what_is_recorded_cannot_be_denied(made: Made) -> None:
@@ -182,12 +190,13 @@ class AsksTwice:
         yield ReadBody(10)
 
 
-async def test_a_body_is_given_once() -> None:
+async def test_a_body_that_was_given_decides_nothing_where_it_is_asked_for_again() -> None:
     handling = Made(policy=world.policy(world.route(chain=(AsksTwice(),)))).handling()
-    await handling.begin(World().head())
-    with pytest.raises(RuntimeError, match="asked for twice"):
-        await handling.resume(BODY)
-    assert handling.decision is None
+    handling.begin(World().head())
+    handling.resume(BODY)
+    assert (handling.decision, handling.waits_for_body) == (None, True)
+    with pytest.raises(RuntimeError, match="decided once"):
+        handling.authorise_soon(lambda: None)
 
 
 # Denials from outside the chain
@@ -195,7 +204,7 @@ async def test_a_body_is_given_once() -> None:
 
 async def test_what_goes_wrong_with_the_body_denies_at_the_control_that_wanted_it(made: Made) -> None:
     handling = made.handling()
-    await handling.begin(World().head())
+    handling.begin(World().head())
     decision = handling.deny(Denied(Reason.BODY_TIMEOUT, "not in time"))
     assert (decision.reason, decision.control) == (Reason.BODY_TIMEOUT, "signature")
     assert not handling.waits_for_body
@@ -226,7 +235,7 @@ async def test_bytes_that_are_no_head_are_recorded_by_their_start(made: Made) ->
 
 async def test_a_gate_that_stops_takes_no_more_requests(made: Made) -> None:
     made.gate.draining = True
-    decision = await made.handling().begin(World().head())
+    decision = made.handling().begin(World().head())
     assert isinstance(decision, Decision)
     assert decision.reason is Reason.DRAINING
 

@@ -23,7 +23,7 @@ def test_the_beginning_of_a_failure_is_recorded_once(health: Health, events: lis
     health.failed("state", "no space left", NOW, POLICY)
     health.failed("state", "still none", LATER, POLICY)
     assert events == [ControlFailed(at=NOW, policy=POLICY, control="state", detail="no space left")]
-    assert health.failing == ("state",)
+    assert health.failing == {"state": NOW}
 
 
 def test_the_end_of_a_failure_tells_its_beginning(health: Health, events: list[Event]) -> None:
@@ -33,7 +33,7 @@ def test_the_end_of_a_failure_tells_its_beginning(health: Health, events: list[E
     assert events[1:] == [
         ControlRecovered(at=LATER, policy=POLICY, control="state", failed_at=NOW, detail="works again")
     ]
-    assert health.failing == ()
+    assert health.failing == {}
 
 
 def test_what_never_failed_does_not_recover(health: Health, events: list[Event]) -> None:
@@ -41,7 +41,7 @@ def test_what_never_failed_does_not_recover(health: Health, events: list[Event])
     health.failed("token.keys:operator", "", NOW, POLICY)
     health.worked(["state"], NOW, POLICY)
     assert len(events) == 1
-    assert health.failing == ("token.keys:operator",)
+    assert health.failing == {"token.keys:operator": NOW}
 
 
 def test_a_control_that_fails_again_is_recorded_again(health: Health, events: list[Event]) -> None:

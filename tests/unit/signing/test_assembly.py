@@ -1,4 +1,3 @@
-from dataclasses import replace
 from hashlib import sha256, sha384
 
 import pytest
@@ -52,7 +51,7 @@ def test_a_part_gives_the_bytes_received(part: Part, value: bytes) -> None:
 
 
 def test_the_host_is_the_authority_where_http2_sent_no_field() -> None:
-    head = replace(HEAD, headers=Headers())
+    head = HEAD._replace(headers=Headers())
     assert Assembly.of((Header("host"),), b"").build(head, b"", "", "") == b"api.psp.example"
 
 

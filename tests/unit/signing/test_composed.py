@@ -1,6 +1,5 @@
 import hmac
 from collections.abc import Mapping
-from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -8,7 +7,8 @@ import pytest
 
 from gateway.core.facts import VerifiedSignature
 from gateway.core.message import Headers, Instant, RequestHead
-from gateway.core.policy import Secret, SigningKey
+from gateway.core.policy import SigningKey
+from gateway.core.secret import Secret
 from gateway.core.reasons import Denied, Reason
 from gateway.signing import parts as p
 from gateway.signing.composed import ComposedScheme
@@ -48,7 +48,7 @@ def signed_by(scheme: ComposedScheme, body: bytes = BODY, **options: Any) -> Req
     if scheme.nonce_field is None:
         options["nonce"] = None
     fields = scheme.sign(head, body, **options)
-    return replace(head, headers=Headers([*head.headers.fields, *fields]))
+    return head._replace(headers=Headers([*head.headers.fields, *fields]))
 
 
 def test_the_reference_scheme_verifies_what_others_signed() -> None:
