@@ -55,6 +55,8 @@ class Kind(Enum):
     CONTROL_FAILED = ("control.failed", 6, 6008, 1)  # Application Error: General Error
     CONTROL_RECOVERED = ("control.recovered", 6, 6008, 99)  # Application Error: Other
 
+    __hash__ = object.__hash__  # as Reason's
+
     def __init__(self, code: str, category: int, class_uid: int, activity: int) -> None:
         self.code = code
         self.category = category

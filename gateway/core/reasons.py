@@ -454,6 +454,8 @@ class Reason(Enum):
 
     # fmt: on
 
+    __hash__ = object.__hash__  # members are the same object or differ; Enum's own looks at the name each time
+
     def __init__(self, code: str, status: int | None, title: str, deployer: str, author: str, auditor: str) -> None:
         self.code = code
         self.status = status

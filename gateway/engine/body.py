@@ -18,6 +18,7 @@ class BodyReader:
         self.declared = head.content_length if head.has_body else 0
         """Declared length; None where the body comes in chunks."""
         self._chunks = ChunkedBody() if self.declared is None else None
+        self._fault: Denied | None = None
         self._buffer = ReceiveBuffer()
 
     @property
@@ -28,8 +29,10 @@ class BodyReader:
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
         """Take what came; gives what of it belongs to the body, and what stands behind the body's end.
 
-        Raises Denied(MESSAGE_MALFORMED).
+        Raises Denied(MESSAGE_MALFORMED); from then on for whatever comes, since nobody can tell where the body ends.
         """
+        if self._fault is not None:
+            raise self._fault
         if self.ended:
             return b"", data
         if self._chunks is not None:
@@ -54,7 +57,8 @@ class BodyReader:
             try:
                 part = chunks(self._buffer)
             except h11.ProtocolError as error:
-                raise Denied(Reason.MESSAGE_MALFORMED, str(error)) from None
+                self._fault = Denied(Reason.MESSAGE_MALFORMED, str(error))
+                raise self._fault from None
             if part is None:
                 return b"".join(parts), b""
             if isinstance(part, h11.EndOfMessage):

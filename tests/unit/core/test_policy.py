@@ -3,8 +3,8 @@ import pickle
 import pytest
 
 from gateway.core.policy import CertificateMatch, IdentityFields, Match, Policy, SigningKey
-from gateway.core.secret import Secret
 from gateway.core.reasons import Denied, Reason
+from gateway.core.secret import Secret
 from tests import world
 from tests.world import NOW, World
 
