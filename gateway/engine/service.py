@@ -5,6 +5,7 @@ Stop: listeners first, then open requests within their time, then state and log.
 """
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -50,6 +51,9 @@ DRAIN_SECONDS = 30.0
 
 CUT_SECONDS = 2.0
 """Time for the outcomes of requests that are cut off to be recorded."""
+
+_ALLOCATIONS = 20_000
+"""Objects made and not freed until the collector looks at the young ones."""
 
 TICK_SECONDS = 1.0
 """How often files are looked at and the log is synced."""
@@ -128,6 +132,16 @@ class GateMaster(Master):
         await super().done()
 
 
+def spare_collector() -> None:
+    """Have the garbage collector pass over all that is there now.
+
+    It would look at every object of the policy again and again, and no request is served meanwhile: a policy of
+    10,000 partners has a million of them. What a later policy replaces is freed all the same, as it has no cycles.
+    """
+    gc.freeze()
+    gc.set_threshold(_ALLOCATIONS, 20, 20)
+
+
 def make_contexts(policy: Policy) -> dict[str, ServerContext]:
     """Make the TLS context of each listener. Raises OSError or ssl.SSLError."""
     return {name: ServerContext(listener.tls) for name, listener in policy.listeners.items()}
@@ -167,6 +181,7 @@ class Service:
                     flows=self.settings.layers, shared=not self._alone, addons=self.settings.addons,
                 )  # fmt: skip
                 await self.master.start()
+                spare_collector()
             except OSError as error:
                 self._close_state()
                 raise StartError(f"{error.strerror or error}: {error.filename or ''}") from error
@@ -279,6 +294,7 @@ class Service:
         self.watch = Watch(loaded.files, began, before)
         warnings = tuple(str(warning) for warning in loaded.warnings)
         self.gate.record(PolicyLoaded(now, self.gate.in_force.facts, old.facts, because, warnings))
+        spare_collector()
         logger.info("policy %s %s in force", loaded.policy.name, loaded.policy.digest[:12])
         return True
 
