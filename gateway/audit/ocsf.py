@@ -161,7 +161,7 @@ _ALARMING = frozenset(
         Reason.TLS_CERTIFICATE_UNTRUSTED, Reason.PROXY_UNTRUSTED, Reason.FRAMING_AMBIGUOUS, Reason.TARGET_AMBIGUOUS,
         Reason.CERTIFICATE_AMBIGUOUS, Reason.TOKEN_ALGORITHM, Reason.TOKEN_SIGNATURE, Reason.TOKEN_SUBJECT,
         Reason.SIGNATURE_MISMATCH, Reason.REPLAY_SEEN,
-        Reason.UPSTREAM_TIMEOUT, Reason.UPSTREAM_BROKEN,
+        Reason.UPSTREAM_TIMEOUT, Reason.UPSTREAM_BROKEN, Reason.ADDON_WITHHELD,
     }
 )  # fmt: skip
 """Forged, stolen or repeated; or money whose fate is not known."""

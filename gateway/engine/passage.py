@@ -8,9 +8,11 @@ from gateway.core.message import RequestHead
 from gateway.core.policy import Upstream
 from gateway.core.reasons import Reason
 from gateway.engine.body import BodyReader
+from gateway.engine.endpoints import UpstreamFailedError
 from gateway.engine.gate import Handling
 from gateway.engine.response_head import response_bytes
-from gateway.engine.upstream_pool import HIGH_WATER, Pool, UpstreamConnection, UpstreamFailedError
+from gateway.engine.upstream_connection import HIGH_WATER, UpstreamConnection
+from gateway.engine.upstream_pool import Pool
 
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 """Methods whose request says that it has no body, where it has none (RFC 9110 8.6)."""

@@ -2,7 +2,7 @@ import pickle
 
 import pytest
 
-from gateway.core.policy import CertificateMatch, IdentityFields, Match, Policy, SigningKey
+from gateway.core.policy import CertificateMatch, Endpoint, IdentityFields, Match, Policy, SigningKey
 from gateway.core.reasons import Denied, Reason
 from gateway.core.secret import Secret
 from tests import world
@@ -182,3 +182,8 @@ class TestIdentityFields:
 
     def test_the_prefix_that_the_gate_sets_is_covered_whatever_is_listed(self) -> None:
         assert IdentityFields(prefix="x-acme-", prefixes=()).covers("x-acme-partner")
+
+
+def test_the_url_of_an_endpoint() -> None:
+    upstream = world.upstream(scheme="https", endpoints=(Endpoint("psp.internal", 443), Endpoint("::1", 8443)))
+    assert [upstream.url(each) for each in upstream.endpoints] == ["https://psp.internal:443", "https://[::1]:8443"]

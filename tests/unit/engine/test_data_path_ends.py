@@ -8,8 +8,9 @@ import pytest
 from gateway.core.chain import Claim
 from gateway.core.reasons import Reason, Unavailable
 from gateway.engine.client_state import State
+from gateway.engine.endpoints import UpstreamFailedError
 from gateway.engine.gate import Handling
-from gateway.engine.upstream_pool import HIGH_WATER, UpstreamFailedError
+from gateway.engine.upstream_connection import HIGH_WATER
 from tests import world
 from tests.engine.harness import get, request
 from tests.engine.upstream import OK
