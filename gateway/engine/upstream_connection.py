@@ -9,6 +9,7 @@ import httptools
 
 from gateway.core.reasons import Reason
 from gateway.engine.endpoints import Place
+from gateway.engine.response_head import LOWERED
 
 MAX_RESPONSE_HEAD = 65_536
 """Bytes of a response's head; more is an upstream gone wrong."""
@@ -160,20 +161,17 @@ class UpstreamConnection(asyncio.Protocol):
             self._interim = True  # nobody waits for it (RFC 9110 15.2)
             return
         self._in_body = True
-        chunked = length = False
-        for name, value in self._fields:
-            lowered = name.lower()
-            if lowered == b"transfer-encoding":
-                if chunked or value.lower() != b"chunked":
-                    raise BrokenAnswerError("a transfer coding other than chunked, which nobody asked for")
-                chunked = True
-            length = length or lowered == b"content-length"
+        fields = self._fields
+        names = [LOWERED[name] for name, _ in fields]
+        chunked = "transfer-encoding" in names
+        if chunked and [value.lower() for name, value in fields if LOWERED[name] == "transfer-encoding"] != [b"chunked"]:
+            raise BrokenAnswerError("a transfer coding other than chunked, which nobody asked for")
         bodiless = self._to_head or status in (204, 304)
-        self._until_close = not (chunked or length or bodiless)
+        self._until_close = not (chunked or bodiless or "content-length" in names)
         self._reusable = self._parser.should_keep_alive() and not self._until_close
         sink = self._sink
         if sink is not None:
-            sink.response_head(status, self._fields, ends=bodiless)
+            sink.response_head(status, fields, ends=bodiless)
         if self._to_head:  # llhttp does not know what was asked, and would wait for the body
             self._complete = True
             self._parser = httptools.HttpResponseParser(self)

@@ -1,7 +1,6 @@
 """`gateway audit show` of the folder that holds the logs of several workers."""
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -18,11 +17,11 @@ from tests.unit.audit.examples import DENIED, NOW, decided, finished, refused
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     """The logs of two workers: an allow and its outcome with a denial of the other between them, then a refusal."""
-    events = {1: [(0, decided()), (2, finished())], 2: [(1, replace(DENIED, request_id="r-2")), (3, refused())]}
+    events = {1: [(0, decided()), (2, finished())], 2: [(1, DENIED._replace(request_id="r-2")), (3, refused())]}
     for number, written in events.items():
         with AuditLog(tmp_path / f"worker-{number}") as log:
             for second, event in written:
-                log.append(replace(event, at=Instant(NOW + second)))
+                log.append(event._replace(at=Instant(NOW + second)))
     return tmp_path
 
 
@@ -52,7 +51,7 @@ def test_the_table_of_one_worker_does_not(directory: Path) -> None:
 
 def test_what_one_process_wrote_before_stands_without_worker(directory: Path) -> None:
     with AuditLog(directory) as log:
-        log.append(replace(decided(), at=Instant(NOW - 1), request_id="r-0"))
+        log.append(decided()._replace(at=Instant(NOW - 1), request_id="r-0"))
     assert [row[0] for row in rows(show(directory))] == ["worker", "12:59:59.125", "1", "2", "1", "2"]
 
 

@@ -1,5 +1,4 @@
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ def write(directory: Path, seconds: Sequence[float]) -> Path:
     """Write a log of decisions at these seconds."""
     with AuditLog(directory) as log:
         for second in seconds:
-            log.append(replace(decided(), at=Instant(NOW + second)))
+            log.append(decided()._replace(at=Instant(NOW + second)))
     return directory
 
 

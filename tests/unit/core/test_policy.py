@@ -1,5 +1,3 @@
-import pickle
-
 import pytest
 
 from gateway.core.policy import CertificateMatch, Endpoint, IdentityFields, Match, Policy, SigningKey
@@ -22,33 +20,6 @@ def with_matches(**matches: CertificateMatch) -> Policy:
     return world.policy(
         partners={name: world.partner(name=name, certificates=(match,)) for name, match in matches.items()}
     )
-
-
-class TestSecret:
-    @pytest.mark.parametrize("show", [repr, str, "{}".format, "%s".__mod__, "%r".__mod__])
-    def test_it_is_not_shown(self, show: object) -> None:
-        assert callable(show)
-        assert show(Secret(b"s3cret")) == "Secret(…)"
-
-    def test_a_key_and_a_policy_do_not_show_it(self) -> None:
-        assert world.SIGNING_SECRET.decode() not in f"{world.signing_key()} {world.policy()!r}"
-
-    def test_it_is_not_compared(self) -> None:
-        with pytest.raises(TypeError, match="constant time"):
-            assert Secret(b"a") == Secret(b"a")
-        with pytest.raises(TypeError, match="constant time"):
-            assert Secret(b"a") != b"b"
-
-    def test_it_is_no_key_of_a_mapping(self) -> None:
-        with pytest.raises(TypeError, match="unhashable"):
-            hash(Secret(b"a"))
-
-    def test_it_is_not_written_anywhere(self) -> None:
-        with pytest.raises(TypeError, match="never written"):
-            pickle.dumps(Secret(b"s3cret"))
-
-    def test_it_is_had_by_asking(self) -> None:
-        assert Secret(b"a").reveal() == b"a"
 
 
 class TestCertificateMatch:

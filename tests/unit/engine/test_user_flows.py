@@ -102,7 +102,7 @@ async def test_a_hook_that_fails_denies(handling: Handling) -> None:
     await flow.ask()
     assert flow.refusal is not None
     assert (flow.refusal.reason, flow.refusal.detail) == (Reason.CONTROL_FAILED, f"addon 0.py, request: {addons.wrong}")
-    assert handling.gate.health.failing == ("addon:0.py request",)
+    assert list(handling.gate.health.failing) == ["addon:0.py request"]
     addons.wrong = None
     await flow.ask()
     assert handling.gate.health.failing == ()
