@@ -82,7 +82,6 @@ class RateLimits:
             detail = f"limit {names} is reached; the next is taken in {_seconds(wait)} s"
             raise Denied(Reason.RATE_EXCEEDED, detail, (("retry-after", str(_seconds(wait))),))
 
-
     def _ask(self, exchange: "Exchange") -> TakeRate:
         """Give what to ask for: each limit is counted under policy, route, its name and its dimensions' values."""
         policy, route = exchange.policy.name, exchange.route.name if exchange.route is not None else ""
@@ -91,7 +90,9 @@ class RateLimits:
         if known is not None:
             return known
         left = iter(values)
-        takes = [Take(each.limit, (policy, route, each.limit.name, *islice(left, len(each.by)))) for each in self.limits]
+        takes = [
+            Take(each.limit, (policy, route, each.limit.name, *islice(left, len(each.by)))) for each in self.limits
+        ]
         return self._asks.keep(key, TakeRate(tuple(takes)))
 
 

@@ -11,15 +11,19 @@ from gateway.engine.chunked import ChunkedBody
 class BodyReader:
     """Reads one body. Sans-io; the same chunk reader as on mitmproxy's layers, so the same bytes are refused."""
 
+    __slots__ = ("_buffer", "_chunks", "_fault", "declared", "ended", "size")
+
     def __init__(self, head: RequestHead) -> None:
         self.ended = not head.has_body
         self.size = 0
         """Bytes of the body so far, transfer coding removed."""
         self.declared = head.content_length if head.has_body else 0
         """Declared length; None where the body comes in chunks."""
-        self._chunks = ChunkedBody() if self.declared is None else None
         self._fault: Denied | None = None
-        self._buffer = ReceiveBuffer()
+        self._chunks: ChunkedBody | None = None
+        if self.declared is None:
+            self._chunks = ChunkedBody()
+            self._buffer = ReceiveBuffer()
 
     @property
     def chunked(self) -> bool:

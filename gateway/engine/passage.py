@@ -112,17 +112,13 @@ class Passage:
 
     def _write_head(self) -> bytes:
         handling, head, body = self._handling, self._head, self._body
-        lines = [f"{head.method} {head.target} HTTP/1.1"]
-        lines += [f"{name}: {value}" for name, value in handling.upstream_fields()]
-        if self._whole:
-            if head.has_body or head.method in _WITH_BODY:
-                lines.append(f"content-length: {body.size}")
-        elif body.chunked:
-            lines.append("transfer-encoding: chunked")
-        else:
-            lines.append(f"content-length: {body.declared}")
-        lines.append("\r\n")
-        return "\r\n".join(lines).encode("latin-1")
+        framing = ""
+        if not self._whole:
+            framing = "transfer-encoding: chunked\r\n" if body.chunked else f"content-length: {body.declared}\r\n"
+        elif head.has_body or head.method in _WITH_BODY:
+            framing = f"content-length: {body.size}\r\n"
+        fields = "".join([f"{name}: {value}\r\n" for name, value in handling.upstream_fields()])
+        return f"{head.method} {head.target} HTTP/1.1\r\n{fields}{framing}\r\n".encode("latin-1")
 
     def _send(self, connection: UpstreamConnection) -> None:
         self._connection = connection

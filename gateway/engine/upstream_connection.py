@@ -164,7 +164,9 @@ class UpstreamConnection(asyncio.Protocol):
         fields = self._fields
         names = [LOWERED[name] for name, _ in fields]
         chunked = "transfer-encoding" in names
-        if chunked and [value.lower() for name, value in fields if LOWERED[name] == "transfer-encoding"] != [b"chunked"]:
+        if chunked and [value.lower() for name, value in fields if LOWERED[name] == "transfer-encoding"] != [
+            b"chunked"
+        ]:
             raise BrokenAnswerError("a transfer coding other than chunked, which nobody asked for")
         bodiless = self._to_head or status in (204, 304)
         self._until_close = not (chunked or bodiless or "content-length" in names)

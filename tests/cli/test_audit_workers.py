@@ -11,7 +11,7 @@ from gateway.audit.files import log_files
 from gateway.audit.log import AuditLog
 from gateway.cli.audit import audit
 from gateway.core.message import Instant
-from tests.unit.audit.examples import DENIED, NOW, decided, finished, refused
+from tests.unit.audit.examples import DENIED, NOW, changed, decided, finished, refused
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def directory(tmp_path: Path) -> Path:
     for number, written in events.items():
         with AuditLog(tmp_path / f"worker-{number}") as log:
             for second, event in written:
-                log.append(event._replace(at=Instant(NOW + second)))
+                log.append(changed(event, at=Instant(NOW + second)))
     return tmp_path
 
 

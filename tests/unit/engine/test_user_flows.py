@@ -105,7 +105,7 @@ async def test_a_hook_that_fails_denies(handling: Handling) -> None:
     assert list(handling.gate.health.failing) == ["addon:0.py request"]
     addons.wrong = None
     await flow.ask()
-    assert handling.gate.health.failing == ()
+    assert handling.gate.health.failing == {}
 
 
 @pytest.mark.parametrize(
