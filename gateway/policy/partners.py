@@ -166,6 +166,9 @@ class PartnerReader:
             if owner != name:
                 hint = f"see {other.place}; each could sign as the other"
                 reader.error(fields["secret"], f"the same secret as one of partner {quoted(owner)}", hint)
+            elif other is not fields["secret"]:
+                hint = f"see {other.place}; a request could be sent again under the other key's id"
+                reader.error(fields["secret"], "the same secret as another key of the partner", hint)
         if identifier is None or algorithm is None or secret is None:
             return None
         return SigningKey(identifier, algorithm, secret, begins, ends)

@@ -107,18 +107,22 @@ def test_one_subject_of_one_issuer_is_one_partner() -> None:
 
 def test_key_ids_are_unique_in_a_policy_and_in_a_partner() -> None:
     key = f"{{id: k, algorithm: hmac-sha256, {ACME}}}"
-    said = complaints(
-        one=f"{{signing_keys: [{key}, {key}]}}", two=f"{{signing_keys: [{key.replace('ACME', 'OTHER')}]}}"
-    )
+    again = key.replace("ACME", "OTHER")
+    said = complaints(one=f"{{signing_keys: [{key}, {again}]}}", two=f"{{signing_keys: [{key.replace('ACME', 'HEX')}]}}")
     assert [one.partition(":")[0] for one in said] == ["signing_keys[1].id", "signing_keys[0].id"]
 
 
 def test_one_secret_is_one_partner() -> None:
     key = f"algorithm: hmac-sha256, {ACME}"
-    assert complaints(one=f"{{signing_keys: [{{id: a, {key}}}, {{id: b, {key}}}]}}") == []
     (said,) = complaints(one=f"{{signing_keys: [{{id: a, {key}}}]}}", two=f"{{signing_keys: [{{id: b, {key}}}]}}")
     assert said.startswith("signing_keys[0].secret: the same secret as one of partner `one`")
     assert ENVIRON["ACME_SIGNING_KEY"] not in said
+
+
+def test_one_secret_is_one_key() -> None:
+    key = f"algorithm: hmac-sha256, {ACME}"
+    (said,) = complaints(one=f"{{signing_keys: [{{id: a, {key}}}, {{id: b, {key}}}]}}")
+    assert said.startswith("signing_keys[1].secret: the same secret as another key of the partner")
 
 
 @pytest.mark.parametrize(
