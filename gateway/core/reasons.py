@@ -179,8 +179,7 @@ class Reason(Enum):
         "http.body_too_large", 413, "Request body too large",
         "Raise the route's body.limit, or send less.",
         "body.limit on the route bounds what is read.",
-        "A body beyond the route's limit was refused. Nothing of it reached upstream, unless it came in chunks and was "
-        "passed on as it came: then the request was broken off there.",
+        "A body beyond the route's limit was refused; one in chunks that was passed on as it came was broken off.",
     )
     BODY_TIMEOUT = (
         "http.body_timeout", 408, "Request body took too long",

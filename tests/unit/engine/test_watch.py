@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from gateway.core.message import Instant
+from gateway.engine import watch as watch_module
 from gateway.engine.watch import Watch
 
 PAST = 1_700_000_000
@@ -109,3 +110,16 @@ def test_a_file_that_comes_into_a_folder_counts(tmp_path: Path) -> None:
     watch = Watch([folder], LATER)
     write(folder / "routes.yaml")
     assert looks(watch, 3) == [False, True, False]
+
+
+def test_many_files_are_looked_at_in_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch_module, "AT_ONCE", 2)
+    files = [tmp_path / str(number) for number in range(5)]
+    for file in files:
+        write(file)
+    watch = Watch(files, LATER)
+    write(files[4], "b", PAST + 20)
+    # two, two, the one that changed, and a look whether it has settled
+    assert looks(watch, 6) == [False, False, False, True, False, False]
+    write(files[0], "b", PAST + 20)
+    assert sorted(looks(watch, 4)) == [False, False, False, True]

@@ -108,7 +108,9 @@ def test_one_subject_of_one_issuer_is_one_partner() -> None:
 def test_key_ids_are_unique_in_a_policy_and_in_a_partner() -> None:
     key = f"{{id: k, algorithm: hmac-sha256, {ACME}}}"
     again = key.replace("ACME", "OTHER")
-    said = complaints(one=f"{{signing_keys: [{key}, {again}]}}", two=f"{{signing_keys: [{key.replace('ACME', 'HEX')}]}}")
+    said = complaints(
+        one=f"{{signing_keys: [{key}, {again}]}}", two=f"{{signing_keys: [{key.replace('ACME', 'HEX')}]}}"
+    )
     assert [one.partition(":")[0] for one in said] == ["signing_keys[1].id", "signing_keys[0].id"]
 
 
