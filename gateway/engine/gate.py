@@ -7,7 +7,8 @@ import logging
 import os
 import time
 from collections.abc import Awaitable, Callable, Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import cast
 
 from gateway.audit.events import ConnectionRefused, Event, PolicyFacts, RequestDecided, RequestFinished
 from gateway.audit.log import AuditLog
@@ -35,11 +36,14 @@ type Question = TakeRate | ClaimOnce | FetchKeys
 _IDS_AT_ONCE = 64
 
 
+_system_time = cast("Callable[[], Instant]", time.time)
+
+
 @dataclass(frozen=True, slots=True)
 class Clock:
     """Where time comes from: replaced in tests."""
 
-    now: Callable[[], Instant] = field(default=lambda: Instant(time.time()))
+    now: Callable[[], Instant] = _system_time
     monotonic: Callable[[], float] = time.monotonic
 
 
@@ -335,9 +339,10 @@ class Handling:
 
     def upstream_fields(self) -> list[tuple[str, str]]:
         """Header section towards upstream. Raises RuntimeError before the allow is recorded."""
-        if not self.allowed or self.decision is None:
+        decision = self.decision
+        if decision is None or decision.reason is not Reason.ALLOWED or not self._recorded:
             raise RuntimeError("nothing is forwarded before its allow is recorded")
-        return upstream_fields(self.decision.exchange, self.request_id)
+        return upstream_fields(decision.exchange, self.request_id)
 
     def answer(self, reason: Reason | None = None) -> problem.Answer:
         """Give the refusal as the caller sees it; `reason` where it failed after the allow."""
@@ -350,8 +355,10 @@ class Handling:
     def finish(self, reason: Reason, detail: str, status: int | None) -> None:
         """Record the outcome of an allowed request, once; further calls change nothing."""
         gate, decision = self.gate, self.decision
-        self.settle()
-        if not self.allowed or self._finished or decision is None:
+        if self._queued:
+            self.settle()
+            decision = self.decision
+        if decision is None or decision.reason is not Reason.ALLOWED or not self._recorded or self._finished:
             return
         self._finished = True
         gate.unfinished -= 1
