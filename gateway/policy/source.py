@@ -131,6 +131,9 @@ class _Composer:
 
     def _begin(self, event: yaml.NodeEvent) -> None:
         place = self._place(event)
+        if isinstance(event, yaml.ScalarEvent) and event.tag is None and event.anchor is None and self._open:
+            self._add_plain(event, place, self._open[-1])
+            return
         trail = self._open[-1].next_trail() if self._open else TOP
         self._count(place, trail)
         anchor = event.anchor
@@ -143,7 +146,8 @@ class _Composer:
                 self._problem(place, trail, message, "give each its own name")
             self._anchors[anchor] = None
         if isinstance(event, yaml.ScalarEvent):
-            self._check_tag(event.tag, "scalar", place, trail)
+            if event.tag is not None:
+                self._check_tag(event.tag, "scalar", place, trail)
             plain = event.implicit[0] if event.tag is None else event.tag != _STRING_TAG
             self._add(ScalarNode(place, trail, event.value, plain), anchor)
         elif isinstance(event, yaml.CollectionStartEvent):
@@ -152,6 +156,26 @@ class _Composer:
             if len(self._open) >= MAX_DEPTH:
                 raise _Unreadable(place, "nested too deeply", f"at most {MAX_DEPTH} levels", trail)
             self._open.append(_Open(place, trail, anchor, values={} if mapping else None))
+
+    def _add_plain(self, event: yaml.ScalarEvent, place: Place, parent: _Open) -> None:
+        """Add a scalar without tag and anchor: nearly all of a large policy, and so of the time it takes."""
+        text, plain, key = event.value, event.implicit[0], parent.key
+        if parent.values is None:
+            trail = Trail(parent.trail, len(parent.items))
+            parent.items.append(ScalarNode(place, trail, text, plain))
+        elif parent.at_key:
+            trail = parent.trail
+            parent.key = self._key(parent, ScalarNode(place, trail, text, plain))
+            parent.at_key = False
+        elif key is not None:
+            trail = key.trail
+            parent.values[key.text] = ScalarNode(place, trail, text, plain)
+            parent.keys[key.text] = key
+            parent.at_key = True
+        else:
+            trail = parent.trail
+            parent.at_key = True
+        self._count(place, trail)
 
     def _add(self, node: Node, anchor: str | None) -> None:
         if anchor is not None:

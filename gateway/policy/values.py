@@ -131,15 +131,16 @@ def network(text: str) -> Network:
     """Read an IPv4 or IPv6 network, or a single address. Host bits must be zero."""
     written, slash, prefix = text.partition("/")
     expected = "expected an address or a network such as 198.51.100.0/24 or 2001:db8::/32"
+    has_prefix = _PREFIX.match(prefix) is not None
     try:
         address = ip_address(written)
-        length = int(prefix) if _PREFIX.match(prefix) else address.max_prefixlen
-        found: Network = (IPv4Network if address.version == 4 else IPv6Network)((int(address), length), strict=False)
+        number, length = int(address), int(prefix) if has_prefix else address.max_prefixlen
+        found: Network = (IPv4Network if address.version == 4 else IPv6Network)((number, length), strict=False)
     except ValueError:
         raise Unfit(f"{quoted(text)} is no network", expected) from None
-    if (slash and not _PREFIX.match(prefix)) or "%" in written:
+    if (slash and not has_prefix) or "%" in written:
         raise Unfit(f"{quoted(text)} is no network", expected)
-    if found.network_address != address:
+    if int(found.network_address) != number:
         raise Unfit(f"{quoted(text)} has host bits set", f"expected `{found}`, or `{address}` for the one address")
     mapped = found.network_address.ipv4_mapped if isinstance(found, IPv6Network) else None
     if mapped is not None and length >= 96:
