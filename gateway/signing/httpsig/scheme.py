@@ -39,7 +39,7 @@ from gateway.signing.httpsig.values import AbsentError
 from gateway.signing.scheme import Known, inactive, refusal
 from gateway.signing.window import Window
 
-REMEMBERED = 512
+REMEMBERED = 256
 """Lists of covered components whose compilation is kept: partners use a handful each."""
 
 MAX_REMEMBERED = 1_024
