@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 from gateway.policy.document import Definition
-from gateway.policy.nodes import Node
+from gateway.policy.nodes import MappingNode, Node
 from gateway.policy.problem import quoted
 from gateway.policy.reader import Reader
 from gateway.policy.values import Unfit, field_name, near
@@ -24,7 +24,7 @@ _LABEL = re.compile(r"[a-z*][a-z0-9_\-.*]{0,63}\Z")
 
 def read_message_scheme(reader: Reader, name: str, definition: Definition) -> HttpMessageScheme | None:
     """Read one scheme. What signatures may leave unprotected is warned of."""
-    fields = reader.fields(definition.node, **_keys(reader, definition))
+    fields = reader.fields(definition.node, **_keys(definition))
     if fields is None:
         return None
     errors = reader.errors
@@ -54,7 +54,8 @@ def read_message_scheme(reader: Reader, name: str, definition: Definition) -> Ht
             structured_fields=structured,
         )
     except ValueError as error:
-        reader.error(fields.get("covered", definition.key), str(error))
+        hint = "expected it in `structured_fields`" if any(component.sf for component in covered) else ""
+        reader.error(fields.get("covered", definition.key), str(error), hint)
         return None
     for weakness in scheme.weaknesses():
         message, _, hint = weakness.partition(": ")
@@ -62,10 +63,9 @@ def read_message_scheme(reader: Reader, name: str, definition: Definition) -> Ht
     return scheme
 
 
-def _keys(reader: Reader, definition: Definition) -> dict[str, tuple[str, ...]]:
+def _keys(definition: Definition) -> dict[str, tuple[str, ...]]:
     """Give the keys that a scheme must and may have: a preset states its tag, and components to begin with."""
-    mapping = reader.mapping(definition.node)
-    if mapping is not None and "preset" in mapping.values:
+    if isinstance(definition.node, MappingNode) and "preset" in definition.node.values:
         return {"required": ("preset",), "optional": ("covered", *_OPTIONAL)}
     return {"required": ("covered",), "optional": ("tag", *_OPTIONAL)}
 
