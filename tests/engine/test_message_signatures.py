@@ -119,7 +119,7 @@ async def test_a_signed_request_is_forwarded_once(up: Served, algorithm: str, pr
         ({"content_type": "application/jsom"}, "signature.mismatch"),
         ({"signature": "pyhms=:AQI=:"}, "signature.mismatch"),
         ({"signature": "pyhms=1"}, "signature.malformed"),
-        ({"signature_input": 'pyhms=("@method");created=1795352400;keyid="ed25519";nonce="n"'}, 
+        ({"signature_input": 'pyhms=("@method");created=1795352400;keyid="ed25519";nonce="n"'},
          "signature.coverage"),
         ({"signature_input": 'pyhms=("@method" "@target-uri" "authorization" "content-digest");'
           'created=1795352400;keyid="ed25519";nonce="n";alg="hmac-sha256"'}, "signature.algorithm"),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from gateway.core.message import Headers
-from gateway.signing.httpsig.fields import read_dictionary
+from gateway.signing.httpsig.fields import Member, read_bytes, read_dictionary
 from gateway.signing.httpsig.inputs import joined
 
 type DigestAlgorithm = Literal["sha-256", "sha-512"]
@@ -45,7 +45,8 @@ def check_digests(headers: Headers, body: bytes) -> None:
 
 def check_digest(name: str, text: str, body: bytes) -> None:
     """Check one field, as `check_digests` does: every digest of an algorithm that counts must be the body's."""
-    members = read_dictionary(text)
+    one = read_bytes(text)
+    members: Mapping[str, Member] = read_dictionary(text) if one is None else {one[0]: (one[1], {})}
     if len(members) > MAX_MEMBERS:
         raise ValueError(f"{name} has {len(members)} digests; at most {MAX_MEMBERS}")
     counted = 0

@@ -1,5 +1,7 @@
 """Structured fields (RFC 9651), strictly read: what stands twice is refused, where the RFC lets the last one count."""
 
+import binascii
+import re
 from typing import Literal, Never, cast
 
 from http_sf import parse
@@ -14,6 +16,8 @@ type Kind = Literal["dictionary", "list", "item"]
 
 KINDS: tuple[Kind, ...] = ("dictionary", "list", "item")
 
+_ONE_OF_BYTES = re.compile(r"([a-z*][a-z0-9_\-.*]*)=:([A-Za-z0-9+/]*={0,2}):")
+
 _FAULTS = (ValueError, OverflowError, ArithmeticError)
 """What http_sf raises for text that is no structured field: dates can be too large, decimals too long."""
 
@@ -21,6 +25,23 @@ _FAULTS = (ValueError, OverflowError, ArithmeticError)
 def read_dictionary(text: str) -> dict[str, Member]:
     """Read a dictionary (RFC 9651 3.2). Raises ValueError, also where a key or a parameter stands twice."""
     return cast("dict[str, Member]", _read(text, "dictionary"))
+
+
+def read_bytes(text: str) -> tuple[str, bytes] | None:
+    """Give the key and the octets of a dictionary with one member, a byte sequence in its canonical form.
+
+    None for any other text. Nearly all Signature and Content-Digest fields are of this form, which takes a tenth of the
+    time to read.
+    """
+    match = _ONE_OF_BYTES.fullmatch(text)
+    if match is None:
+        return None
+    key, encoded = match.groups()
+    try:
+        octets = binascii.a2b_base64(encoded, strict_mode=True)
+    except binascii.Error:
+        return None
+    return (key, octets) if binascii.b2a_base64(octets, newline=False).decode("ascii") == encoded else None
 
 
 def read_item(text: str) -> Item:

@@ -1,6 +1,14 @@
 import pytest
 
-from gateway.signing.httpsig.fields import Kind, read_dictionary, read_item, rewrite, write, write_parameters
+from gateway.signing.httpsig.fields import (
+    Kind,
+    read_bytes,
+    read_dictionary,
+    read_item,
+    rewrite,
+    write,
+    write_parameters,
+)
 
 
 def test_members_and_their_parameters() -> None:
@@ -66,3 +74,30 @@ def test_an_item() -> None:
 def test_one_serialisation(text: str, kind: Kind, expected: str) -> None:
     assert rewrite(text, kind) == expected
     assert rewrite(expected, kind) == expected
+
+
+@pytest.mark.parametrize("text", ["sig1=:AQI=:", "sha-256=:AAAA:", "a=::", "*=:+w==:"])
+def test_a_dictionary_of_one_byte_sequence(text: str) -> None:
+    one = read_bytes(text)
+    assert one is not None
+    assert read_dictionary(text) == {one[0]: (one[1], {})}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a",
+        "a=1",
+        "A=:AQI=:",
+        "a=:AQI:",
+        "a=:AQJ=:",
+        "a=:A:",
+        "a=:AQI=:;b",
+        "a=:AQI=: ",
+        "a=:AQI=:, b=:AQI=:",
+        "a=:*:",
+    ],
+)
+def test_what_is_left_to_the_library(text: str) -> None:
+    assert read_bytes(text) is None

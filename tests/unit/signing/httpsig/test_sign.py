@@ -26,7 +26,7 @@ def test_the_parameters_in_order() -> None:
     ],
 )
 def test_parameters_that_would_be_refused(terms: Terms) -> None:
-    with pytest.raises(ValueError, match="keyid|contains disallowed|expires"):
+    with pytest.raises(ValueError, match=r"keyid|contains disallowed|expires"):
         terms.write()
 
 
