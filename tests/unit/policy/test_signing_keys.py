@@ -46,7 +46,10 @@ def test_a_public_key_and_a_secret(folder: Path) -> None:
 
 def test_one_key_may_have_two_algorithms_of_one_partner(folder: Path) -> None:
     used = reader()
-    text = "[{id: a, algorithm: rsa-pss-sha512, public_key: rsa.pem}, {id: b, algorithm: rsa-v1_5-sha256, public_key: rsa.pem}]"
+    text = (
+        "[{id: a, algorithm: rsa-pss-sha512, public_key: rsa.pem}, "
+        "{id: b, algorithm: rsa-v1_5-sha256, public_key: rsa.pem}]"
+    )
     assert read(used, text, folder) == ["a", "b"]
     assert used.problems == []
 

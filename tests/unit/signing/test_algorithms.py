@@ -1,3 +1,4 @@
+import re
 from typing import Any
 
 import pytest
@@ -56,10 +57,9 @@ def test_keys_are_not_shown(algorithm: str) -> None:
     ],
 )
 def test_a_key_is_fit_for_its_algorithm(algorithm: str, kind: str, said: str) -> None:
-    with pytest.raises(ValueError, match=said[:40].replace("(", r"\(")) as caught:
+    with pytest.raises(ValueError, match=re.escape(said)):
         PublicVerifier(algorithm, private_key(kind).public_key())
-    assert str(caught.value).startswith(said)
-    with pytest.raises(ValueError, match="key|none"):
+    with pytest.raises(ValueError, match=re.escape(said)):
         PrivateSigner(algorithm, private_key(kind))
 
 
