@@ -38,6 +38,7 @@ from gateway.core.message import Address, Certificate, Instant, Peer, RequestHea
 from gateway.core.networks import NetworkSet
 from gateway.core.policy import (
     CertificateMatch,
+    Endpoint,
     Issuer,
     Listener,
     ListenerTls,
@@ -171,7 +172,8 @@ def listener(**changes: Any) -> Listener:
 
 def upstream(**changes: Any) -> Upstream:
     """Give the payment API behind the gate."""
-    return replace(Upstream("psp", "http", "127.0.0.1", 9000), **changes)
+    endpoint = Endpoint(changes.pop("host", "127.0.0.1"), changes.pop("port", 9000))
+    return replace(Upstream("psp", "http", (endpoint,)), **changes)
 
 
 def route(**changes: Any) -> Route:

@@ -144,10 +144,12 @@ class AuditLog:
         return [self._attempt(event) for event in events]
 
     def _write_together(self, events: Sequence[Event]) -> bool:
-        first, last = events[0].at, events[-1].at
-        if self._closed or self.failing or first // _DAY != last // _DAY:
+        if self._closed or self.failing:
             return False
         try:
+            last = events[-1].at
+            if events[0].at // _DAY != last // _DAY:
+                return False
             place, origin = self.sequence + 1, self._origin
             data = b"".join([line(event, place + index, origin) for index, event in enumerate(events)])
             self._segment_for(last, len(data)).write(data)

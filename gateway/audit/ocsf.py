@@ -55,6 +55,8 @@ class Kind(Enum):
     CONTROL_FAILED = ("control.failed", 6, 6008, 1)  # Application Error: General Error
     CONTROL_RECOVERED = ("control.recovered", 6, 6008, 99)  # Application Error: Other
 
+    __hash__ = object.__hash__  # as Reason's
+
     def __init__(self, code: str, category: int, class_uid: int, activity: int) -> None:
         self.code = code
         self.category = category
@@ -159,7 +161,7 @@ _ALARMING = frozenset(
         Reason.TLS_CERTIFICATE_UNTRUSTED, Reason.PROXY_UNTRUSTED, Reason.FRAMING_AMBIGUOUS, Reason.TARGET_AMBIGUOUS,
         Reason.CERTIFICATE_AMBIGUOUS, Reason.TOKEN_ALGORITHM, Reason.TOKEN_SIGNATURE, Reason.TOKEN_SUBJECT,
         Reason.SIGNATURE_MISMATCH, Reason.REPLAY_SEEN,
-        Reason.UPSTREAM_TIMEOUT, Reason.UPSTREAM_BROKEN,
+        Reason.UPSTREAM_TIMEOUT, Reason.UPSTREAM_BROKEN, Reason.ADDON_WITHHELD,
     }
 )  # fmt: skip
 """Forged, stolen or repeated; or money whose fate is not known."""

@@ -9,6 +9,7 @@ Two of them stand on the way of every request. So a line is put together from me
 
 import hashlib
 from functools import lru_cache
+from math import isfinite
 from typing import NamedTuple
 
 import orjson
@@ -72,7 +73,7 @@ def decision(event: RequestDecided, sequence: int, origin: str) -> bytes:
 def outcome(event: RequestFinished, sequence: int, origin: str) -> bytes:
     """Give the line of an outcome."""
     upstream = event.upstream_seconds
-    own = b"" if upstream is None else b',"upstream_ms":%.3f' % (upstream * 1000)
+    own = b"" if upstream is None else b',"upstream_ms":' + _exact(upstream)
     last = b'"duration":%d}\n' % _whole(event.gate_seconds + (upstream or 0.0))
     if event.status is not None:
         latency = b"" if upstream is None else b',"latency":%d' % _whole(upstream)
@@ -105,7 +106,8 @@ def _line(
             frame.message,
             caller.members,
             facts.http_request,
-            b',"unmapped":{"gate_ms":%.3f' % (event.gate_seconds * 1000),
+            b',"unmapped":{"gate_ms":',
+            _exact(event.gate_seconds),
             caller.unmapped,
             facts.unmapped,
             caller.tls,
@@ -119,6 +121,12 @@ def _line(
 def _whole(seconds: float) -> int:
     """Milliseconds as OCSF's duration: whole ones."""
     return round(max(0.0, min(seconds, 1e9)) * 1000)
+
+
+def _exact(seconds: float) -> bytes:
+    """Milliseconds with their fractions, as JSON."""
+    exact = seconds * 1000
+    return b"%.3f" % exact if isfinite(exact) else b"null"
 
 
 # What both records of a request share
@@ -238,11 +246,12 @@ def _caller_of(exchange: Exchange, allowed: bool) -> _Caller:
     It counts by its identity, which nothing else has while it is held.
     """
     peer, route, claims, partner = exchange.peer, exchange.route, exchange.claims, exchange.partner
+    issuer = None if claims is None else exchange.policy.issuers[claims.issuer]
     address = None if exchange.client_address is peer.address else exchange.client_address
-    key = id(peer), id(route), id(claims), id(partner), address, len(exchange.passed), allowed
+    key = id(peer), id(route), id(claims), id(issuer), id(partner), address, tuple(exchange.passed), allowed
     known = _CALLERS.get(key)
     if known is None:
-        known = _CALLERS.keep(key, ((peer, route, claims, partner), _caller(exchange, allowed)))
+        known = _CALLERS.keep(key, ((peer, route, claims, issuer, partner), _caller(exchange, allowed)))
     return known[1]
 
 

@@ -16,8 +16,9 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColu
 from rich.table import Table
 from rich.text import Text
 
+from gateway.audit.folders import log_folders, read_folders
 from gateway.audit.ocsf import SUCCESS
-from gateway.audit.reader import Damage, Dimension, Entry, Query, count_by, files_of, read
+from gateway.audit.reader import Damage, Dimension, Entry, Query, count_by, files_of
 from gateway.core.message import Instant
 
 TABLE_ROWS = 100
@@ -28,9 +29,9 @@ PROGRESS_BYTES = 16_777_216
 """Size of the log from which reading it shows its progress: less is read in a blink."""
 REQUEST_WIDTH = 24
 """Columns that method and path keep, before others are left out."""
-LEFT_OUT = ("seq", "upstream ms", "address", "gate ms", "route", "partner", "kind", "status")
+LEFT_OUT = ("worker", "seq", "upstream ms", "address", "gate ms", "route", "partner", "kind", "status")
 """Columns of the table that a narrow terminal does without, in this order."""
-RIGHT = frozenset({"seq", "gate ms", "upstream ms"})
+RIGHT = frozenset({"worker", "seq", "gate ms", "upstream ms"})
 
 _RELATIVE = re.compile(r"(\d{1,6})([smhd])\Z", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -95,7 +96,8 @@ def show(  # noqa: PLR0913 - one parameter for each option
 ) -> None:  # fmt: skip
     """Show records of the audit log, oldest first.
 
-    Damaged lines and missing records are reported on standard error, and make the exit status 1.
+    Damaged lines and missing records are reported on standard error, and make the exit status 1. The logs of several
+    workers are shown as one, in the order of time.
     """
     if count_by is not None and (as_json or limit is not None):
         raise click.UsageError("--count-by goes with filters only, not with --json or --limit")
@@ -106,46 +108,72 @@ def show(  # noqa: PLR0913 - one parameter for each option
             f"{directory} is no folder: give the one that `gateway run --audit` writes to", param_hint="--directory"
         )
     query = Query(partner, route, reason, denied, since, until, request)
-    damaged: list[Damage] = []
+    log = _Log(directory, query)
     if count_by is not None:
-        _print_counts(count_by, _counted(directory, count_by, damaged, query))
+        _print_counts(count_by, log.counts(count_by))
     elif as_json:
-        _print_lines(_entries(directory, query, damaged), limit)
+        _print_lines(log.entries(), limit)
     else:
-        _print_table(_entries(directory, query, damaged), limit or TABLE_ROWS)
-    for damage in damaged:
-        click.echo(str(damage), err=True)
-    if any(not damage.incomplete for damage in damaged):
+        _print_table(log.entries(), limit or TABLE_ROWS)
+    for damage in log.damaged:
+        click.echo(f"{_within(damage.file.parent, directory)}{damage}", err=True)
+    if any(not damage.incomplete for damage in log.damaged):
         sys.exit(1)
 
 
-def _counted(directory: Path, dimension: Dimension, damaged: list[Damage], query: Query) -> Counter[str]:
-    with _reading(directory, query) as advance:
-        return count_by(directory, dimension, damaged.append, query, advance)
+type _Shown = tuple[str, Entry]
+"""A record, and the worker whose log it is of: `worker-1/`; empty for the folder that was given."""
 
 
-def _entries(directory: Path, query: Query, damaged: list[Damage]) -> Iterator[Entry]:
-    with _reading(directory, query) as advance:
-        for entry in read(directory, query, advance):
-            if isinstance(entry, Damage):
-                damaged.append(entry)
-            else:
-                yield entry
+class _Log:
+    """What is read, of the folder that was given and those of workers in it."""
 
+    def __init__(self, directory: Path, query: Query) -> None:
+        self.damaged: list[Damage] = []
+        self._directory = directory
+        self._query = query
+        with self._readable():
+            self._folders = log_folders(directory)
 
-@contextmanager
-def _reading(directory: Path, query: Query) -> Iterator[Callable[[int], None] | None]:
-    """Say what cannot be read, and show how far reading is where it takes long and somebody can see it."""
-    try:
-        with _progress(directory, query) as advance:
+    def counts(self, dimension: Dimension) -> Counter[str]:
+        """Count requests and refused connections."""
+        counted: Counter[str] = Counter()
+        with self._reading() as advance:
+            for folder in self._folders:
+                counted += count_by(folder, dimension, self.damaged.append, self._query, advance)
+        return counted
+
+    def entries(self) -> Iterator[_Shown]:
+        """Give the records."""
+        with self._reading() as advance:
+            for folder, entry in read_folders(self._folders, self._query, advance):
+                if isinstance(entry, Damage):
+                    self.damaged.append(entry)
+                else:
+                    yield _within(folder, self._directory), entry
+
+    @contextmanager
+    def _reading(self) -> Iterator[Callable[[int], None] | None]:
+        """Say what cannot be read, and show how far reading is where it takes long and somebody can see it."""
+        with self._readable(), _progress(self._folders, self._query) as advance:
             yield advance
-    except OSError as error:
-        raise click.ClickException(f"{error.filename or directory}: {error.strerror}") from error
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise click.ClickException(f"{error.filename or self._directory}: {error.strerror}") from error
+
+
+def _within(folder: Path, directory: Path) -> str:
+    """Name a worker's folder in front of what is in it."""
+    return "" if folder == directory else f"{folder.name}/"
 
 
 @contextmanager
-def _progress(directory: Path, query: Query) -> Iterator[Callable[[int], None] | None]:
-    total = sum(file.path.stat().st_size for file in files_of(directory, query))
+def _progress(folders: list[Path], query: Query) -> Iterator[Callable[[int], None] | None]:
+    total = sum(file.path.stat().st_size for folder in folders for file in files_of(folder, query))
     console = Console(stderr=True)
     if not console.is_terminal or total < PROGRESS_BYTES:
         yield None
@@ -156,8 +184,8 @@ def _progress(directory: Path, query: Query) -> Iterator[Callable[[int], None] |
         yield lambda size: shown.advance(task, size)
 
 
-def _print_lines(entries: Iterable[Entry], limit: int | None) -> None:
-    for entry in entries if limit is None else deque(entries, limit):
+def _print_lines(entries: Iterable[_Shown], limit: int | None) -> None:
+    for _, entry in entries if limit is None else deque(entries, limit):
         click.echo(entry.raw)
 
 
@@ -170,8 +198,8 @@ def _print_counts(dimension: Dimension, counts: Counter[str]) -> None:
     _console().print(table)
 
 
-def _print_table(entries: Iterable[Entry], limit: int) -> None:
-    shown: deque[Entry] = deque(maxlen=limit)
+def _print_table(entries: Iterable[_Shown], limit: int) -> None:
+    shown: deque[_Shown] = deque(maxlen=limit)
     number = 0
     for entry in entries:
         number += 1
@@ -180,9 +208,13 @@ def _print_table(entries: Iterable[Entry], limit: int) -> None:
         click.echo("no record fits", err=True)
         return
     console = _console()
-    days = {_utc(entry).date() for entry in shown}
+    days = {_utc(entry).date() for _, entry in shown}
     title = f"{min(days)} UTC" if len(days) == 1 else "time (UTC)"
-    console.print(_table([_row(entry, title, dated=len(days) > 1) for entry in shown], console.width))
+    rows = [_row(entry, title, dated=len(days) > 1) for _, entry in shown]
+    workers = [worker.removeprefix("worker-").removesuffix("/") for worker, _ in shown]
+    if any(workers):
+        rows = [{"worker": _plain(worker), **row} for worker, row in zip(workers, rows, strict=True)]
+    console.print(_table(rows, console.width))
     if number > limit:
         click.echo(f"the newest {limit} of {number} records; --limit shows more", err=True)
 
@@ -194,7 +226,7 @@ def _table(rows: list[dict[str, Text]], width: int) -> Table:
     for title in LEFT_OUT:
         if sum(wanted.values()) + 2 * (len(wanted) - 1) <= width:
             break
-        del wanted[title]
+        wanted.pop(title, None)
     left = width - sum(wanted.values()) - 2 * (len(wanted) - 1)
     wanted["request"] = max(8, min(natural["request"], wanted["request"] + left))
     table = Table(box=None, pad_edge=False)

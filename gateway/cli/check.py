@@ -15,7 +15,7 @@ from gateway.core.chain import ORDER
 from gateway.core.message import Instant
 from gateway.core.policy import Policy
 from gateway.policy import Loaded, PolicyInvalid, Problem, Severity, load
-from gateway.policy.describe import describe, described_match
+from gateway.policy.describe import describe, described_match, described_upstream
 
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow"}
 WIDE = 160
@@ -72,7 +72,7 @@ def _matrix(policy: Policy) -> Table:
         table.add_column(name, overflow="fold")
     for route in policy.routes:
         said = describe(route)
-        head = Text(f"{route.name}\n{described_match(route)}")
+        head = Text(f"{route.name}\n{described_match(route)}\n{described_upstream(route)}")
         table.add_row(head, *(_cell(said.get(name, "")) for name in ("partners", *controls)))
     return table
 
@@ -83,6 +83,7 @@ def _list(policy: Policy) -> Table:
     for route in policy.routes:
         table.add_section()
         table.add_row(Text(route.name), Text("match"), Text(described_match(route)))
+        table.add_row("", Text("upstream"), Text(described_upstream(route)))
         for name, said in describe(route).items():
             table.add_row("", Text(name), _cell(said))
     return table
@@ -130,6 +131,7 @@ def _as_json(loaded: Loaded | None, problems: Sequence[Problem]) -> dict[str, ob
                     "path": route.match.path,
                     "hosts": None if route.match.hosts is None else sorted(route.match.hosts),
                     "upstream": route.upstream.name,
+                    "endpoints": [route.upstream.url(endpoint) for endpoint in route.upstream.endpoints],
                     "controls": describe(route),
                     "off": {off.control: off.because for off in route.switched_off},
                 }

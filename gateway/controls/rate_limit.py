@@ -3,12 +3,13 @@
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address
+from itertools import islice
 from math import ceil
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from gateway.core.chain import Answer, Ask, RateLimit, RateState, RateTaken, Take, TakeRate, answered
 from gateway.core.forwarding import field_text
-from gateway.core.memo import Memo
+from gateway.core.memo import Bounded, Memo
 from gateway.core.reasons import Denied, Reason
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ class RateLimits:
 
     _policy: tuple[str, str] = field(init=False, repr=False, compare=False)
     """The RateLimit-Policy field, which is the same in every answer."""
+    _asks: Bounded[tuple[str, ...], TakeRate] = field(init=False, repr=False, compare=False)
+    """What was asked for callers that come again, by the values they are counted by."""
 
     def __post_init__(self) -> None:
         """Raise ValueError where no limit is named, or two by the same name."""
@@ -57,6 +60,7 @@ class RateLimits:
             f"{_sf_string(one.name)};q={one.amount};w={one.window}" for one in (each.limit for each in self.limits)
         ]
         object.__setattr__(self, "_policy", ("ratelimit-policy", ", ".join(items)))
+        object.__setattr__(self, "_asks", Bounded(longest=512, size=lambda values: sum(map(len, values))))
 
     def check(self, exchange: "Exchange") -> Generator[Ask, Answer, None]:
         """Take one request from each limit.
@@ -64,10 +68,10 @@ class RateLimits:
         Raises Denied(RATE_EXCEEDED) with Retry-After where one of them is reached, and PARTNER_UNKNOWN or
         TOKEN_MISSING where a limit counts by what no earlier control verified.
         """
-        takes = tuple([Take(each.limit, _bucket(each, exchange)) for each in self.limits])
-        taken = answered((yield TakeRate(takes)), RateTaken)
-        if len(taken.states) != len(takes):
-            raise RuntimeError(f"asked for {len(takes)} limits, answered for {len(taken.states)}")
+        ask = self._ask(exchange)
+        taken = answered((yield ask), RateTaken)
+        if len(taken.states) != len(ask.takes):
+            raise RuntimeError(f"asked for {len(ask.takes)} limits, answered for {len(taken.states)}")
         reached = [state for state in taken.states if not state.allowed]
         # What was not reached is left out of a refusal: its window may end after Retry-After, which would contradict.
         items = ", ".join([_item(state) for state in reached or taken.states])
@@ -78,11 +82,18 @@ class RateLimits:
             detail = f"limit {names} is reached; the next is taken in {_seconds(wait)} s"
             raise Denied(Reason.RATE_EXCEEDED, detail, (("retry-after", str(_seconds(wait))),))
 
-
-def _bucket(each: RouteLimit, exchange: "Exchange") -> tuple[str, ...]:
-    """Give the key a request is counted under."""
-    route = exchange.route.name if exchange.route is not None else ""
-    return exchange.policy.name, route, each.limit.name, *[_value(one, each.limit, exchange) for one in each.by]
+    def _ask(self, exchange: "Exchange") -> TakeRate:
+        """Give what to ask for: each limit is counted under policy, route, its name and its dimensions' values."""
+        policy, route = exchange.policy.name, exchange.route.name if exchange.route is not None else ""
+        values = [_value(one, each.limit, exchange) for each in self.limits for one in each.by]
+        known = self._asks.get(key := (policy, route, *values))
+        if known is not None:
+            return known
+        left = iter(values)
+        takes = [
+            Take(each.limit, (policy, route, each.limit.name, *islice(left, len(each.by)))) for each in self.limits
+        ]
+        return self._asks.keep(key, TakeRate(tuple(takes)))
 
 
 def _value(dimension: Dimension, limit: RateLimit, exchange: "Exchange") -> str:

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 MAX_TOKEN_BYTES = 8_192
 """Bytes of a token. Tokens of many claims have 2 to 4 KiB; more than this is not parsed at all."""
 
+RECENT = 256
+"""Tokens whose digests are remembered with their text, until as many others came or the keys change."""
+
+_SCHEME = "Bearer "
 _CHALLENGE = 'Bearer realm="gateway"'
 _BEARER = re.compile(r"bearer(?: +(?P<token>[A-Za-z0-9\-._~+/]+=*))?\Z", re.IGNORECASE | re.ASCII)
 _OTHER_SCHEME = re.compile(r"(?!bearer(?: |\Z))", re.IGNORECASE | re.ASCII)
@@ -55,14 +59,25 @@ class VerifiedTokens:
 
     A token is known by the SHA-256 of its text. Only canonical text gets here, and only after its signature was
     verified; it is forgotten at its exp, when the key set is replaced by another, or as the oldest of too many.
+    The digests of the tokens that came last are remembered, as hashing one costs more than looking it up.
     """
 
-    __slots__ = ("_capacity", "_keys", "_tokens")
+    __slots__ = ("_capacity", "_digests", "_keys", "_tokens")
 
     def __init__(self, capacity: int = 10_000) -> None:
         self._capacity = capacity
         self._keys: KeySet | None = None
         self._tokens: OrderedDict[bytes, VerifiedToken] = OrderedDict()
+        self._digests: Bounded[str, bytes] = Bounded(capacity=RECENT, longest=MAX_TOKEN_BYTES)
+
+    def digest(self, credentials: str) -> bytes | None:
+        """Give the digest of the token in an Authorization field, where it is known."""
+        digest = self._digests.get(credentials)
+        if digest is None:
+            digest = sha256(credentials[len(_SCHEME) :].encode()).digest()
+            if digest in self._tokens:
+                self._digests.keep(credentials, digest)
+        return digest if digest in self._tokens else None
 
     def __len__(self) -> int:
         return len(self._tokens)
@@ -77,6 +92,7 @@ class VerifiedTokens:
         """Give the token with this digest where `keys` verified it and `now` is before its exp."""
         if keys is not self._keys:
             self._tokens.clear()
+            self._digests.clear()
             self._keys = keys
         token = self._tokens.get(digest)
         if token is not None and now >= token.expires:
@@ -146,11 +162,10 @@ class TokenControl:
     def _presented(self, headers: Headers) -> tuple[str, bytes]:
         """Give the token of a request and its digest; one that is known has been through `bearer_token`."""
         credentials = headers.single("authorization")
-        if credentials is not None and credentials.startswith("Bearer ") and len(credentials) <= MAX_TOKEN_BYTES:
-            token = credentials[len("Bearer ") :]
-            digest = sha256(token.encode()).digest()
-            if digest in self.verified:
-                return token, digest
+        if credentials is not None and credentials.startswith(_SCHEME) and len(credentials) <= MAX_TOKEN_BYTES:
+            digest = self.verified.digest(credentials)
+            if digest is not None:
+                return credentials[len(_SCHEME) :], digest
         token = bearer_token(headers)
         return token, sha256(token.encode()).digest()
 

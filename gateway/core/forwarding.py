@@ -36,7 +36,7 @@ def upstream_fields(exchange: Exchange, request_id: str) -> list[tuple[str, str]
     fields = [
         ("host", head.authority),
         *[line for line in head.headers.fields if line[0] not in _NOT_PASSED_ON and not covered[line[0]]],
-        (f"{prefix}request-id", request_id),
+        (identity.request_id, request_id),
         (f"{prefix}client-address", address),
         ("x-forwarded-for", address),
         ("x-forwarded-proto", "https"),

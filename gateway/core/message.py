@@ -80,20 +80,12 @@ class Headers:
 
     fields: tuple[tuple[str, str], ...]
 
-    def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
-        self.fields = tuple(fields)
-        self._last = dict(self.fields)
+    def __init__(self, fields: Iterable[tuple[str, str]] = (), values: dict[str, str] | None = None) -> None:
+        """Make a section of field lines, or of the `values` of names that stand once each."""
+        self.fields = tuple(fields) if values is None else tuple(values.items())
+        self._last = dict(self.fields) if values is None else values
         """The last value of each name: the only one, but for the names in `_repeated`."""
         self._repeated = _NOTHING if len(self._last) == len(self.fields) else _repeated(self.fields)
-
-    @classmethod
-    def of(cls, values: dict[str, str]) -> "Headers":
-        """Make a section of which no name stands twice."""
-        headers = cls.__new__(cls)
-        headers.fields = tuple(values.items())
-        headers._last = values
-        headers._repeated = _NOTHING
-        return headers
 
     def __contains__(self, name: object) -> bool:
         return name in self._last

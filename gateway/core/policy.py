@@ -93,19 +93,45 @@ class Partner:
 
 
 @dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One address at which an upstream can be reached."""
+
+    host: str
+    """Name or IP address; an IPv6 address without brackets."""
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """Files of the certificate that the gate itself presents, and of its key."""
+
+    certificate: PurePath
+    """PEM, the gate's own first, then intermediates."""
+    key: PurePath
+
+
+@dataclass(frozen=True, slots=True)
 class Upstream:
     """Where allowed requests go."""
 
     name: str
     scheme: str
-    host: str
-    port: int
+    endpoints: tuple[Endpoint, ...]
+    """One or more; each can take every request."""
     ca: PurePath | None = None
     """PEM file of the CAs that the upstream's certificate must lead to; None: the system's."""
+    client: ClientCertificate | None = None
+    server_name: str | None = None
+    """Name to ask for (SNI) and to verify in place of each endpoint's host; None: the host."""
     connect_timeout: float = 2.0
-    """Seconds, TLS included."""
+    """Seconds until a request has a connection, TLS and the try of another endpoint included."""
     response_timeout: float = 30.0
     """Seconds from the request's last byte sent to the response's head, and between parts of its body."""
+
+    def url(self, endpoint: Endpoint) -> str:
+        """Give the URL of an endpoint, as a policy has it, with its port."""
+        host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
+        return f"{self.scheme}://{host}:{endpoint.port}"
 
 
 @dataclass(frozen=True, slots=True)

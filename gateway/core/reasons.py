@@ -450,6 +450,26 @@ class Reason(Enum):
         "A request arrived on an open connection after the gate began to stop.",
     )
 
+    # Addons of users (gateway run --addon)
+    ADDON_DENIED = (
+        "addon.denied", 403, "Request refused",
+        "An addon answered or killed the flow; the detail names it, and its comment where it left one.",
+        "The policy allowed the request; an addon that gateway run --addon loaded did not.",
+        "Third-party code refused a request that every control had passed; its digest stands in the start record.",
+    )
+    ADDON_CHANGED = (
+        "addon.changed", 503, "Temporarily unavailable",
+        "An addon changed more of the request than it may; the detail names the part. Mend the addon.",
+        "Addons may add header fields; what the policy's controls verified stays as it was.",
+        "What would have been forwarded was not what was verified, so the gate failed closed.",
+    )
+    ADDON_WITHHELD = (
+        "addon.withheld", 502, "Answer withheld",
+        "An addon failed on the upstream's answer, refused it, or changed more of it than it may; see the detail.",
+        "Addons may edit header fields of answers, or withhold an answer as a whole.",
+        "The request reached the upstream, which did the work, and the caller never learned of it: reconcile it.",
+    )
+
     # Upstream
     UPSTREAM_UNREACHABLE = (
         "upstream.unreachable", 502, "Upstream unreachable",
@@ -471,6 +491,8 @@ class Reason(Enum):
     )
 
     # fmt: on
+
+    __hash__ = object.__hash__  # members are the same object or differ; Enum's own looks at the name each time
 
     def __init__(self, code: str, status: int | None, title: str, deployer: str, author: str, auditor: str) -> None:
         self.code = code

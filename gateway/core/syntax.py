@@ -100,7 +100,7 @@ def _unique_fields(fields: RawFields) -> Headers | None:
         values = {_NAMES[name]: value.strip(b" \t").decode("latin-1") for name, value in fields}
     except Denied:
         return None
-    return Headers.of(values) if len(values) == len(fields) else None
+    return Headers(values=values) if len(values) == len(fields) else None
 
 
 def _read_fields(version: str, fields: RawFields) -> Headers:

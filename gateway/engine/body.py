@@ -11,14 +11,19 @@ from gateway.engine.chunked import ChunkedBody
 class BodyReader:
     """Reads one body. Sans-io; the same chunk reader as on mitmproxy's layers, so the same bytes are refused."""
 
+    __slots__ = ("_buffer", "_chunks", "_fault", "declared", "ended", "size")
+
     def __init__(self, head: RequestHead) -> None:
         self.ended = not head.has_body
         self.size = 0
         """Bytes of the body so far, transfer coding removed."""
         self.declared = head.content_length if head.has_body else 0
         """Declared length; None where the body comes in chunks."""
-        self._chunks = ChunkedBody() if self.declared is None else None
-        self._buffer = ReceiveBuffer()
+        self._fault: Denied | None = None
+        self._chunks: ChunkedBody | None = None
+        if self.declared is None:
+            self._chunks = ChunkedBody()
+            self._buffer = ReceiveBuffer()
 
     @property
     def chunked(self) -> bool:
@@ -28,8 +33,10 @@ class BodyReader:
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
         """Take what came; gives what of it belongs to the body, and what stands behind the body's end.
 
-        Raises Denied(MESSAGE_MALFORMED).
+        Raises Denied(MESSAGE_MALFORMED); from then on for whatever comes, since nobody can tell where the body ends.
         """
+        if self._fault is not None:
+            raise self._fault
         if self.ended:
             return b"", data
         if self._chunks is not None:
@@ -54,7 +61,8 @@ class BodyReader:
             try:
                 part = chunks(self._buffer)
             except h11.ProtocolError as error:
-                raise Denied(Reason.MESSAGE_MALFORMED, str(error)) from None
+                self._fault = Denied(Reason.MESSAGE_MALFORMED, str(error))
+                raise self._fault from None
             if part is None:
                 return b"".join(parts), b""
             if isinstance(part, h11.EndOfMessage):

@@ -3,7 +3,7 @@
 import asyncio
 from typing import cast
 
-from gateway.engine.upstream_pool import HIGH_WATER
+from gateway.engine.upstream_connection import HIGH_WATER
 
 
 class ClientTransport(asyncio.Protocol):

@@ -44,10 +44,7 @@ class GroupCommit:
         """Record an event at once, after those that are queued; gives why it is not in the log."""
         if self._events:
             self.flush()
-        (error,) = self._log.append_all((event,))
-        if error is not None:
-            _tell(error)
-        return error
+        return self._log.append_all((event,))[0]
 
     def flush(self) -> None:
         """Record what is queued; whoever waits for it goes on in the next turn of the loop."""
@@ -67,9 +64,5 @@ class GroupCommit:
                 waiter.committed(error)
                 waiting.append(waiter)
             elif error is not None:
-                _tell(error)
+                logger.error("audit: %s", error)
         return waiting
-
-
-def _tell(error: Unavailable) -> None:
-    logger.error("audit: %s", error)

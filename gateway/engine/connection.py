@@ -1,25 +1,31 @@
 """One client connection on mitmproxy's layers: its limits, deadlines, upstream connections, and its end."""
 
 import asyncio
+import copy
 import logging
-import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable
 
-from mitmproxy.connection import ConnectionState
+from mitmproxy.connection import Client, ConnectionState
 from mitmproxy.master import Master
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
 from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.proxy.server import ConnectionIO
+from mitmproxy.proxy.server_hooks import ClientConnectedHook, ClientDisconnectedHook
 
+from gateway.core.exchange import failure
 from gateway.core.message import Peer
 from gateway.core.policy import Limits, Upstream
 from gateway.core.reasons import Denied, Reason
 from gateway.engine.deadlines import DeadlinePassed, Deadlines, Key
+from gateway.engine.endpoints import UpstreamFailedError, describe
 from gateway.engine.gate import Gate, Handling
 from gateway.engine.listener import Accepted
 from gateway.engine.problem import Answer, problem
+from gateway.engine.upstream_pool import Pools
+from gateway.engine.user_addons import UserAddons
+from gateway.engine.user_flows import AddonsHook
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +45,8 @@ class Connection:
         self.open_requests = 0
         self.closing = False
         """Whether the connection ends as soon as no request is open."""
+        self.inspection: tuple[UserAddons, Client] | None = None
+        """The user addons, where there are any, and the client as they see it."""
 
     @property
     def limits(self) -> Limits:
@@ -74,9 +82,9 @@ class Connection:
         return Handling(self.gate, self.peer)
 
     def upstream_key(self, upstream: Upstream) -> str:
-        """Give the key that stands for this upstream, as it is now, in server connections."""
-        key = f"{upstream.name}@{upstream.scheme}://{upstream.host}:{upstream.port}"
-        self.upstreams[key] = upstream
+        """Give the key that stands for this upstream in server connections: after a reload it is another one."""
+        key = f"{upstream.name}@{id(upstream):x}"
+        self.upstreams[key] = upstream  # and so no other one comes to have its id
         return key
 
     def refuse_unreadable(self, denied: Denied, line: str) -> Answer:
@@ -95,14 +103,20 @@ class GateConnectionHandler(ProxyConnectionHandler):
     """Moves bytes between sockets and layers; opens upstream connections with a time-out and verified TLS."""
 
     def __init__(
-        self, master: Master, gate: Gate, accepted: Accepted, mode: ProxyMode, upstream_tls: "UpstreamTls"
+        self,
+        master: Master,
+        gate: Gate,
+        accepted: Accepted,
+        mode: ProxyMode,
+        pools: Callable[[], Pools],
+        addons: UserAddons | None = None,
     ) -> None:
         super().__init__(  # type: ignore[no-untyped-call]
             master, *accepted.streams(), master.options, mode
         )
         loop = asyncio.get_running_loop()
         self.connection = Connection(gate, accepted.peer, Deadlines(loop, self._deadline_passed))
-        self._upstream_tls = upstream_tls
+        self._pools = pools
         self._tasks: set[asyncio.Task[None]] = set()
         self.max_conns.default_factory = lambda: asyncio.Semaphore(UPSTREAM_CONNECTIONS)
         tls = accepted.peer.tls
@@ -112,6 +126,8 @@ class GateConnectionHandler(ProxyConnectionHandler):
             self.client.tls_version = tls.version  # type: ignore[assignment]
             self.client.sni = tls.server_name
             self.client.timestamp_tls_setup = time.time()
+        if addons is not None:
+            self.connection.inspection = addons, copy.copy(self.client)
 
     def _deadline_passed(self, key: Key) -> None:
         task = asyncio.get_running_loop().create_task(self.server_event(DeadlinePassed(key)))
@@ -151,24 +167,52 @@ class GateConnectionHandler(ProxyConnectionHandler):
     async def handle_hook(self, hook: commands.StartHook) -> None:
         """Run a hook; whatever it raises, the layer that waits for it goes on, and denies what was not decided."""
         try:
+            if isinstance(hook, AddonsHook):
+                await hook.run()
+                return
             await super().handle_hook(hook)
         except Exception:
             logger.exception("hook %s", hook.name)
+        if isinstance(hook, ClientConnectedHook):
+            await self._admit()
+        elif isinstance(hook, ClientDisconnectedHook) and self.connection.inspection is not None:
+            addons, client = self.connection.inspection
+            await addons.farewell(client)
+
+    async def _admit(self) -> None:
+        """Have the user addons look at the connection; mitmproxy closes it where it finds an error in `client`."""
+        if self.connection.inspection is None:
+            return
+        addons, client = self.connection.inspection
+        try:
+            denied = await addons.admit(client)
+        except Exception as error:
+            logger.exception("connection %s", self.connection.peer.connection_id)
+            denied = failure(error)
+        if denied is not None:
+            self.client.error = denied.detail
+            peer = self.connection.peer
+            self.connection.gate.refuse_connection(
+                denied.reason, denied.detail, connection_id=peer.connection_id, listener=peer.listener,
+                address=peer.address, port=peer.port, tls=peer.tls,
+            )  # fmt: skip
 
     async def open_connection(self, command: commands.OpenConnection) -> None:
-        """Connect to an upstream within its time, TLS included, and serve that connection until it ends."""
+        """Connect to an endpoint of an upstream within its time, and serve that connection until it ends."""
         server = command.connection
         if server.address is None:
             raise RuntimeError("not a connection to an upstream")
         upstream = self.connection.upstreams[server.address[0]]
         server.timestamp_start = time.time()
         try:
-            async with asyncio.timeout(upstream.connect_timeout):
-                reader, writer = await asyncio.open_connection(
-                    upstream.host, upstream.port, ssl=self._upstream_tls.context(upstream)
-                )
+            endpoints = self._pools().of(upstream).endpoints
+            reader, writer = await endpoints.connect(lambda place: asyncio.open_connection(**place.target))
+        except UpstreamFailedError as error:
+            server.error = error.detail
+            await self._opening_failed(command)
+            return
         except Exception as error:  # noqa: BLE001 - whatever it is, the request that waits must be answered
-            server.error = describe(error, upstream)
+            server.error = describe(error, upstream.connect_timeout)
             await self._opening_failed(command)
             return
         except asyncio.CancelledError:
@@ -195,37 +239,3 @@ class GateConnectionHandler(ProxyConnectionHandler):
         """Pass mitmproxy's own log on, quietly: what matters of a connection is in the audit log."""
         if level >= logging.ERROR:
             logger.log(level, "connection %s: %s", self.connection.peer.connection_id, message, exc_info=exc_info)  # type: ignore[arg-type]
-
-
-class UpstreamTls:
-    """TLS contexts towards upstreams: chain to the upstream's CAs (or the system's), and its name, verified."""
-
-    def __init__(self, upstreams: Mapping[str, Upstream]) -> None:
-        """Read the CA files. Raises OSError or ssl.SSLError."""
-        self._contexts: dict[str, ssl.SSLContext] = {}
-        for upstream in upstreams.values():
-            self.context(upstream)
-
-    def context(self, upstream: Upstream) -> ssl.SSLContext | None:
-        """Give the context for `upstream`; None where it speaks plain HTTP."""
-        if upstream.scheme != "https":
-            return None
-        key = str(upstream.ca)
-        if key not in self._contexts:
-            context = ssl.create_default_context(cafile=None if upstream.ca is None else str(upstream.ca))
-            context.set_alpn_protocols(["http/1.1"])
-            self._contexts[key] = context
-        return self._contexts[key]
-
-
-def describe(error: Exception, upstream: Upstream) -> str:
-    """Say for the log why an upstream could not be reached."""
-    if isinstance(error, TimeoutError):
-        return f"no connection within {upstream.connect_timeout:g} s"
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate does not verify: {error.verify_message}"
-    if isinstance(error, ssl.SSLError):
-        return f"TLS: {error.reason or error}"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
-    return type(error).__name__

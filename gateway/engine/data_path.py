@@ -4,7 +4,7 @@ One object a connection; one request at a time, pipelined ones wait their turn:
 
 1. a whole head is cut out of what came, within the limits, and read by llhttp and by the core
 2. the core decides; where it asks for the body, the body is collected within its limit
-3. the decision is recorded; a denial is answered
+3. the decision is recorded, with those that other connections came to in this turn; a denial is answered
 4. an allowed request goes to the upstream and its response comes back (`Passage`), each written anew
 5. the outcome is recorded, and the next request's turn comes
 """
@@ -13,17 +13,14 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
-from enum import Enum
 
 from gateway.core.chain import ReadBody
 from gateway.core.decision import Decision
 from gateway.core.exchange import failure
 from gateway.core.message import Peer, RequestHead
-from gateway.core.policy import Limits, Upstream
 from gateway.core.reasons import Denied, Reason
 from gateway.engine.body import BodyReader
-from gateway.engine.client_transport import ClientTransport
-from gateway.engine.deadline import Deadline
+from gateway.engine.client_state import LINGER_BYTES, ClientState, State
 from gateway.engine.gate import Gate, Handling, Step
 from gateway.engine.passage import Passage
 from gateway.engine.problem import Answer
@@ -33,56 +30,20 @@ from gateway.engine.upstream_pool import Pools
 
 logger = logging.getLogger(__name__)
 
-LINGER_BYTES = 1_048_576
-LINGER_SECONDS = 5.0
-"""How much of a refused body is thrown away, so that the client reads its answer before the connection closes."""
-
 STREAM_FROM = 1_048_576
 """Length from which a body that no control needs is passed on as it comes: the declared one, or, for chunks, the one
 the route takes at most. A smaller one is collected, so that one beyond the limit never reaches upstream in part."""
 
-
 _STEPS = (Decision, ReadBody)
-
-
-class State(Enum):
-    """What the connection waits for."""
-
-    HEAD = "a request's head"
-    BODY = "its body, to be collected"
-    STREAM = "its body, passed on as it comes"
-    BUSY = "a decision or a response"
-    LINGER = "the end of what a refused client still sends"
-
-
 _TAKES_BODY = frozenset({State.BODY, State.STREAM})
 
 
-class DataPath(ClientTransport):
+class DataPath(ClientState):
     """A client's connection after its handshake."""
 
     def __init__(self, gate: Gate, peer: Peer, pools: Callable[[], Pools]) -> None:
-        super().__init__()
-        self._gate = gate
-        self._peer, self.listener = peer, peer.listener
+        super().__init__(gate, peer, self._time_is_up)
         self._pools = pools
-        self._loop = asyncio.get_running_loop()
-        self.ended: asyncio.Future[None] = self._loop.create_future()
-        """Done once the connection is closed."""
-        self._deadline = Deadline(self._loop, self._time_is_up)
-        self._state = State.HEAD
-        self._received = b""
-        """Bytes that belong to no request yet."""
-        self._discarded = 0
-        self._draining = False
-        self._closes = False
-        """Whether the client asked for the connection to end with the response."""
-        # of the request in hand
-        self._handling: Handling | None = None
-        self._head: RequestHead | None = None
-        self._body: BodyReader | None = None
-        self._collected: list[bytes] = []
-        self._passage: Passage | None = None
 
     # asyncio.Protocol
 
@@ -146,11 +107,6 @@ class DataPath(ClientTransport):
 
     # the service's side
 
-    @property
-    def open_requests(self) -> int:
-        """Requests that are under way: one, or none."""
-        return int(self._handling is not None)
-
     def drain(self) -> None:
         """End the connection as soon as no request is open."""
         self._draining = True
@@ -158,16 +114,6 @@ class DataPath(ClientTransport):
             self.close()
 
     # the passage's side
-
-    @property
-    def last(self) -> bool:
-        """Whether the connection ends with this response."""
-        return self._draining or self._closes or self._body is None or not self._body.ended
-
-    def await_upstream(self, upstream: Upstream) -> None:
-        """Let the upstream's time run from now; while the body still comes, the client's own time runs."""
-        if self._body is None or self._body.ended:
-            self._deadline.set("response", upstream.response_timeout)
 
     def crash(self, error: Exception) -> None:
         """End the connection after a fault of the gate's own; what was under way is recorded."""
@@ -184,10 +130,6 @@ class DataPath(ClientTransport):
         self.abort()
 
     # 1 the head
-
-    @property
-    def _limits(self) -> Limits:
-        return self._gate.in_force.policy.listeners[self._peer.listener].limits
 
     def _read_head(self) -> None:
         received = self._received
@@ -212,12 +154,17 @@ class DataPath(ClientTransport):
         self._body = BodyReader(head)
         self._collected = []
         self._handling = handling = Handling(self._gate, self._peer)
-        self._take(handling.begin(head), self._begun)
+        self._ask(handling.begin, head, self._begun)
 
     # 2 the decision
 
-    def _take(self, step: Step | Awaitable[Step], then: Callable[[Step], None]) -> None:
-        """Take the core's answer; at once, where nothing of it waits for another process."""
+    def _ask[T](self, core: Callable[[T], Step | Awaitable[Step]], what: T, then: Callable[[Step], None]) -> None:
+        """Ask the core, and take its answer; at once, where nothing of it waits for another process."""
+        try:
+            step = core(what)
+        except Exception as error:  # noqa: BLE001 - a fault of the core's must deny
+            self._deny(error)
+            return
         if isinstance(step, _STEPS):
             then(step)
         else:
@@ -231,11 +178,15 @@ class DataPath(ClientTransport):
             if error is None:
                 then(task.result())
             else:
-                logger.error("connection %s", self._peer.connection_id, exc_info=error)
-                self._handling.deny(failure(error))
-                self._authorise(self._handling)
+                self._deny(error)
         except Exception as fault:  # noqa: BLE001 - a fault of ours must end the connection
             self.crash(fault)
+
+    def _deny(self, error: BaseException) -> None:
+        handling, _ = self._in_hand()
+        logger.error("connection %s", self._peer.connection_id, exc_info=error)
+        handling.deny(failure(error))
+        self._authorise(handling)
 
     def _begun(self, step: Step) -> None:
         handling, body = self._in_hand()
@@ -283,7 +234,7 @@ class DataPath(ClientTransport):
     def _body_ended(self, handling: Handling) -> None:
         self._state = State.BUSY
         if handling.waits_for_body:
-            self._take(handling.resume(b"".join(self._collected)), self._resumed)
+            self._ask(handling.resume, b"".join(self._collected), self._resumed)
         else:
             self._authorise(handling)
 
@@ -385,12 +336,6 @@ class DataPath(ClientTransport):
         self.write(answer_bytes(handling.answer(), close=True, bodiless=False))
         self._linger()
 
-    def _keep(self, data: bytes) -> None:
-        """Keep pipelined bytes for their turn; a client that sends more is made to wait."""
-        self._received += data
-        if len(self._received) > self._limits.head:
-            self.hold()
-
     def _time_is_up(self, what: str) -> None:
         try:
             if what == "head" and self._state is State.HEAD:
@@ -405,25 +350,6 @@ class DataPath(ClientTransport):
                 self.close()
         except Exception as error:  # noqa: BLE001 - a fault of ours must end the connection
             self.crash(error)
-
-    def _in_hand(self) -> tuple[Handling, BodyReader]:
-        if self._handling is None or self._body is None:
-            raise RuntimeError("no request is in hand")
-        return self._handling, self._body
-
-    def _drop(self) -> int | None:
-        """Break off what is under way upstream; gives the status that the client was sent already."""
-        passage, self._passage = self._passage, None
-        if passage is None:
-            return None
-        passage.drop()
-        return passage.status
-
-    def _linger(self) -> None:
-        self._state = State.LINGER
-        self._discarded = 0
-        self._deadline.set("linger", LINGER_SECONDS)
-        self.go_on()
 
 
 def _wants_close(head: RequestHead | None) -> bool:

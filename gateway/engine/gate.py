@@ -75,7 +75,10 @@ class Gate:
 
         A log that cannot be written counts what it missed and reports it once it can.
         """
-        return self.commit.now(event) is None
+        error = self.commit.now(event)
+        if error is not None:
+            logger.error("audit: %s", error)
+        return error is None
 
     def refuse_connection(
         self, reason: Reason, detail: str, *, connection_id: str, listener: str, address: Address, port: int,

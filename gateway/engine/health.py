@@ -20,13 +20,11 @@ class Health:
             self.failing[control] = now
             self._record(ControlFailed(at=now, policy=policy, control=control, detail=detail))
 
-    def worked(self, controls: Iterable[str], now: Instant, policy: PolicyFacts) -> None:
-        """Note that the controls did their work."""
+    def worked(self, controls: Iterable[str], now: Instant, policy: PolicyFacts, detail: str = "works again") -> None:
+        """Note that the controls did their work, or what else ended their failure."""
         if not self.failing:
             return
         for control in controls:
             since = self.failing.pop(control, None)
             if since is not None:
-                self._record(
-                    ControlRecovered(at=now, policy=policy, control=control, failed_at=since, detail="works again")
-                )
+                self._record(ControlRecovered(at=now, policy=policy, control=control, failed_at=since, detail=detail))

@@ -21,6 +21,7 @@ from gateway.core.message import Address, Peer
 from gateway.core.networks import normalised
 from gateway.core.policy import Listener
 from gateway.core.reasons import Reason
+from gateway.engine.binding import bound
 from gateway.engine.gate import Gate
 from gateway.engine.proxy_protocol import Header, InvalidHeaderError
 from gateway.engine.tls import ResumptionError, ServerContext, handshake_failure
@@ -92,12 +93,14 @@ type Serve = Callable[[Accepted], Awaitable[None]]
 class AcceptLoop:
     """Accepts on one socket until closed. `serve` is awaited for each connection and owns it."""
 
-    def __init__(self, gate: Gate, name: str, context: ServerContext, serve: Serve) -> None:
+    def __init__(self, gate: Gate, name: str, context: ServerContext, serve: Serve, *, shared: bool = False) -> None:
         self.gate = gate
         self.name = name
         self.context = context
         """Replaced whole on a reload; handshakes under way finish with the one they began with."""
         self._serve = serve
+        self._shared = shared
+        """Whether other processes may listen there too."""
         self._socket: socket.socket | None = None
         self._accepting: asyncio.Task[None] | None = None
         self._connections: set[asyncio.Task[None]] = set()
@@ -114,12 +117,8 @@ class AcceptLoop:
 
     def start(self) -> None:
         """Listen. Raises OSError where the address is taken or not this machine's."""
-        settings = self.settings
-        family = socket.AF_INET6 if ":" in settings.address else socket.AF_INET
-        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening = bound(self.settings, shared=self._shared)
         try:
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.bind((settings.address, settings.port))
             listening.listen(BACKLOG)
             listening.setblocking(False)
         except OSError:

@@ -9,26 +9,29 @@ from mitmproxy.proxy.mode_servers import AsyncioServerInstance
 from mitmproxy.proxy.mode_specs import ProxyMode
 
 from gateway.core.policy import Listener
-from gateway.engine.connection import GateConnectionHandler, UpstreamTls
+from gateway.engine.connection import GateConnectionHandler
 from gateway.engine.data_path import DataPath
 from gateway.engine.gate import Gate
 from gateway.engine.layers import GateHttpLayer
 from gateway.engine.listener import Accepted, AcceptLoop
 from gateway.engine.tls import ServerContext
 from gateway.engine.upstream_pool import Pools
+from gateway.engine.user_addons import UserAddons
 
 
 class Host(Protocol):
     """What the mode needs of the master that runs it."""
 
     gate: Gate
-    upstream_tls: UpstreamTls
     contexts: dict[str, ServerContext]
     listeners: dict[str, AcceptLoop]
     handlers: set[GateConnectionHandler | DataPath]
     pools: Pools
     flows: bool
     """Whether HTTP/1.1 goes through mitmproxy's layers too, as an addon that wants flows needs."""
+    user_addons: UserAddons | None
+    shared: bool
+    """Whether other processes listen at the same addresses."""
 
 
 class GatewayMode(ProxyMode):
@@ -60,7 +63,7 @@ class GatewayServer(AsyncioServerInstance[GatewayMode]):
         """Bring up the listener that the mode names."""
         master = cast("Host", ctx.master)
         name = self.mode.data
-        listener = AcceptLoop(master.gate, name, master.contexts[name], self._serve)
+        listener = AcceptLoop(master.gate, name, master.contexts[name], self._serve, shared=master.shared)
         listener.start()
         master.listeners[name] = listener
         return [listener]
@@ -77,7 +80,9 @@ class GatewayServer(AsyncioServerInstance[GatewayMode]):
                 path.abort()
                 master.handlers.discard(path)
             return
-        handler = GateConnectionHandler(ctx.master, master.gate, accepted, self.mode, master.upstream_tls)
+        handler = GateConnectionHandler(
+            ctx.master, master.gate, accepted, self.mode, lambda: master.pools, master.user_addons
+        )
         handler.layer = GateHttpLayer(handler.layer.context, handler.connection)
         master.handlers.add(handler)
         try:

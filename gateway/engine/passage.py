@@ -8,9 +8,11 @@ from gateway.core.message import RequestHead
 from gateway.core.policy import Upstream
 from gateway.core.reasons import Reason
 from gateway.engine.body import BodyReader
+from gateway.engine.endpoints import UpstreamFailedError
 from gateway.engine.gate import Handling
 from gateway.engine.response_head import response_bytes
-from gateway.engine.upstream_pool import HIGH_WATER, Pool, UpstreamConnection, UpstreamFailedError
+from gateway.engine.upstream_connection import HIGH_WATER, UpstreamConnection
+from gateway.engine.upstream_pool import Pool
 
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 """Methods whose request says that it has no body, where it has none (RFC 9110 8.6)."""
@@ -110,17 +112,13 @@ class Passage:
 
     def _write_head(self) -> bytes:
         handling, head, body = self._handling, self._head, self._body
-        lines = [f"{head.method} {head.target} HTTP/1.1"]
-        lines += [f"{name}: {value}" for name, value in handling.upstream_fields()]
-        if self._whole:
-            if head.has_body or head.method in _WITH_BODY:
-                lines.append(f"content-length: {body.size}")
-        elif body.chunked:
-            lines.append("transfer-encoding: chunked")
-        else:
-            lines.append(f"content-length: {body.declared}")
-        lines.append("\r\n")
-        return "\r\n".join(lines).encode("latin-1")
+        framing = ""
+        if not self._whole:
+            framing = "transfer-encoding: chunked\r\n" if body.chunked else f"content-length: {body.declared}\r\n"
+        elif head.has_body or head.method in _WITH_BODY:
+            framing = f"content-length: {body.size}\r\n"
+        fields = "".join([f"{name}: {value}\r\n" for name, value in handling.upstream_fields()])
+        return f"{head.method} {head.target} HTTP/1.1\r\n{fields}{framing}\r\n".encode("latin-1")
 
     def _send(self, connection: UpstreamConnection) -> None:
         self._connection = connection

@@ -44,9 +44,9 @@ def parse(raw: bytes, limits: Limits) -> RequestHead:
         check_raw(raw[:-2], limits)
         read_strictly(raw[:-2])
         raise Denied(Reason.MESSAGE_MALFORMED, "llhttp cannot read the head") from None
-    lines = raw.count(b"\r\n") - 2
+    lines = raw.count(b"\n") - 2  # llhttp takes no LF without its CR
     check_size(len(raw) - 2, lines, limits)
-    method, (url,), fields = parser.get_method(), collector.urls, collector.fields
+    method, url, fields = parser.get_method(), b"".join(collector.urls), collector.fields
     if len(fields) != lines or not raw.startswith(b"%b %b HTTP/1.1\r\n" % (method, url)):
         return read_strictly(raw[:-2])  # a name stands twice, or the request line is not the RFC's
     return read_head(method=method, target=url, version="HTTP/1.1", fields=fields.items(), by_llhttp=True)

@@ -15,7 +15,8 @@ _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" fo
 _USUAL_CONNECTION = frozenset({b"keep-alive", b"close"})
 """Values of Connection that name no field."""
 
-_LOWERED = Memo[bytes, str](lambda name: name.decode("latin-1").lower(), longest=64)
+LOWERED = Memo[bytes, str](lambda name: name.decode("latin-1").lower(), longest=64)
+"""Names of fields in lower case."""
 
 
 def status_line(status: int) -> str:
@@ -37,7 +38,7 @@ def response_bytes(
     removed = {name for name, _ in own}
     kept: list[tuple[str, bytes]] = []
     for name, value in fields:
-        lowered = _LOWERED[name]
+        lowered = LOWERED[name]
         if lowered not in HOP_BY_HOP:
             kept.append((lowered, b"%b: %b\r\n" % (name, value)))
         elif lowered == "connection" and value not in _USUAL_CONNECTION:

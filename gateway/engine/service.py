@@ -5,11 +5,11 @@ Stop: listeners first, then open requests within their time, then state and log.
 """
 
 import asyncio
+import gc
 import logging
 import os
 import signal
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,22 +21,28 @@ from mitmproxy.master import Master
 
 from gateway.audit.events import GateStarted, GateStopped, PolicyLoaded, PolicyRefused
 from gateway.audit.log import AuditLog
+from gateway.controls.replay import Replay
 from gateway.controls.signature import widest_window
 from gateway.core.message import Instant
 from gateway.core.policy import Policy
 from gateway.core.reasons import Unavailable
 from gateway.engine.addon import CoreAddon
-from gateway.engine.connection import GateConnectionHandler, UpstreamTls
+from gateway.engine.connection import GateConnectionHandler
 from gateway.engine.data_path import DataPath
 from gateway.engine.gate import Clock, Gate, InForce
 from gateway.engine.listener import AcceptLoop
 from gateway.engine.mode import spec_of
+from gateway.engine.start import StartError, check_environment, explained, listeners_of
 from gateway.engine.tls import ServerContext
 from gateway.engine.upstream_pool import Pools
+from gateway.engine.upstream_tls import UpstreamTls
+from gateway.engine.user_addons import UserAddons
 from gateway.engine.watch import Watch
+from gateway.engine.worker import Worker
 from gateway.policy import Loaded, PolicyInvalid, load
 from gateway.state.memory import MemoryState
 from gateway.state.restart import HEARTBEAT, Start
+from gateway.state.unshared import Unshared
 
 logger = logging.getLogger(__name__)
 
@@ -46,14 +52,11 @@ DRAIN_SECONDS = 30.0
 CUT_SECONDS = 2.0
 """Time for the outcomes of requests that are cut off to be recorded."""
 
+_ALLOCATIONS = 20_000
+"""Objects made and not freed until the collector looks at the young ones."""
+
 TICK_SECONDS = 1.0
 """How often files are looked at and the log is synced."""
-
-EXIT_USAGE = 2
-
-
-class StartError(Exception):
-    """The gate cannot start; the message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,10 @@ class Settings:
     clock: Clock = field(default_factory=Clock)
     layers: bool = False
     """Whether HTTP/1.1 goes through mitmproxy's layers too, as HTTP/2 does."""
+    addons: tuple[Path, ...] = ()
+    """Scripts of user addons; with any, HTTP/1.1 goes through mitmproxy's layers."""
+    worker: Worker | None = None
+    """Which of several processes this one is; None: the only one."""
     ready: Callable[["Service"], None] | None = None
     """Called once the listeners accept."""
 
@@ -75,31 +82,26 @@ class Settings:
 def run(settings: Settings) -> int:
     """Run the gate until it is told to stop; gives the exit code."""
     logging.getLogger("mitmproxy").setLevel(logging.ERROR)
-    try:
-        return uvloop.run(Service(settings).run())
-    except PolicyInvalid as invalid:
-        for problem in invalid.problems:
-            print(problem, file=sys.stderr)  # noqa: T201
-        return EXIT_USAGE
-    except StartError as error:
-        print(f"gateway: {error}", file=sys.stderr)  # noqa: T201
-        return EXIT_USAGE
+    return explained(lambda: uvloop.run(Service(settings).run()))
 
 
 class GateMaster(Master):
     """mitmproxy's master with the gate's addon only: no flow lists, no certificates and no TLS of mitmproxy's own."""
 
-    def __init__(self, gate: Gate, policy: Policy, *, flows: bool = False) -> None:
+    def __init__(
+        self, gate: Gate, policy: Policy, *, flows: bool = False, shared: bool = False, addons: Sequence[Path] = ()
+    ) -> None:
+        """Make everything but the listeners. Raises AddonInvalid, or OSError or ssl.SSLError."""
         super().__init__(options.Options(), asyncio.get_running_loop())
         # It turns every line of any log into a deprecated event of the loop, also of one that is closed.
         self._legacy_log_events.uninstall()
         self.gate = gate
         self.contexts = make_contexts(policy)
-        self.upstream_tls = UpstreamTls(policy.upstreams)
         self.listeners: dict[str, AcceptLoop] = {}
         self.handlers: set[GateConnectionHandler | DataPath] = set()
-        self.flows = flows
-        self.pools = Pools(self.upstream_tls)
+        self.flows = flows or bool(addons)
+        self.shared = shared
+        self.pools = Pools(UpstreamTls(policy.upstreams), gate)
         self.proxyserver = proxyserver.Proxyserver()
         self.addons.add(core.Core(), self.proxyserver, CoreAddon())
         self.options.update(
@@ -109,16 +111,35 @@ class GateMaster(Master):
             tcp_timeout=10**9,
             mode=[spec_of(listener) for listener in policy.listeners.values()],
         )
+        self.user_addons = UserAddons(addons, self) if addons else None
 
     async def start(self) -> None:
         """Bring up the listeners. Raises StartError.
 
         In place of Master.run, whose eager task factory fails on uvloop 0.23.
         """
+        if self.user_addons is not None:
+            await self.user_addons.start()
         if not await self.proxyserver.setup_servers():
             errors = [str(server.last_exception) for server in self.proxyserver.servers if server.last_exception]
             raise StartError("; ".join(errors) or "a listener could not be started: is another process using its port?")
         await self.addons.trigger_event(RunningHook())
+
+    async def done(self) -> None:
+        """Tell the addons, the user's first, that all is over."""
+        if self.user_addons is not None:
+            await self.user_addons.stop()
+        await super().done()
+
+
+def spare_collector() -> None:
+    """Have the garbage collector pass over all that is there now.
+
+    It would look at every object of the policy again and again, and no request is served meanwhile: a policy of
+    10,000 partners has a million of them. What a later policy replaces is freed all the same, as it has no cycles.
+    """
+    gc.freeze()
+    gc.set_threshold(_ALLOCATIONS, 20, 20)
 
 
 def make_contexts(policy: Policy) -> dict[str, ServerContext]:
@@ -137,21 +158,30 @@ class Service:
         self._reload = asyncio.Event()
         self._reload_because = ""
         self._log_failing = False
+        self._alone = settings.worker is None
+        """Whether what this process counts and remembers is all there is."""
 
     async def run(self) -> int:
         """Run until stopped."""
         check_environment(self.settings.environ)
         began = self.clock.now()
-        loaded = load(self.settings.policy, self.settings.environ, now=began)
+        loaded = load(self.settings.policy, self.settings.environ, now=began, shared_state=self._alone)
         policy = loaded.policy
+        if self.settings.worker is not None and set(self.settings.worker.listeners) != set(listeners_of(policy)):
+            raise StartError("the policy's listeners are others than those of the workers: restart the gate")
         self.log = open_log(self.settings.audit)
         try:
             self.state = open_state(self.settings.state, policy, self.clock.now())
-            self.gate = Gate(InForce(policy, loaded.key_sets), self.state, self.log, self.clock)
+            store = self.state if self._alone else Unshared()
+            self.gate = Gate(InForce(policy, loaded.key_sets), store, self.log, self.clock)
             self.watch = Watch(loaded.files, began)
             try:
-                self.master = GateMaster(self.gate, policy, flows=self.settings.layers)
+                self.master = GateMaster(
+                    self.gate, policy,
+                    flows=self.settings.layers, shared=not self._alone, addons=self.settings.addons,
+                )  # fmt: skip
                 await self.master.start()
+                spare_collector()
             except OSError as error:
                 self._close_state()
                 raise StartError(f"{error.strerror or error}: {error.filename or ''}") from error
@@ -168,8 +198,9 @@ class Service:
 
     async def _serve(self, loaded: Loaded) -> None:
         policy = loaded.policy
-        listeners = tuple(f"{one.name} {one.address}:{one.port}" for one in policy.listeners.values())
-        warnings = tuple(str(warning) for warning in loaded.warnings)
+        listeners = listeners_of(policy)
+        inline = () if self.master.user_addons is None else self.master.user_addons.lines
+        warnings = (*inline, *(str(warning) for warning in loaded.warnings))
         try:
             # The first record of a run; without it nothing is served.
             self.log.append(GateStarted(self.clock.now(), self.gate.in_force.facts, listeners, warnings))
@@ -234,9 +265,11 @@ class Service:
         old, began, before = self.gate.in_force, self.clock.now(), self.watch.look()
         try:
             # Off the loop: a policy of 10,000 partners takes seconds to read.
-            loaded = await asyncio.to_thread(load, self.settings.policy, self.settings.environ, now=began)
+            loaded = await asyncio.to_thread(
+                load, self.settings.policy, self.settings.environ, now=began, shared_state=self._alone
+            )
             contexts = make_contexts(loaded.policy)
-            upstream_tls = UpstreamTls(loaded.policy.upstreams)
+            pools = Pools(UpstreamTls(loaded.policy.upstreams), self.gate)
             unchangeable(old.policy, loaded.policy)
             now = self.clock.now()
             self.state.adopt(loaded.policy.state, widest_window(loaded.policy), now)
@@ -253,14 +286,15 @@ class Service:
             self._refuse_reload(because, (f"{type(error).__name__} while the policy was read",))
             return False
         self.master.contexts = contexts
-        self.master.upstream_tls = upstream_tls
         self.master.pools.close()
-        self.master.pools = Pools(upstream_tls)
+        self.master.pools = pools
         self._admit_under(contexts)
         self.gate.in_force = InForce(loaded.policy, loaded.key_sets)
+        pools.forget_others(loaded.policy.upstreams.values())
         self.watch = Watch(loaded.files, began, before)
         warnings = tuple(str(warning) for warning in loaded.warnings)
         self.gate.record(PolicyLoaded(now, self.gate.in_force.facts, old.facts, because, warnings))
+        spare_collector()
         logger.info("policy %s %s in force", loaded.policy.name, loaded.policy.digest[:12])
         return True
 
@@ -314,13 +348,6 @@ class Service:
         self.state.close()
 
 
-def check_environment(environ: Mapping[str, str]) -> None:
-    """Raise StartError where the environment would undo the gate's protection."""
-    for name in ("SSLKEYLOGFILE", "MITMPROXY_SSLKEYLOGFILE"):
-        if environ.get(name):
-            raise StartError(f"{name} is set: TLS secrets would be written to a file. Unset it.")
-
-
 def open_log(directory: Path) -> AuditLog:
     """Open the audit log. Raises StartError."""
     try:
@@ -347,7 +374,7 @@ def open_state(directory: Path, policy: Policy, now: Instant) -> MemoryState:
     except OSError as error:
         state.close()
         raise StartError(f"state folder {directory}: {error.strerror or error}") from error
-    if restored.start is Start.LOST:
+    if restored.start is Start.LOST and any(one.name == Replay.name for route in policy.routes for one in route.chain):
         logger.warning("the last run did not stop in good order: requests signed before now must be signed anew")
     return state
 

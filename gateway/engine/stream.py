@@ -4,6 +4,7 @@ mitmproxy swallows what an addon raises and goes on; so the stream does not trus
 on `Handling.allowed` alone, which is false until the core allowed the request and the log took the record.
 """
 
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from mitmproxy import http
@@ -34,6 +35,7 @@ from gateway.engine.deadlines import DeadlinePassed
 from gateway.engine.gate import Handling
 from gateway.engine.http1 import ReadRequestHeaders
 from gateway.engine.problem import Answer
+from gateway.engine.user_flows import AddonFlow, AddonsHook
 
 if TYPE_CHECKING:
     from gateway.engine.connection import Connection
@@ -45,8 +47,10 @@ class GateStream(HttpStream):
     1. the head is read strictly; what cannot be read is refused
     2. the requestheaders hook asks the core; a denial is answered without waiting for the body
     3. the body is collected within the route's limit and time
-    4. the request hook gives it to the core and records the decision; only an allow that is in the log goes on
-    5. request and response are written anew; the outcome is recorded
+    4. the request hook gives it to the core
+    5. user addons look at what the core allowed: they may deny it, not allow what it denied
+    6. the decision is recorded; only an allow that is in the log goes on
+    7. request and response are written anew; the outcome is recorded
     """
 
     def __init__(self, context: Context, stream_id: int, connection: "Connection") -> None:
@@ -54,6 +58,8 @@ class GateStream(HttpStream):
         self.connection = connection
         self.handling: Handling | None = None
         self.head: RequestHead | None = None
+        self._shown: AddonFlow | None = None
+        """The request as user addons see it, once they were asked."""
         self._answered = False
         self._collected = 0
         self._ended = False
@@ -126,6 +132,7 @@ class GateStream(HttpStream):
             # The hook was to decide; whatever kept it from that, the request is denied.
             handling.deny(Denied(Reason.CONTROL_FAILED, "no decision was made"))
         if not handling.recorded:
+            yield from self._ask_addons(handling)
             if self._gone():
                 handling.deny(Denied(Reason.CLIENT_CLOSED, "before the decision"))
             handling.authorise()
@@ -136,6 +143,17 @@ class GateStream(HttpStream):
         else:
             yield from self._answer(handling.answer(), self._version())
 
+    def _ask_addons(self, handling: Handling) -> CommandGenerator[None]:
+        """Have user addons look at a request that is allowed and not recorded yet; what they refuse is denied."""
+        inspection, decision = self.connection.inspection, handling.decision
+        if inspection is None or decision is None or not decision.allowed or self._gone():
+            return
+        addons, client = inspection
+        shown = self._shown = AddonFlow(addons, client, handling, self.flow.request)
+        yield AddonsHook(shown.ask)
+        if shown.refusal is not None:
+            handling.deny(shown.refusal)
+
     def _forward(self, handling: Handling) -> CommandGenerator[None]:
         decision, head = handling.decision, self.head
         if decision is None or head is None or decision.exchange.route is None:
@@ -143,9 +161,10 @@ class GateStream(HttpStream):
         upstream = decision.exchange.route.upstream
         key = self.connection.upstream_key(upstream)
         body = self.flow.request.data.content or b""
-        request = translate.request_to_upstream(self.flow.request, head, key, handling.upstream_fields(), body)
+        fields = handling.upstream_fields() + (self._shown.added if self._shown is not None else [])
+        request = translate.request_to_upstream(self.flow.request, head, key, fields, body)
         self.flow.request = request
-        connection, error = yield GetHttpConnection((key, upstream.port), False, None)
+        connection, error = yield GetHttpConnection((key, 0), False, None)
         if self._gone():
             yield from self._fail(Reason.CLIENT_CLOSED, "before anything was sent upstream")
             return
@@ -173,11 +192,30 @@ class GateStream(HttpStream):
         except UnicodeError:
             yield from self._fail(Reason.UPSTREAM_BROKEN, "a field name is not ASCII", drop_upstream=True)
             return
+        if self._shown is not None:
+            own = frozenset(name.lower() for name, _ in added)
+            refusal = yield from self._show_answer(self._shown, response, own)
+            if refusal is not None:
+                yield from self._fail(refusal.reason, refusal.detail, drop_upstream=True)
+                return
         self.flow.response = response
         self._answered = True
         self._await_more()
         yield SendHttp(ResponseHeaders(self.stream_id, response, event.end_stream), self.context.client)
         self.server_state = self.state_stream_response_body
+
+    def _show_answer(
+        self, shown: AddonFlow, response: http.Response, own: frozenset[str]
+    ) -> CommandGenerator[Denied | None]:
+        """Have user addons look at the answer's head, and take over their edits; gives why it goes no further."""
+        self.connection.deadlines.clear(("response", self.stream_id))  # the upstream is not who is waited for
+        shown.show_answer(response, own)
+        yield AddonsHook(shown.ask_about_answer)
+        if self._gone():
+            return Denied(Reason.CLIENT_CLOSED, "while addons looked at the answer")
+        if shown.refusal is None:
+            response.headers = http.Headers(translate.encoded(shown.fields))
+        return shown.refusal
 
     def state_stream_response_body(self, event: events.Event) -> CommandGenerator[None]:
         """Pass the body on as it comes."""
@@ -189,7 +227,12 @@ class GateStream(HttpStream):
         elif isinstance(event, ResponseTrailers):
             pass  # RFC 9110 6.5.1: trailers may be discarded
         elif isinstance(event, ResponseEndOfMessage):
-            handling.finish(Reason.ALLOWED, "", self._sent_status())
+            notes = ""
+            if self._shown is not None:
+                self.connection.deadlines.clear(("response", self.stream_id))
+                yield AddonsHook(self._shown.tell_of_answer)
+                notes = self._shown.notes
+            handling.finish(Reason.ALLOWED, notes, self._sent_status())
             self.server_state = self.state_done
             yield SendHttp(ResponseEndOfMessage(self.stream_id), self.context.client)
             yield from self._done()
@@ -208,6 +251,7 @@ class GateStream(HttpStream):
         handling = self._must_handle()
         if handling.recorded:
             handling.finish(Reason.CLIENT_CLOSED, event.message, self._sent_status())
+            yield from self._tell_addons(event.message)
         else:
             handling.deny(Denied(Reason.CLIENT_CLOSED, event.message))
             handling.authorise()
@@ -225,6 +269,7 @@ class GateStream(HttpStream):
     def _fail(self, reason: Reason, detail: str, *, drop_upstream: bool = False) -> CommandGenerator[None]:
         """End a request that was allowed and came to nothing."""
         handling = self._must_handle()
+        yield from self._tell_addons(detail or reason.title)
         if drop_upstream and self.flow.server_conn.connected:
             yield commands.CloseConnection(self.flow.server_conn)
         if self._answered:
@@ -237,6 +282,13 @@ class GateStream(HttpStream):
         else:
             handling.finish(reason, detail, reason.status)
             yield from self._answer(handling.answer(reason), self._version())
+
+    def _tell_addons(self, words: str) -> CommandGenerator[None]:
+        """Tell user addons that a request they saw came to nothing; nobody waits for them."""
+        if self._shown is not None and self._must_handle().allowed:
+            hook = AddonsHook(partial(self._shown.tell_of_error, words))
+            hook.blocking = False
+            yield hook
 
     def _time_out(self, what: str) -> CommandGenerator[None]:
         if self._ended:
@@ -272,6 +324,8 @@ class GateStream(HttpStream):
         for what in ("body", "response"):
             self.connection.deadlines.clear((what, self.stream_id))
         self.flow.live = False
+        if self._shown is not None:
+            self._shown.flow.live = False
         self.connection.ends()
         yield DropStream(self.stream_id)
 

@@ -1,19 +1,21 @@
 """Connections to upstreams, shared by all clients: kept alive, bounded, and one request at a time on each.
 
-A connection that the upstream closed leaves the pool at once, since it is always read from; so one that is taken is
-alive as far as this side can know. Nothing is sent twice: once a byte went out, a failure is the request's own.
+A connection that the upstream closed leaves the pool at once, since it is always read from, and its socket is looked at
+once more before it is used. Nothing is sent twice: once a byte was given to a socket, a failure is the request's own,
+whatever its method. A connection that is not there yet may be tried at a second endpoint (`Endpoints.connect`).
 """
 
 import asyncio
-import ssl
+import errno
 from collections import deque
-from typing import Protocol, cast
-
-import httptools
+from collections.abc import Iterable
 
 from gateway.core.policy import Upstream
 from gateway.core.reasons import Reason
-from gateway.engine.connection import UpstreamTls, describe
+from gateway.engine.endpoints import CONTROL, Endpoints, Place, UpstreamFailedError, control_of, describe
+from gateway.engine.gate import Gate
+from gateway.engine.upstream_connection import UpstreamConnection
+from gateway.engine.upstream_tls import UpstreamTls
 
 MAX_CONNECTIONS = 512
 """Connections to one upstream; requests beyond that wait for the connect time-out at most."""
@@ -21,302 +23,93 @@ MAX_CONNECTIONS = 512
 IDLE_SECONDS = 50.0
 """How long a connection is kept without use: below the 60 s after which most servers close."""
 
-MAX_RESPONSE_HEAD = 65_536
-"""Bytes of a response's head; more is an upstream gone wrong."""
-
-HIGH_WATER = 262_144
-"""Bytes that may wait to be sent before the side they come from is made to wait."""
-
-
-class UpstreamFailedError(Exception):
-    """An upstream could not be reached, or did not answer; `reason` says which."""
-
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
-        self.detail = detail
-
-
-class BrokenAnswerError(Exception):
-    """An answer that llhttp would take and the gate does not; raised through llhttp."""
-
-
-class ResponseSink(Protocol):
-    """Where a response goes. `response_failed` ends it, as does `response_ended`; exactly one of them is called."""
-
-    def response_head(self, status: int, fields: list[tuple[bytes, bytes]], *, ends: bool) -> None:
-        """Take the head; `ends` where no body follows."""
-
-    def response_body(self, data: bytes) -> None:
-        """Take a part of the body."""
-
-    def response_flush(self) -> None:
-        """Send what was taken: the last call for what one read brought."""
-
-    def response_ended(self) -> None:
-        """Note the end of the body."""
-
-    def response_failed(self, reason: Reason, detail: str) -> None:
-        """Note that the response will not be complete."""
-
-    def upstream_writable(self) -> None:
-        """Note that the upstream takes more of the request's body."""
-
-
-class UpstreamConnection(asyncio.Protocol):
-    """One connection, read by llhttp without leniency."""
-
-    def __init__(self, pool: "Pool") -> None:
-        self._pool = pool
-        self._parser = httptools.HttpResponseParser(self)
-        self._sink: ResponseSink | None = None
-        self._fields: list[tuple[bytes, bytes]] = []
-        self._head_bytes = 0
-        self._in_body = False
-        self._interim = False
-        self._until_close = False
-        self._to_head = False
-        self._complete = False
-        self._reusable = True
-        self._sent_whole = True
-        self._idle_timer: asyncio.TimerHandle | None = None
-        self.transport: asyncio.Transport | None = None
-        self.writable = True
-
-    # asyncio.Protocol
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
-        transport = cast("asyncio.Transport", transport)  # uvloop's are not its subclasses
-        self.transport = transport
-        transport.set_write_buffer_limits(high=HIGH_WATER)
-
-    def data_received(self, data: bytes) -> None:
-        """Read a part of a response."""
-        sink = self._sink
-        if sink is None:
-            self.discard()  # bytes that nobody asked for: the framing cannot be trusted any more
-            return
-        if not self._in_body:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_RESPONSE_HEAD and b"\r\n\r\n" not in data:
-                self._fail(Reason.UPSTREAM_BROKEN, f"a response head of more than {MAX_RESPONSE_HEAD} bytes")
-                return
-        try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserError, BrokenAnswerError) as error:
-            if not self._complete:
-                cause = error.__context__ if isinstance(error.__context__, BrokenAnswerError) else error
-                self._fail(Reason.UPSTREAM_BROKEN, f"not an answer: {cause}"[:200])
-                return
-            self._reusable = False  # bytes after the end of the response
-        if self._complete:
-            self._release(sink)
-        elif self._sink is sink:
-            sink.response_flush()
-
-    def eof_received(self) -> bool:
-        """Take the end of the connection as the end of a body that is framed by it."""
-        sink = self._sink
-        if sink is not None and self._until_close:
-            self._complete, self._reusable = True, False
-            self._release(sink)
-        return False
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Leave the pool; a response that was not whole by then never will be (RFC 9112 9.8)."""
-        del exc
-        self._cancel_idle()
-        self._pool.lost(self)
-        if self._sink is not None:
-            self._fail(Reason.UPSTREAM_BROKEN, "it closed the connection before its answer was complete")
-
-    def pause_writing(self) -> None:
-        """Note that the upstream takes no more for now."""
-        self.writable = False
-
-    def resume_writing(self) -> None:
-        """Note that it takes more."""
-        self.writable = True
-        if self._sink is not None:
-            self._sink.upstream_writable()
-
-    # llhttp's callbacks
-
-    def on_message_begin(self) -> None:
-        """Refuse a second response to one request."""
-        if self._complete:
-            self._reusable = False
-            raise BrokenAnswerError("a second response")
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a field; those of trailers are discarded (RFC 9110 6.5.1)."""
-        if not self._in_body:
-            self._fields.append((name, value))
-
-    def on_headers_complete(self) -> None:
-        """Hand the head on."""
-        status = self._parser.get_status_code()
-        if self._parser.get_http_version() not in ("1.1", "1.0") or not 100 <= status <= 599 or status == 101:
-            raise BrokenAnswerError("a status line of another protocol, or one that switches to it")
-        if status < 200:
-            self._interim = True  # nobody waits for it (RFC 9110 15.2)
-            return
-        self._in_body = True
-        chunked = length = False
-        for name, value in self._fields:
-            lowered = name.lower()
-            if lowered == b"transfer-encoding":
-                if chunked or value.lower() != b"chunked":
-                    raise BrokenAnswerError("a transfer coding other than chunked, which nobody asked for")
-                chunked = True
-            length = length or lowered == b"content-length"
-        bodiless = self._to_head or status in (204, 304)
-        self._until_close = not (chunked or length or bodiless)
-        self._reusable = self._parser.should_keep_alive() and not self._until_close
-        sink = self._sink
-        if sink is not None:
-            sink.response_head(status, self._fields, ends=bodiless)
-        if self._to_head:  # llhttp does not know what was asked, and would wait for the body
-            self._complete = True
-            self._parser = httptools.HttpResponseParser(self)
-
-    def on_body(self, data: bytes) -> None:
-        """Hand a part of the body on; an answer to HEAD and an interim one have none, whatever they say."""
-        if self._complete or not self._in_body:
-            raise BrokenAnswerError("a body where none belongs")
-        if self._sink is not None:
-            self._sink.response_body(data)
-
-    def on_message_complete(self) -> None:
-        """Note the end; the connection is given back once all that was read is dealt with."""
-        if self._interim:
-            self._interim = False
-            self._fields = []
-        elif not self._until_close:
-            self._complete = True
-
-    # the pool's and the requests' side
-
-    def send(self, sink: ResponseSink, data: bytes, *, to_head: bool, ends: bool) -> None:
-        """Send the head of a request, with all of its body where it `ends`; the answer goes to `sink`."""
-        if self._sink is not None or self.transport is None:
-            raise RuntimeError("one request at a time")
-        self._cancel_idle()
-        self._sink = sink
-        self._fields = []
-        self._head_bytes = 0
-        self._in_body = self._until_close = self._complete = self._interim = False
-        self._to_head = to_head
-        self._sent_whole = ends
-        self._reusable = True
-        self.transport.write(data)
-
-    def write(self, data: bytes) -> None:
-        """Send a further part of the request's body."""
-        if self.transport is not None:
-            self.transport.write(data)
-
-    def request_ended(self) -> None:
-        """Note that the request was sent whole: until then what comes next would be taken for its body."""
-        self._sent_whole = True
-
-    def pause(self) -> None:
-        """Read no more of the response for now: the client is slow."""
-        if self.transport is not None:
-            self.transport.pause_reading()
-
-    def resume(self) -> None:
-        """Read on."""
-        if self.transport is not None and not self.transport.is_closing():
-            self.transport.resume_reading()
-
-    def abandon(self) -> None:
-        """End the connection: its request came to nothing."""
-        self._sink = None
-        self.discard()
-
-    def discard(self) -> None:
-        """Close at once."""
-        if self.transport is not None:
-            self.transport.abort()
-
-    def rest(self) -> None:
-        """Wait for the next request, for a while."""
-        loop = asyncio.get_running_loop()
-        self._idle_timer = loop.call_later(IDLE_SECONDS, self.discard)
-
-    @property
-    def alive(self) -> bool:
-        """Whether this side knows nothing to the contrary."""
-        return self.transport is not None and not self.transport.is_closing()
-
-    def _release(self, sink: ResponseSink) -> None:
-        self._sink = None
-        if self._reusable and self._sent_whole and self.alive:
-            self._pool.give_back(self)
-        else:
-            self.discard()
-        sink.response_ended()
-
-    def _fail(self, reason: Reason, detail: str) -> None:
-        sink, self._sink = self._sink, None
-        self.discard()
-        if sink is not None:
-            sink.response_failed(reason, detail)
-
-    def _cancel_idle(self) -> None:
-        if self._idle_timer is not None:
-            self._idle_timer.cancel()
-            self._idle_timer = None
-
 
 class Pool:
     """Connections to one upstream, as one policy has it."""
 
-    def __init__(self, upstream: Upstream, tls: ssl.SSLContext | None) -> None:
-        self.upstream = upstream
-        self._tls = tls
-        self._idle: deque[UpstreamConnection] = deque()
+    def __init__(self, endpoints: Endpoints) -> None:
+        self.upstream = endpoints.upstream
+        self.endpoints = endpoints
+        self._idle: dict[Place, deque[UpstreamConnection]] = {place: deque() for place in endpoints.places}
+        """What waits for use, by endpoint; the one used last stands at the end."""
         self._all: set[UpstreamConnection] = set()
         self._waiting: deque[asyncio.Future[UpstreamConnection | None]] = deque()
         self._opening = 0
         self._closed = False
+        self._sweeper: asyncio.TimerHandle | None = None
 
     def take(self) -> UpstreamConnection | None:
-        """Give a connection that waits for use; None where there is none, and one must be opened."""
-        while self._idle:
-            connection = self._idle.pop()  # the one used last: the others may go idle
-            if connection.alive:
+        """Give a connection that waits for use; None where there is none, and one must be opened.
+
+        It is one of the endpoint whose turn it is. Those of an endpoint that is out wait, unless all are out.
+        """
+        endpoints = self.endpoints
+        place = endpoints.next()
+        if place.pause:
+            return self._take_any() if endpoints.all_out else None
+        connection = self._take_of(place)
+        if connection is not None:
+            endpoints.used(place)
+        return connection
+
+    def _take_of(self, place: Place) -> UpstreamConnection | None:
+        idle = self._idle[place]
+        while idle:
+            connection = idle.pop()  # the one used last: the others may go idle
+            if connection.quiet:
+                return connection
+            connection.discard()
+        return None
+
+    def _take_any(self) -> UpstreamConnection | None:
+        """Give one of any endpoint; what waits there is better than what may not be made."""
+        for place in self._idle:
+            connection = self._take_of(place)
+            if connection is not None:
                 return connection
         return None
 
     async def open(self) -> UpstreamConnection:
-        """Give a new connection, or the next that is given back. Raises UpstreamFailedError."""
-        upstream = self.upstream
+        """Give a new connection, or one that was given back meanwhile. Raises UpstreamFailedError."""
+        connection = self.take()
+        if connection is not None:
+            return connection
+        ends = asyncio.get_running_loop().time() + self.upstream.connect_timeout
+        if len(self._all) + self._opening >= MAX_CONNECTIONS:
+            connection = await self._room(ends)
+            if connection is not None:
+                return connection
+        self._opening += 1
         try:
-            async with asyncio.timeout(upstream.connect_timeout):
-                while len(self._all) + self._opening >= MAX_CONNECTIONS:
-                    given = await self._given()
-                    if given is not None and given.alive:
-                        return given
-                self._opening += 1
-                try:
-                    _, connection = await asyncio.get_running_loop().create_connection(
-                        lambda: UpstreamConnection(self), upstream.host, upstream.port, ssl=self._tls
-                    )
-                except BaseException:
-                    self._wake(None)
-                    raise
-                finally:
-                    self._opening -= 1
-        except (OSError, ssl.SSLError, ValueError) as error:
-            raise UpstreamFailedError(Reason.UPSTREAM_UNREACHABLE, describe(error, upstream)) from None
-        if not connection.alive:
+            connection = await self.endpoints.connect(self._connect, ends)
+        except BaseException:
             self._wake(None)
-            raise UpstreamFailedError(Reason.UPSTREAM_UNREACHABLE, "it closed the connection at once")
+            raise
+        finally:
+            self._opening -= 1
         self._all.add(connection)
         return connection
+
+    async def _connect(self, place: Place) -> UpstreamConnection:
+        _, connection = await asyncio.get_running_loop().create_connection(
+            lambda: UpstreamConnection(self, place), **place.target
+        )
+        if not connection.alive:
+            raise OSError(errno.ECONNABORTED, "it closed the connection at once")
+        return connection
+
+    async def _room(self, ends: float) -> UpstreamConnection | None:
+        """Wait for a connection, or for room for a new one: then None. Raises UpstreamFailedError."""
+        try:
+            async with asyncio.timeout_at(ends):
+                while len(self._all) + self._opening >= MAX_CONNECTIONS:
+                    given = self._take_any() or await self._given()
+                    if given is not None and given.alive:
+                        return given
+        except TimeoutError as error:
+            late = f"{describe(error, self.upstream.connect_timeout)}: all {MAX_CONNECTIONS} are in use"
+            raise UpstreamFailedError(Reason.UPSTREAM_UNREACHABLE, late) from None
+        return None
 
     async def _given(self) -> UpstreamConnection | None:
         """Wait for a connection that is given back; None where there is room for a new one instead."""
@@ -344,33 +137,57 @@ class Pool:
 
     def give_back(self, connection: UpstreamConnection) -> None:
         """Take a connection back whose response is complete."""
-        if self._wake(connection):
+        if self._waiting and self._wake(connection):
             return
         if self._closed:
             connection.discard()
             return
-        connection.rest()
-        self._idle.append(connection)
+        loop = asyncio.get_running_loop()
+        connection.idle_since = loop.time()
+        self._idle[connection.place].append(connection)
+        if self._sweeper is None:
+            self._sweeper = loop.call_later(IDLE_SECONDS, self._sweep)
+
+    def _sweep(self) -> None:
+        """Close what waited too long; one timer for all, so that a request needs none."""
+        loop = asyncio.get_running_loop()
+        before = loop.time() - IDLE_SECONDS
+        oldest: list[float] = []
+        for idle in self._idle.values():
+            while idle and idle[0].idle_since <= before:
+                idle.popleft().discard()
+            if idle:
+                oldest.append(idle[0].idle_since)
+        self._sweeper = loop.call_at(min(oldest) + IDLE_SECONDS, self._sweep) if oldest else None
 
     def lost(self, connection: UpstreamConnection) -> None:
         """Forget a connection that is closed."""
         self._all.discard(connection)
-        if connection in self._idle:
-            self._idle.remove(connection)
+        idle = self._idle[connection.place]
+        if connection in idle:
+            idle.remove(connection)
         self._wake(None)
 
     def close(self) -> None:
         """Close what waits for use; what is in use closes when it is given back."""
         self._closed = True
-        for connection in list(self._idle):
-            connection.discard()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+        for idle in self._idle.values():
+            for connection in list(idle):
+                connection.discard()
 
 
 class Pools:
-    """The pool of each upstream, until a reload, after which all connections are made anew."""
+    """The pool of each upstream, until a reload, after which all connections are made anew.
 
-    def __init__(self, tls: UpstreamTls) -> None:
+    What is known of the endpoints is in there too, and so ends with the reload: each is tried again at once.
+    """
+
+    def __init__(self, tls: UpstreamTls, gate: Gate) -> None:
         self._tls = tls
+        self._gate = gate
         self._pools: dict[str, Pool] = {}
 
     def of(self, upstream: Upstream) -> Pool:
@@ -379,8 +196,15 @@ class Pools:
         if pool is None or pool.upstream is not upstream:
             if pool is not None:
                 pool.close()
-            pool = self._pools[upstream.name] = Pool(upstream, self._tls.context(upstream))
+            pool = self._pools[upstream.name] = Pool(Endpoints(upstream, self._tls.context(upstream), self._gate))
         return pool
+
+    def forget_others(self, upstreams: Iterable[Upstream]) -> None:
+        """Record the end of the failures of endpoints that are not among those of `upstreams`."""
+        gate = self._gate
+        named = {control_of(upstream, endpoint) for upstream in upstreams for endpoint in upstream.endpoints}
+        gone = [one for one in gate.health.failing if one.startswith(CONTROL) and one not in named]
+        gate.health.worked(gone, gate.clock.now(), gate.in_force.facts, "no longer in the policy")
 
     def close(self) -> None:
         """Close what waits for use; what is in use closes when it is given back."""

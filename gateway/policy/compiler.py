@@ -46,21 +46,23 @@ class Loaded:
     warnings: tuple[Problem, ...]
 
 
-def load(path: Path, environ: Mapping[str, str], *, now: Instant | None = None) -> Loaded:
+def load(path: Path, environ: Mapping[str, str], *, now: Instant | None = None, shared_state: bool = True) -> Loaded:
     """Read the policy in a file or a folder of files. Signing secrets come from `environ` and from files.
 
     `now` is what dates are judged by, for warnings only; without it, expired keys and certificates and an overdue
-    review are passed over in silence. Raises PolicyInvalid with everything that is wrong.
+    review are passed over in silence. `shared_state` says whether whoever serves the policy counts and remembers
+    together, as one process does; without it, a control that needs that is an error. Raises PolicyInvalid with
+    everything that is wrong.
     """
     with _without_collection():
-        return _load(path, Reader(environ, now))
+        return _load(path, Reader(environ, now), shared_state=shared_state)
 
 
-def _load(path: Path, reader: Reader) -> Loaded:
+def _load(path: Path, reader: Reader, *, shared_state: bool) -> Loaded:
     sources, found = read_policy(path)
     reader.problems += found
     reader.files.update({path, *(source.file for source in sources)})
-    parts = _Parts(reader, assemble(sources, reader)) if sources else None
+    parts = _Parts(reader, assemble(sources, reader), shared_state=shared_state) if sources else None
     problems = tuple(sorted(reader.problems, key=_by_place))
     if parts is None or any(problem.severity is Severity.ERROR for problem in problems):
         raise PolicyInvalid(problems, frozenset(reader.files))
@@ -90,7 +92,7 @@ def _by_place(problem: Problem) -> tuple[str, int, int, str]:
 class _Parts:
     """Reads the sections in the order in which they refer to each other."""
 
-    def __init__(self, reader: Reader, document: Document) -> None:
+    def __init__(self, reader: Reader, document: Document, *, shared_state: bool) -> None:
         self._reader = reader
         self._document = document
         self._name = reader.value(document.single("name"), name)
@@ -109,7 +111,7 @@ class _Parts:
             "partner", "partners", lambda _, name, definition: partners.read(name, definition)
         )
         self._routes = self._read_routes()
-        self._check()
+        self._check(shared_state=shared_state)
 
     def _table[T](self, kind: str, section: str, read: Callable[[Reader, str, Definition], T | None]) -> Table[T]:
         table: Table[T] = Table(kind, complete=self._document.complete)
@@ -131,10 +133,12 @@ class _Parts:
         found = [routes.read(node) for node in self._document.routes]
         return [route for route in found if route is not None]
 
-    def _check(self) -> None:
+    def _check(self, *, shared_state: bool) -> None:
         reader, everyone = self._reader, self._partners.values
         for route in self._routes:
             rules.check_route(reader, route, everyone)
+            if not shared_state:
+                rules.refuse_shared_state(reader, route)
             if route.partners_off is not None:
                 self._partners.use(everyone)
         rules.check_keys(reader, self._routes, everyone)

@@ -32,6 +32,17 @@ def described_match(route: Route) -> str:
     return f"{methods} {route.match.path}" + (f" at {hosts}" if hosts else "")
 
 
+def described_upstream(route: Route) -> str:
+    """Give where the route leads: the upstream's endpoints, and what of its TLS is not as usual."""
+    upstream = route.upstream
+    said = [f"{upstream.name}: {', '.join(map(upstream.url, upstream.endpoints))}"]
+    if upstream.server_name is not None:
+        said.append(f"verified as {upstream.server_name}")
+    if upstream.client is not None:
+        said.append("with the gate's own certificate")
+    return ", ".join(said)
+
+
 def _described(control: Control) -> str:
     match control:
         case IpAllowlist():

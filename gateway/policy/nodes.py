@@ -48,8 +48,7 @@ def _written(step: str | int) -> str:
     return f".{shown}" if _PLAIN_STEP.match(step) else f"[{shown!a}]"
 
 
-@dataclass(frozen=True, slots=True)
-class ScalarNode:
+class ScalarNode(NamedTuple):
     """A piece of text. What type it has is for its reader to say: `no`, `1.2` and `0777` are only text here."""
 
     place: Place

@@ -1,14 +1,15 @@
 """The sections about who stands on the other side: `upstreams` and `issuers`."""
 
+from collections.abc import Mapping
 from ipaddress import ip_address
 
-from gateway.core.policy import Issuer, Upstream
+from gateway.core.policy import ClientCertificate, Endpoint, Issuer, Upstream
 from gateway.policy.document import Definition
 from gateway.policy.nodes import Node
 from gateway.policy.problem import quoted
 from gateway.policy.reader import Reader, suggestion
-from gateway.policy.references import authorities, key_set
-from gateway.policy.values import Unfit, duration, duration_or_zero, origin
+from gateway.policy.references import authorities, key_pair, key_set
+from gateway.policy.values import Unfit, duration, duration_or_zero, host, origin
 from gateway.signing.jwks import ALGORITHMS, KeySet
 
 MAX_SKEW = 300.0
@@ -17,24 +18,70 @@ MAX_SKEW = 300.0
 
 def read_upstream(reader: Reader, name: str, definition: Definition) -> Upstream | None:
     """Read one upstream."""
-    fields = reader.fields(definition.node, required=("url",), optional=("ca", "timeout"))
+    fields = reader.fields(definition.node, optional=("url", "urls", "ca", "client", "server_name", "timeout"))
     if fields is None:
         return None
-    where = reader.value(fields.get("url"), origin)
+    origins = _read_origins(reader, definition.node, fields)
     ca = authorities(reader, fields.get("ca"))
+    client = _read_client(reader, fields.get("client"))
+    server_name = reader.value(fields.get("server_name"), host)
     timeouts = reader.fields(fields.get("timeout"), optional=("connect", "response")) or {}
     connect = reader.value_or(timeouts.get("connect"), duration, 2.0)
     response = reader.value_or(timeouts.get("response"), duration, 30.0)
-    if where is None:
+    if not origins:
         return None
-    scheme, host, port = where
-    if scheme == "http" and "ca" in fields:
-        reader.error(fields["ca"], "has no effect on an http:// upstream", "use https://, or remove it")
-    if scheme == "http" and not _is_loopback(host):
-        reader.warning(
-            fields["url"], "requests leave this machine unencrypted", "use https://: PCI DSS 4.2.1 asks for it"
-        )
-    return Upstream(name, scheme, host, port, ca, connect, response)
+    scheme = origins[0][0]
+    for key in ("ca", "client", "server_name"):
+        if scheme == "http" and key in fields:
+            reader.error(fields[key], "has no effect on an http:// upstream", "use https://, or remove it")
+    return Upstream(
+        name,
+        scheme,
+        tuple(Endpoint(named, port) for _, named, port in origins),
+        ca,
+        client,
+        None if server_name is None else server_name.strip("[]"),
+        connect,
+        response,
+    )
+
+
+def _read_origins(reader: Reader, node: Node, fields: Mapping[str, Node]) -> list[tuple[str, str, int]] | None:
+    """Read scheme, host and port of each endpoint; all have one scheme."""
+    several = fields.get("urls")
+    if several is None:
+        if "url" not in fields:
+            reader.error(node, "`url` is missing", "or `urls`, a list of endpoints")
+        one = reader.value(fields.get("url"), origin)
+        if one is None:
+            return None
+        _warn_of_plaintext(reader, fields["url"], one)
+        return [one]
+    if "url" in fields:
+        reader.error(several, "`urls` beside `url`", "put all into `urls`")
+    origins = reader.values(several, origin, "URLs")
+    if origins is None:
+        return None
+    scheme = origins[0][0]
+    for item, each in zip(reader.items(several, "URLs") or (), origins, strict=True):
+        if each[0] != scheme:
+            reader.error(item, f"is {each[0]}://, the first one {scheme}://", "one scheme for all endpoints")
+        else:
+            _warn_of_plaintext(reader, item, each)
+    return origins
+
+
+def _read_client(reader: Reader, node: Node | None) -> ClientCertificate | None:
+    """Read the files of the gate's own certificate towards the upstream."""
+    fields = reader.fields(node, required=("certificate", "key"))
+    pair = None if fields is None else key_pair(reader, fields.get("certificate"), fields.get("key"))
+    return None if pair is None else ClientCertificate(*pair)
+
+
+def _warn_of_plaintext(reader: Reader, node: Node, where: tuple[str, str, int]) -> None:
+    scheme, named, _ = where
+    if scheme == "http" and not _is_loopback(named):
+        reader.warning(node, "requests leave this machine unencrypted", "use https://: PCI DSS 4.2.1 asks for it")
 
 
 def _is_loopback(host: str) -> bool:

@@ -18,6 +18,8 @@ from gateway.policy.problem import quoted
 from gateway.policy.reader import Reader
 from gateway.policy.routes import RouteEntry
 
+SHARED_STATE_HINT = 'there is none yet: run with --workers 1, or write {off: "the reason"}'
+
 
 def check_route(reader: Reader, route: RouteEntry, everyone: Mapping[str, PartnerEntry]) -> None:
     """Complain of controls that need what the route does without, and of partners that cannot pass them."""
@@ -87,6 +89,18 @@ class _Demand:
     """Key of the partner's definition where it stands."""
     what: str
     met: Callable[[Partner], bool]
+
+
+def refuse_shared_state(reader: Reader, route: RouteEntry) -> None:
+    """Complain of controls that count or remember, where each process would do so on its own.
+
+    The one place to lift it for a store that processes share. What a third party's control asks of the state is not
+    known here: `gateway.state.unshared` denies it.
+    """
+    for kind in (RateLimits, Replay):
+        if route.control(kind) is not None:
+            message = f"route {quoted(route.name or '')}: several workers need a store they share for {kind.name}"
+            reader.error(route.nodes[kind.name], message, SHARED_STATE_HINT)
 
 
 def _check_partners(reader: Reader, route: RouteEntry, everyone: Mapping[str, PartnerEntry]) -> None:

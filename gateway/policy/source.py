@@ -109,17 +109,17 @@ class _Composer:
         documents = 0
         try:
             for event in yaml.parse(text, Loader=_LOADER):
-                if isinstance(event, yaml.DocumentStartEvent):
+                if isinstance(event, yaml.NodeEvent):
+                    self._begin(event)
+                elif isinstance(event, yaml.CollectionEndEvent):
+                    ended = self._open.pop()
+                    self._add(ended.close(), ended.anchor)
+                elif isinstance(event, yaml.DocumentStartEvent):
                     documents += 1
                     if documents > 1:
                         raise _Unreadable(
                             self._place(event), "a second document", "one file holds one: remove the `---`"
                         )
-                elif isinstance(event, yaml.NodeEvent):
-                    self._begin(event)
-                elif isinstance(event, yaml.CollectionEndEvent):
-                    ended = self._open.pop()
-                    self._add(ended.close(), ended.anchor)
         except yaml.MarkedYAMLError as error:
             raise self._invalid(error, text) from None
         except (yaml.YAMLError, ValueError, OverflowError):

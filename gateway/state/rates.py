@@ -19,7 +19,7 @@ from math import floor
 from limits.storage import MemoryStorage
 
 from gateway.core.chain import RateLimit, RateState, RateTaken, Take, TakeRate
-from gateway.core.memo import Memo
+from gateway.core.memo import Bounded, Memo
 from gateway.core.message import Instant
 from gateway.core.reasons import Reason, Unavailable
 
@@ -80,6 +80,8 @@ class Rates:
         self._fixed = _Fixed(storage)
         self._sliding = _Sliding(storage)
         self._names = Memo(_name, size=lambda bucket: sum(map(len, bucket[2])))
+        self._counted = Bounded[int, tuple[TakeRate, "Counted"]](size=int.bit_length)
+        """What is counted for asks that come again, by the identity of the ask that is held with it."""
 
     def __len__(self) -> int:
         """Give how many counters are kept."""
@@ -93,7 +95,8 @@ class Rates:
         order = self._expirations.order
         if order and order[0][0] <= now:
             self._sweep(now, SWEEP)
-        counted = [(self._sliding if take.limit.sliding else self._fixed, self._name(take), take) for take in ask.takes]
+        known = self._counted.get(id(ask))
+        counted = self._count(ask) if known is None else known[1]
         if len(self._expirations) + len(counted) > self._max_counters:
             self._make_room(counted, now)
         if len(counted) > 1:
@@ -104,10 +107,14 @@ class Rates:
         states = tuple([window.take(name, take, now) for window, name, take in counted])
         return RateTaken(not [state for state in states if not state.allowed], states)
 
-    def _name(self, take: Take) -> str:
-        return self._names[take.limit.window, take.limit.sliding, take.key]
+    def _count(self, ask: TakeRate) -> "Counted":
+        names = [self._names[take.limit.window, take.limit.sliding, take.key] for take in ask.takes]
+        windows = [self._sliding if take.limit.sliding else self._fixed for take in ask.takes]
+        counted = list(zip(windows, names, ask.takes, strict=True))
+        self._counted.keep(id(ask), (ask, counted))
+        return counted
 
-    def _make_room(self, counted: "Sequence[tuple[_Fixed | _Sliding, str, Take]]", now: Instant) -> None:
+    def _make_room(self, counted: "Counted", now: Instant) -> None:
         self._sweep(now, len(self))
         if len(self) + len(counted) <= self._max_counters:
             return
@@ -163,6 +170,8 @@ class _Sliding:
         self._storage = storage
         self._counters = storage.storage
         """Read directly: names tell windows apart, so none counts that the library would have let go of."""
+        self._keys = Bounded[str, tuple[float, str, str]](capacity=16_384)
+        """Number of the last window of the clock, and the names of its counter and of the one before, by bucket."""
 
     def look(self, name: str, take: Take, now: Instant) -> RateState:
         """Tell whether there is room, and how much."""
@@ -175,13 +184,20 @@ class _Sliding:
     def _count(self, name: str, take: Take, now: Instant, *, taking: bool) -> RateState:
         limit, counters = take.limit, self._counters
         window = limit.window
-        before, current = self._storage.sliding_window_keys(name, window, now)
+        index = now // window
+        keys = self._keys.get(name)
+        if keys is None or keys[0] != index:
+            keys = self._keys.keep(name, (index, *self._storage.sliding_window_keys(name, window, now)))
+        _, before, current = keys
         previous, count = counters.get(before, 0), counters.get(current, 0)
         previous_ends = (1 - (now - window) / window % 1) * window
         used = floor(previous * previous_ends / window + count)
         allowed = used + take.cost <= limit.amount
         if allowed and taking:
-            count = self._storage.incr(current, 2 * window, take.cost)
+            if count:  # beside this, the library would only look whether the counter has expired by its own clock
+                count = counters[current] = count + take.cost
+            else:
+                count = self._storage.incr(current, 2 * window, take.cost)
             used += take.cost
         below = used if allowed else limit.amount - take.cost + 1
         after = _falls_below(below, window, previous, previous_ends, count)
@@ -201,3 +217,7 @@ def _falls_below(below: int, window: int, previous: int, previous_ends: float, c
     else:
         after = 0.0
     return max(after, 0.0) + _BELOW
+
+
+type Counted = Sequence[tuple[_Fixed | _Sliding, str, Take]]
+"""Where, under which name, and what is taken."""

@@ -66,6 +66,7 @@ async def test_a_way_that_ends_without_a_decision_denies(up: Running, monkeypatc
 
 async def test_a_decision_that_is_never_recorded_forwards_nothing(up: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Handling, "authorise", lambda _: None)
+    monkeypatch.setattr(Handling, "authorise_soon", lambda _, then: then())
     reader, writer = await up.connect()
     writer.write(request())
 

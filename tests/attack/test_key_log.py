@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.engine.service import Service, Settings, StartError, check_environment, run
+from gateway.engine.service import Service, Settings, run
+from gateway.engine.start import StartError, check_environment
 
 
 @pytest.mark.parametrize("name", ["SSLKEYLOGFILE", "MITMPROXY_SSLKEYLOGFILE"])

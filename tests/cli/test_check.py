@@ -32,6 +32,7 @@ def test_a_valid_policy_is_shown_route_by_route(policies: Path) -> None:
     assert result.exit_code == 0
     for word in ("deposit", "POST", "acme-casino", *ORDER, "operator for psp", "50/second per"):
         assert word in result.output
+    assert "http://127.0.0.1:9000" in result.output
     assert "0 errors, 0 warnings: policy psp" in result.output
 
 
@@ -84,6 +85,7 @@ def test_json_of_a_valid_policy(policies: Path) -> None:
     assert said["valid"] is True
     assert said["problems"] == []
     assert said["policy"]["routes"][0]["controls"]["ip_allowlist"] == "the partner's networks"
+    assert said["policy"]["routes"][0]["endpoints"] == ["http://127.0.0.1:9000"]
     assert set(said["policy"]) == {"name", "digest", "owner", "review_by", "routes"}
 
 

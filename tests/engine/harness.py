@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from gateway.audit.events import ConnectionRefused, Event, RequestDecided, RequestFinished
@@ -42,13 +43,15 @@ SOON = 0.01
 
 @dataclass
 class Time:
-    """The wall clock of a gate under test."""
+    """The clocks of a gate under test: the wall clock stands, the other one runs."""
 
     now: Instant = world.NOW
+    ahead: float = 0.0
+    """Seconds by which the monotonic clock is ahead of the real one."""
 
     def clock(self) -> Clock:
         """Give the gate's clock."""
-        return Clock(now=lambda: self.now)
+        return Clock(now=lambda: self.now, monotonic=lambda: monotonic() + self.ahead)
 
     def move(self, seconds: float) -> None:
         """Move the clock."""
@@ -314,7 +317,13 @@ def balance(upstream: Upstream, **changes: Any) -> Route:
 
 @asynccontextmanager
 async def running(
-    directory: Path, *, upstream_tls: bool = False, flows: bool | None = None, audit: str = "audit", **changes: Any
+    directory: Path,
+    *,
+    upstream_tls: bool = False,
+    flows: bool | None = None,
+    audit: str = "audit",
+    addons: Sequence[Path] = (),
+    **changes: Any,
 ) -> AsyncIterator[Running]:
     """Bring up upstream and gate; take them down at the end, and audit what was recorded.
 
@@ -322,15 +331,15 @@ async def running(
     """
     server_tls = pki.write(directory)
     https = {"scheme": "https", "host": "localhost", "ca": directory / "operator-ca.pem"} if upstream_tls else {}
-    described = replace(world.upstream(), **{**https, **changes.pop("to", {})})
+    described = {**https, **changes.pop("to", {})}
     async with serving(pki.upstream_context(directory) if upstream_tls else None) as upstream:
-        compiled = policy(directory, replace(described, port=upstream.port), tls=server_tls, **changes)
+        compiled = policy(directory, world.upstream(**{"port": upstream.port, **described}), tls=server_tls, **changes)
         time = Time()
         log = WatchedLog(directory / audit)
         state = MemoryState(compiled.state)
         state.restore(directory / "state", time.now, widest_window(compiled))
         gate = Gate(InForce(compiled, {"operator": world.key_set()}), state, log, time.clock())
-        master = GateMaster(gate, compiled, flows=FLOWS if flows is None else flows)
+        master = GateMaster(gate, compiled, flows=FLOWS if flows is None else flows, addons=addons)
         await master.start()
         port = master.listeners["public"].sockets[0].getsockname()[1]
         up = Running(directory, gate, master, upstream, time, port, log, state)

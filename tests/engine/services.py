@@ -87,6 +87,12 @@ routes:
     body: {{limit: 0B}}
 """
 
+STATELESS = {
+    'rate_limit: ["1000/second per partner"]': 'rate_limit: {off: "the upstream limits"}',
+    "replay: required": 'replay: {off: "the upstream remembers"}',
+}
+"""Changes that take from the policy what workers cannot share."""
+
 
 @dataclass
 class Folder:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.engine.service import Service, StartError
+from gateway.engine.service import Service
+from gateway.engine.start import StartError
 from gateway.policy import PolicyInvalid
 from tests import world
 from tests.engine.harness import Time, get, read_response, read_to_end, request, serving, until

@@ -21,6 +21,8 @@ class FakeUpstream:
         """Takes the place of the answer: called after each request was read."""
         self.connections = 0
         self.requests: list[bytes] = []
+        self.certificates: list[bytes | None] = []
+        """What the client of each connection presented, as DER."""
         self.port = 0
         self._tls: ssl.SSLContext | None = None
         self._greeting = b""
@@ -84,6 +86,8 @@ class FakeUpstream:
         self._tasks.add(task)
         self.connections += 1
         self._writers.add(writer)
+        tls = writer.get_extra_info("ssl_object")
+        self.certificates.append(None if tls is None else tls.getpeercert(binary_form=True))
         writer.write(self._greeting)
         try:
             while True:

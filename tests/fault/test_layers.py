@@ -7,13 +7,14 @@ import pytest
 from gateway.core.reasons import Reason
 from gateway.engine import stream as stream_module
 from gateway.engine import translate
-from gateway.engine.connection import Connection, UpstreamTls
+from gateway.engine.connection import Connection
 from gateway.engine.gate import Handling
 from gateway.engine.http1 import StrictHttp1Server
 from gateway.engine.http2 import StrictHttp2Server
 from gateway.engine.layers import GateHttpLayer
 from gateway.engine.stream import GateStream
 from gateway.engine.upstream import StrictHttp1Client
+from gateway.engine.upstream_tls import UpstreamTls
 from tests.engine.harness import Running, get, read_to_end, request
 from tests.engine.http2 import Http2Client
 

@@ -2,6 +2,8 @@
 
 import errno
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Never
 
 import pytest
@@ -10,7 +12,8 @@ from gateway.audit import log as log_module
 from gateway.audit.log import AuditLog
 from gateway.core.reasons import Reason, Unavailable
 from tests import world
-from tests.engine.harness import Running, get, read_response, read_to_end, request
+from tests.engine import harness
+from tests.engine.harness import Running, get, read_response, read_to_end, request, until
 from tests.engine.http2 import Http2Client
 from tests.engine.upstream import Held
 
@@ -104,6 +107,60 @@ async def test_a_full_disk_and_its_end(up: Running, monkeypatch: pytest.MonkeyPa
     assert failed["unmapped"]["control"] == recovered["unmapped"]["control"] == "audit"
     assert recovered["unmapped"]["denied"] == 3
     assert "No space left on device" in failed["status_detail"]
+
+
+@asynccontextmanager
+async def one_turn(up: Running, count: int) -> AsyncIterator[None]:
+    """Have what is decided within written together, once so many records are queued; mitmproxy's layers queue none."""
+    commit = up.gate.commit
+    turn = commit._turn
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(commit, "_turn", lambda: None)
+        yield
+        if not harness.FLOWS:
+            await until(lambda: len(commit._events) == count)
+    turn()
+
+
+async def test_a_log_that_fails_for_all_records_of_a_turn(up: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    clients = [await up.connect() for _ in range(6)]
+    disk = FullDisk(monkeypatch)
+    async with one_turn(up, count=6):
+        for number, (_, writer) in enumerate(clients[:5]):
+            writer.write(request(world.World(nonce=f"failed-{number}")))
+        clients[5][1].write(get(authorization=None))
+    codes = [(await read_response(reader)).code for reader, _ in clients]
+    assert codes == ["gate.audit_unavailable"] * 5 + ["token.missing"]
+    assert up.upstream.untouched
+    assert (up.records(), up.gate.unfinished) == ([], 0)
+
+    disk.full = False
+    async with one_turn(up, count=6):
+        for number, (_, writer) in enumerate(clients):
+            writer.write(request(world.World(nonce=f"works-{number}")))
+    assert [(await read_response(reader)).status for reader, _ in clients] == [200] * 6
+
+    await up.until_finished(6)
+    (recovered,) = up.records("control.recovered")
+    assert recovered["unmapped"] == {"control": "audit", "denied": 6}
+    assert len(up.records("decision")) == len(up.records("outcome")) == 6
+
+
+async def test_clients_that_leave_while_the_log_fails_leave_nothing_behind(
+    up: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = FullDisk(monkeypatch)
+    clients = [await up.connect() for _ in range(3)]
+    async with one_turn(up, count=3):
+        for number, (_, writer) in enumerate(clients):
+            writer.write(request(world.World(nonce=f"failed-{number}")))
+    for _, writer in clients:
+        writer.transport.abort()
+    await until(lambda: not up.master.handlers)
+    assert up.upstream.untouched
+    disk.full = False
+    assert (await up.send(get())).status == 200
+    assert up.records("control.recovered")[0]["unmapped"]["denied"] == 3
 
 
 async def test_a_disk_that_fills_while_the_upstream_works(up: Running, monkeypatch: pytest.MonkeyPatch) -> None:

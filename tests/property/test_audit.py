@@ -93,7 +93,7 @@ peers = st.builds(
     Peer, address=addresses, port=st.integers(0, 65_535), listener=text, tls=st.none() | tls, connection_id=text
 )
 heads = st.builds(
-    lambda **changes: HEAD._replace(**changes),
+    HEAD._replace,
     **dict.fromkeys(("method", "target", "path", "version", "authority", "host"), text),
     query=st.none() | text,
     content_length=st.none() | st.integers(0, 10**18 - 1),
@@ -104,7 +104,7 @@ claims = st.builds(
     subject=text, token_id=st.none() | text, issued_at=instants, expires=instants,
 )  # fmt: skip
 signatures = st.builds(
-    lambda **changes: SIGNATURE._replace(**changes),
+    SIGNATURE._replace,
     key_id=text, nonce=st.none() | text, created=st.none() | instants,
 )  # fmt: skip
 routes = st.builds(

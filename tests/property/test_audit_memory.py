@@ -82,7 +82,7 @@ class World:
         made = Exchange(
             policy,
             self.one(Peer, "peer", facts, tls=facts["tls"]),
-            self.one(lambda **own: HEAD._replace(**own), "head", facts) if facts["head"] else None,
+            self.one(HEAD._replace, "head", facts) if facts["head"] else None,
             NOW,
         )
         if facts["client"] is not None:
@@ -94,7 +94,7 @@ class World:
         if facts["claims"]:
             made.claims = self.one(lambda **own: replace(CLAIMS, **own), "claims", facts)
         if facts["signature"]:
-            made.signature = self.one(lambda **own: SIGNATURE._replace(**own), "signature", facts)
+            made.signature = self.one(SIGNATURE._replace, "signature", facts)
         made.passed = [*facts["passed"]]
         made.body = facts["body"]
         return made

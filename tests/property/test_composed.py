@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from gateway.core.message import Headers, Instant, RequestHead
 from gateway.core.policy import SigningKey
-from gateway.core.secret import Secret
 from gateway.core.reasons import Denied, Reason
+from gateway.core.secret import Secret
 from gateway.core.syntax import read_head
 from gateway.signing import parts as p
 from gateway.signing.assembly import Assembly

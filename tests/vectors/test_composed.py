@@ -13,8 +13,8 @@ import pytest
 
 from gateway.core.message import Instant, RequestHead
 from gateway.core.policy import SigningKey
-from gateway.core.secret import Secret
 from gateway.core.reasons import Denied
+from gateway.core.secret import Secret
 from gateway.core.syntax import read_head
 from gateway.signing import parts as p
 from gateway.signing.composed import ComposedScheme

@@ -23,7 +23,7 @@ from gateway.core.decision import Decision
 from gateway.core.exchange import Exchange
 from gateway.core.facts import Claims, VerifiedSignature
 from gateway.core.message import Certificate, Headers, Instant, Peer, RequestHead, Tls
-from gateway.core.policy import Issuer, Match, Partner, Policy, Route, SwitchedOff, Upstream
+from gateway.core.policy import Endpoint, Issuer, Match, Partner, Policy, Route, SwitchedOff, Upstream
 from gateway.core.reasons import Denied, Reason
 
 NOW = Instant(1_795_352_400.125)
@@ -55,7 +55,7 @@ ISSUER = Issuer("operator", "https://idp.operator.example", PurePath("certs/oper
 ROUTE = Route(
     name="deposit",
     match=Match(frozenset({"POST"}), "/v1/deposits"),
-    upstream=Upstream("psp", "http", "127.0.0.1", 9000),
+    upstream=Upstream("psp", "http", (Endpoint("127.0.0.1", 9000),)),
     partners=frozenset({"acme-casino"}),
     chain=(),
     switched_off=(SwitchedOff("rate_limit", "the PSP limits on its own"),),

@@ -4,6 +4,7 @@ The product puts the same bytes together from parts that it made before; tests c
 """
 
 import hashlib
+import math
 import re
 from typing import Any
 
@@ -60,7 +61,7 @@ def line(event: RequestDecided | RequestFinished, sequence: int, origin: str) ->
         "authorizations": [{"decision": "allowed" if allowed else "denied", "policy": {"name": rule, "type": "route"}}],
     }
     unmapped: Json = {
-        "gate_ms": round(event.gate_seconds * 1000, 3),
+        "gate_ms": fraction(event.gate_seconds),
         "connection_id": clean_id(exchange.peer.connection_id),
         "controls_passed": [clean(name) for name in exchange.passed[:16]],
     }
@@ -105,8 +106,13 @@ def of_outcome(event: RequestFinished, made: Json, unmapped: Json) -> None:
         if upstream is not None:
             made["http_response"]["latency"] = whole(upstream)
     if upstream is not None:
-        unmapped["upstream_ms"] = round(upstream * 1000, 3)
+        unmapped["upstream_ms"] = fraction(upstream)
     made["duration"] = whole(event.gate_seconds + (upstream or 0.0))
+
+
+def fraction(seconds: float) -> orjson.Fragment | None:
+    """Milliseconds to the microsecond; orjson itself writes as many digits as a number needs."""
+    return orjson.Fragment(f"{seconds * 1000:.3f}") if math.isfinite(seconds * 1000) else None
 
 
 def activity_of(head: RequestHead | None) -> int:

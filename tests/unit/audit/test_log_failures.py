@@ -11,7 +11,7 @@ import pytest
 
 from gateway.audit.files import log_files
 from gateway.audit.log import LOOK_EVERY, MAX_OWED, AuditLog
-from tests.unit.audit.examples import DAY, NOW, decided, finished, refused
+from tests.unit.audit.examples import DAY, EVENTS, NOW, changed, decided, finished, refused
 from tests.unit.audit.logs import denied_append, failing, is_log, kinds, later, names, records
 
 
@@ -208,8 +208,8 @@ def test_a_failed_sync_at_the_change_of_files_is_a_failure(
 
 
 def test_an_event_of_which_no_record_can_be_made_is_refused_and_told(log: AuditLog, directory: Path) -> None:
-    event = finished(response_bytes=2**70)
-    assert "TypeError at members" in denied_append(log, event)
+    event = changed(EVENTS["stop"], unfinished=2**70)
+    assert "TypeError at " in denied_append(log, event)
     log.append(decided())
     assert kinds(directory) == ["control.failed", "control.recovered", "decision"]
     assert records(directory)[1].text("status_detail") == "written again; not recorded: 1 other records"

@@ -1,4 +1,3 @@
-
 import pytest
 
 from gateway.controls.replay import Replay

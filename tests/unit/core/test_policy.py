@@ -1,10 +1,8 @@
-import pickle
-
 import pytest
 
-from gateway.core.policy import CertificateMatch, IdentityFields, Match, Policy, SigningKey
-from gateway.core.secret import Secret
+from gateway.core.policy import CertificateMatch, Endpoint, IdentityFields, Match, Policy, SigningKey
 from gateway.core.reasons import Denied, Reason
+from gateway.core.secret import Secret
 from tests import messages, world
 from tests.world import NOW, World
 
@@ -22,33 +20,6 @@ def with_matches(**matches: CertificateMatch) -> Policy:
     return world.policy(
         partners={name: world.partner(name=name, certificates=(match,)) for name, match in matches.items()}
     )
-
-
-class TestSecret:
-    @pytest.mark.parametrize("show", [repr, str, "{}".format, "%s".__mod__, "%r".__mod__])
-    def test_it_is_not_shown(self, show: object) -> None:
-        assert callable(show)
-        assert show(Secret(b"s3cret")) == "Secret(…)"
-
-    def test_a_key_and_a_policy_do_not_show_it(self) -> None:
-        assert world.SIGNING_SECRET.decode() not in f"{world.signing_key()} {world.policy()!r}"
-
-    def test_it_is_not_compared(self) -> None:
-        with pytest.raises(TypeError, match="constant time"):
-            assert Secret(b"a") == Secret(b"a")
-        with pytest.raises(TypeError, match="constant time"):
-            assert Secret(b"a") != b"b"
-
-    def test_it_is_no_key_of_a_mapping(self) -> None:
-        with pytest.raises(TypeError, match="unhashable"):
-            hash(Secret(b"a"))
-
-    def test_it_is_not_written_anywhere(self) -> None:
-        with pytest.raises(TypeError, match="never written"):
-            pickle.dumps(Secret(b"s3cret"))
-
-    def test_it_is_had_by_asking(self) -> None:
-        assert Secret(b"a").reveal() == b"a"
 
 
 class TestCertificateMatch:
@@ -192,3 +163,8 @@ class TestIdentityFields:
 
     def test_the_prefix_that_the_gate_sets_is_covered_whatever_is_listed(self) -> None:
         assert IdentityFields(prefix="x-acme-", prefixes=()).covers("x-acme-partner")
+
+
+def test_the_url_of_an_endpoint() -> None:
+    upstream = world.upstream(scheme="https", endpoints=(Endpoint("psp.internal", 443), Endpoint("::1", 8443)))
+    assert [upstream.url(each) for each in upstream.endpoints] == ["https://psp.internal:443", "https://[::1]:8443"]

@@ -18,7 +18,7 @@ from gateway.engine.connection import Connection
 from gateway.engine.deadlines import DeadlinePassed, Deadlines, Key
 from gateway.engine.layers import GateHttpLayer
 from tests import world
-from tests.unit.engine.gates import Made
+from tests.unit.engine.gates import ByHand, Made
 from tests.unit.engine.loops import Loop
 
 
@@ -35,6 +35,7 @@ class Wire:
 
     def __init__(self, made: Made | None = None, *, alpn: bytes = b"http/1.1") -> None:
         self.made = made or Made()
+        self.made.gate.commit = ByHand(self.made.gate.log)
         self.loop = Loop()
         self.connection = Connection(self.made.gate, world.peer(), Deadlines(cast("Any", self.loop), self.deadline))
         self.client = Client(
@@ -64,6 +65,7 @@ class Wire:
         """Give the layer an event, and do what it commands."""
         for command in self.layer.handle_event(event):
             self._do(command)
+        self.made.turn()
 
     def receive(self, data: bytes, of: Client | Server | None = None) -> None:
         """Let bytes come, from the client unless another is named."""

@@ -11,6 +11,7 @@ from gateway.core.decision import Decision
 from gateway.core.message import Instant
 from gateway.core.policy import Policy
 from gateway.core.reasons import Reason, Unavailable
+from gateway.engine.commit import GroupCommit, Waiter
 from gateway.engine.gate import Clock, Gate, Handling, InForce, Step
 from tests import world
 
@@ -85,6 +86,14 @@ class Time:
         """Move both clocks."""
         self.now += seconds
         self.monotonic += seconds
+
+
+class ByHand(GroupCommit):
+    """A commit whose turns are the test's: there need not be a loop."""
+
+    def soon(self, event: Event, waiter: Waiter | None = None) -> None:
+        self._events.append(event)
+        self._waiters.append(waiter)
 
 
 @dataclass

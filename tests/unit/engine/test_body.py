@@ -94,3 +94,15 @@ def test_pieces_make_no_difference(chunks: list[bytes], declared: bool, after: b
         part, rest = body.feed(sent[start:end])
         read, behind = read + part, behind + rest
     assert (read, behind, body.ended, body.size) == (whole, after, True, len(whole))
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_nothing_ends_a_body_that_was_malformed(at_once: bool) -> None:
+    """Where it ends nobody can tell: what looks like its end may be the smuggled beginning of another request."""
+    body, behind = in_chunks(), b"0\r\n\r\nGET / HTTP/1.1\r\n"
+    with pytest.raises(Denied):
+        body.feed(b"3;a=b\r\n" + (behind if at_once else b""))
+    sent = b"" if at_once else behind
+    assert (body.skip(sent), body.ended) == (sent, False)
+    with pytest.raises(Denied):
+        body.feed(sent)

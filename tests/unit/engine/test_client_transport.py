@@ -1,7 +1,7 @@
 import pytest
 
 from gateway.engine.client_transport import ClientTransport
-from gateway.engine.upstream_pool import HIGH_WATER
+from gateway.engine.upstream_connection import HIGH_WATER
 from tests.unit.engine.transports import FakeTransport, connected
 
 

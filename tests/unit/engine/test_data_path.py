@@ -8,7 +8,8 @@ import pytest
 
 from gateway.core.policy import Limits, Match, Upstream
 from gateway.core.reasons import Reason
-from gateway.engine.data_path import LINGER_BYTES, STREAM_FROM, DataPath, State
+from gateway.engine.client_state import LINGER_BYTES, State
+from gateway.engine.data_path import STREAM_FROM, DataPath
 from gateway.engine.deadline import Deadline
 from tests import world
 from tests.engine.harness import chunked, get, request
@@ -33,8 +34,8 @@ ROUTES = (
 class Run:
     """A client's connection, and an upstream's."""
 
-    def __init__(self) -> None:
-        self.made = Made(policy=world.policy(*ROUTES, listeners={"public": world.listener(limits=LIMITS)}))
+    def __init__(self, made: Made | None = None) -> None:
+        self.made = made or Made(policy=world.policy(*ROUTES, listeners={"public": world.listener(limits=LIMITS)}))
         self.loop = Loop()
         self.pool = Opens()
         self.path = DataPath(self.made.gate, world.peer(), lambda: cast("Any", self))
@@ -201,7 +202,7 @@ async def test_a_denied_request_whose_body_is_here_leaves_the_connection_open(ru
     sent = request() if transfer == "length" else chunked(world.BODY)
     run.receive(sent.replace(b"Bearer", b"Basic") + get())
     assert run.code() == "token.missing"
-    await asyncio.sleep(0)
+    await until_idle(run)
     assert run.forwarded().startswith(b"GET ")
 
 

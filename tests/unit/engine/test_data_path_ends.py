@@ -7,9 +7,10 @@ import pytest
 
 from gateway.core.chain import Claim
 from gateway.core.reasons import Reason, Unavailable
-from gateway.engine.data_path import State
+from gateway.engine.client_state import State
+from gateway.engine.endpoints import UpstreamFailedError
 from gateway.engine.gate import Handling
-from gateway.engine.upstream_pool import HIGH_WATER, UpstreamFailedError
+from gateway.engine.upstream_connection import HIGH_WATER
 from tests import world
 from tests.engine.harness import get, request
 from tests.engine.upstream import OK
@@ -229,12 +230,14 @@ def broken(*_: object, **__: object) -> None:
     raise ZeroDivisionError("secret")
 
 
+@pytest.mark.parametrize("name", ["begin", "resume"])
 async def test_a_fault_before_the_decision_denies(
-    run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
-    monkeypatch.setattr(Handling, "begin", broken)
-    run.receive(get())
-    assert (run.client.aborted, run.client.written, run.forwarded()) == (True, b"", b"")
+    monkeypatch.setattr(Handling, name, broken)
+    run.receive(request())
+    assert run.code() == "gate.control_failed"
+    assert run.forwarded() == b""
     assert run.log == ([Reason.CONTROL_FAILED], [])
     assert "ZeroDivisionError" in caplog.text
 

@@ -125,7 +125,7 @@ async def test_an_event_that_nothing_waits_for_is_told_to_the_operator_where_the
     assert made.gate.record(event)
     made.log.error = FULL
     assert not made.gate.record(event)
-    assert caplog.messages == ["audit: no space left"]
+    assert caplog.messages == ["audit: gate.audit_unavailable: no space left"]
 
 
 async def test_a_fault_of_ours_denies_what_is_not_recorded(made: Made) -> None:

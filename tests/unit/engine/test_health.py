@@ -36,6 +36,14 @@ def test_the_end_of_a_failure_tells_its_beginning(health: Health, events: list[E
     assert health.failing == {}
 
 
+def test_what_ends_a_failure_may_be_said(health: Health, events: list[Event]) -> None:
+    health.failed("state", "no space left", NOW, POLICY)
+    health.worked(["state"], LATER, POLICY, "no longer in the policy")
+    (_, recovered) = events
+    assert isinstance(recovered, ControlRecovered)
+    assert recovered.detail == "no longer in the policy"
+
+
 def test_what_never_failed_does_not_recover(health: Health, events: list[Event]) -> None:
     health.worked(["state"], NOW, POLICY)
     health.failed("token.keys:operator", "", NOW, POLICY)

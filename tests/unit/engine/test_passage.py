@@ -6,9 +6,11 @@ import pytest
 from gateway.core.policy import Upstream
 from gateway.core.reasons import Reason
 from gateway.engine.body import BodyReader
+from gateway.engine.endpoints import Endpoints, UpstreamFailedError
 from gateway.engine.gate import Handling
 from gateway.engine.passage import Passage
-from gateway.engine.upstream_pool import HIGH_WATER, Pool, UpstreamConnection, UpstreamFailedError
+from gateway.engine.upstream_connection import HIGH_WATER, UpstreamConnection
+from gateway.engine.upstream_pool import Pool
 from tests import world
 from tests.engine.upstream import OK
 from tests.unit.engine.gates import Made, decided
@@ -48,8 +50,8 @@ class Opens(Pool):
     """A pool whose connections are on transports of the test's."""
 
     def __init__(self) -> None:
-        super().__init__(world.upstream(), None)
-        self.made, self.transport = connected(UpstreamConnection(self))
+        super().__init__(Endpoints(world.upstream(), None, Made().gate))
+        self.made, self.transport = connected(UpstreamConnection(self, self.endpoints.places[0]))
         self.idle: list[UpstreamConnection] = [self.made]
         self.error: Exception | None = None
         self.returned: list[UpstreamConnection] = []

@@ -11,11 +11,8 @@ from gateway.core.policy import Policy
 from gateway.core.reasons import Reason, Unavailable
 from gateway.engine import service
 from gateway.engine.service import (
-    EXIT_USAGE,
     GateMaster,
     Settings,
-    StartError,
-    check_environment,
     close_log,
     make_contexts,
     open_log,
@@ -23,6 +20,7 @@ from gateway.engine.service import (
     run,
     unchangeable,
 )
+from gateway.engine.start import EXIT_USAGE, StartError
 from gateway.state.memory import MemoryState
 from tests import world
 from tests.engine import pki
@@ -37,16 +35,6 @@ def settings(directory: Path, policy: str = "") -> Settings:
 
 
 # Before anything is up
-
-
-@pytest.mark.parametrize("name", ["SSLKEYLOGFILE", "MITMPROXY_SSLKEYLOGFILE"])
-def test_a_gate_does_not_start_where_tls_secrets_would_be_written(name: str) -> None:
-    with pytest.raises(StartError, match=f"{name} is set"):
-        check_environment({name: "/tmp/keys"})
-
-
-def test_a_gate_starts_in_a_clean_environment() -> None:
-    assert check_environment({"PATH": "/bin", "SSLKEYLOGFILE": ""}) is None  # type: ignore[func-returns-value]
 
 
 def test_a_policy_that_is_invalid_is_explained_and_nothing_is_started(
@@ -129,6 +117,16 @@ def test_a_start_after_a_crash_is_told_of(tmp_path: Path, caplog: pytest.LogCapt
     assert isinstance(second, MemoryState)
     assert any("did not stop in good order" in message for message in caplog.messages) != orderly
     second.close()
+
+
+def test_a_start_after_a_crash_means_nothing_where_nothing_is_remembered(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    forgetful = world.policy(world.route(chain=world.chain(replay=None)))
+    for _ in range(2):
+        open_state(tmp_path / "state", forgetful, NOW).close()
+    assert caplog.messages == []
 
 
 # TLS and listeners

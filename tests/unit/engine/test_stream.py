@@ -5,7 +5,7 @@ import pytest
 
 from gateway.audit.events import RequestFinished
 from gateway.core.policy import Match
-from gateway.core.reasons import Reason
+from gateway.core.reasons import Reason, Unavailable
 from gateway.engine.addon import HANDLING, CoreAddon
 from tests import world
 from tests.engine.harness import chunked, get, request
@@ -141,7 +141,7 @@ def test_a_hook_cannot_allow_what_was_denied(wire: Wire) -> None:
 
 
 def test_an_allow_that_cannot_be_recorded_goes_nowhere(wire: Wire) -> None:
-    wire.made.log.error = OSError()
+    wire.made.log.error = Unavailable(Reason.AUDIT_UNAVAILABLE)
     wire.receive(request())
     assert answer(wire) == (503, "gate.audit_unavailable")
     assert wire.opening == []

@@ -1,89 +1,46 @@
-"""The pool's connections read by bytes alone; `test_upstream_pool_sockets` has the pool itself."""
+"""The pool on transports of the test's; `test_upstream_pool_sockets` has it with a real upstream."""
 
 import asyncio
+from collections.abc import Iterator
 
 import pytest
 
-from gateway.core.reasons import Reason
-from gateway.engine.upstream_pool import HIGH_WATER, IDLE_SECONDS, MAX_RESPONSE_HEAD, Pool, UpstreamConnection
+from gateway.core.policy import Endpoint
+from gateway.engine.endpoints import FIRST_PAUSE, Endpoints
+from gateway.engine.upstream_connection import UpstreamConnection
+from gateway.engine.upstream_pool import IDLE_SECONDS, Pool
 from tests import world
+from tests.unit.engine.gates import Made
 from tests.unit.engine.loops import Loop
-from tests.unit.engine.transports import connected
-
-OK = b"HTTP/1.1 200 OK\r\n"
-EMPTY = OK + b"content-length: 0\r\n\r\n"
-CHUNKED = OK + b"transfer-encoding: chunked\r\n\r\n"
-REQUEST = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
-
-
-class Sink:
-    """Where one response goes."""
-
-    def __init__(self) -> None:
-        self.status: int | None = None
-        self.fields: list[tuple[bytes, bytes]] = []
-        self.ends: bool | None = None
-        self.body = b""
-        self.flushed = 0
-        self.failed: tuple[Reason, str] | None = None
-        self.ended = 0
-        self.writable = 0
-
-    def response_head(self, status: int, fields: list[tuple[bytes, bytes]], *, ends: bool) -> None:
-        assert self.status is None, "a second head"
-        self.status, self.fields, self.ends = status, fields, ends
-
-    def response_body(self, data: bytes) -> None:
-        self.body += data  # llhttp would swallow what fails here
-
-    def response_flush(self) -> None:
-        assert not self.ended
-        self.flushed += 1
-
-    def response_ended(self) -> None:
-        assert self.failed is None
-        self.ended += 1
-
-    def response_failed(self, reason: Reason, detail: str) -> None:
-        assert not self.ended
-        assert self.failed is None
-        self.failed = (reason, detail)
-
-    def upstream_writable(self) -> None:
-        self.writable += 1
+from tests.unit.engine.test_upstream_connection import EMPTY, REQUEST, Sink
+from tests.unit.engine.transports import FakeTransport, connected
 
 
 class Run:
-    """A connection of a pool, on a transport of the test's."""
+    """A pool of three endpoints, with connections that wait where the test says."""
 
     def __init__(self, loop: Loop) -> None:
         self.loop = loop
-        self.pool = Pool(world.upstream(), None)
-        self.connection, self.transport = connected(UpstreamConnection(self.pool))
-        self.pool._all.add(self.connection)
+        self.made = Made()
+        endpoints = tuple(Endpoint(host, 80) for host in "abc")
+        self.endpoints = Endpoints(world.upstream(endpoints=endpoints), None, self.made.gate)
+        self.pool = Pool(self.endpoints)
+        self.transports: dict[UpstreamConnection, FakeTransport] = {}
 
-    def ask(self, *, to_head: bool = False, ends: bool = True) -> Sink:
-        """Send a request; gives where its response goes."""
-        sink = Sink()
-        self.connection.send(sink, REQUEST, to_head=to_head, ends=ends)
-        return sink
+    def idle(self, at: int = 0) -> UpstreamConnection:
+        """Have a connection to the endpoint at this place wait for use."""
+        connection, transport = connected(UpstreamConnection(self.pool, self.endpoints.places[at]))
+        self.transports[connection] = transport
+        self.pool._all.add(connection)
+        self.pool.give_back(connection)
+        return connection
 
-    def answer(self, *pieces: bytes) -> None:
-        """Let bytes of a response come."""
-        for piece in pieces:
-            if not self.transport.closing:
-                self.connection.data_received(piece)
+    def fail(self, at: int) -> None:
+        """Have a connection to the endpoint at this place fail."""
+        self.endpoints._failed(self.endpoints.places[at], "connection refused")
 
-    def close(self, error: Exception | None = None) -> None:
-        """Let the upstream close the connection, or break it off."""
-        if error is None:
-            self.connection.eof_received()
-        self.transport.lose(error)
-
-    @property
-    def waits(self) -> bool:
-        """Whether the connection waits in the pool for its next request."""
-        return self.connection in self.pool._idle
+    def waits(self, connection: UpstreamConnection) -> bool:
+        return connection in self.pool._idle[connection.place]
 
 
 @pytest.fixture
@@ -93,264 +50,130 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     return Run(loop)
 
 
-@pytest.fixture
-def sink(run: Run) -> Sink:
-    """Where the response to its first request goes."""
-    return run.ask()
+# Which one is given
 
 
-WHOLE = [
-    (OK + b"content-length: 3\r\n\r\nabc", 200, b"abc"),
-    (CHUNKED + b"3\r\nabc\r\n0\r\n\r\n", 200, b"abc"),
-    (CHUNKED + b"3\r\nabc\r\n0\r\nx-a: 1\r\n\r\n", 200, b"abc"),
-    (EMPTY, 200, b""),
-    (b"HTTP/1.1 204 No Content\r\n\r\n", 204, b""),
-    (b"HTTP/1.1 204 No Content\r\ncontent-length: 3\r\n\r\n", 204, b""),
-    (b"HTTP/1.1 304 Not Modified\r\ncontent-length: 3\r\n\r\n", 304, b""),
-    (b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n" + OK + b"content-length: 3\r\n\r\nabc", 200, b"abc"),
-    (b"HTTP/1.1 100 Continue\r\n\r\n" * 3 + EMPTY, 200, b""),
-    (b"HTTP/1.1 150 Hm\r\n\r\n" + EMPTY, 200, b""),
-]
+def test_endpoints_take_turns(run: Run) -> None:
+    first, second, third = (run.idle(at) for at in range(3))
+    others = [run.idle(at) for at in range(3)]
+    assert [run.pool.take() for _ in range(3)] == others
+    assert [run.pool.take() for _ in range(4)] == [first, second, third, None]
 
 
-@pytest.mark.parametrize(("answer", "status", "body"), WHOLE)
-@pytest.mark.parametrize("bytewise", [False, True])
-def test_a_response_is_read_whole_and_the_connection_waits_for_the_next(
-    run: Run, sink: Sink, answer: bytes, status: int, body: bytes, bytewise: bool
-) -> None:
-    run.answer(*([bytes([byte]) for byte in answer] if bytewise else [answer]))
-    assert (sink.status, sink.body, sink.ended, sink.failed) == (status, body, 1, None)
-    assert run.waits
-    assert all(name.lower() != b"link" for name, _ in sink.fields)
-    assert all(name.lower() != b"x-a" for name, _ in sink.fields)
+def test_a_turn_without_a_connection_stays(run: Run) -> None:
+    run.idle(1)
+    assert [run.pool.take(), run.pool.take()] == [None, None]  # one is opened to the first: it has its share
+    run.endpoints.used(run.endpoints.next())
+    assert run.pool.take() is not None
 
 
-def test_a_connection_is_used_again(run: Run, sink: Sink) -> None:
-    run.answer(OK + b"content-length: 3\r\n\r\nabc")
-    assert run.pool.take() is run.connection
-    second = run.ask()
-    run.answer(OK + b"content-length: 3\r\n\r\ndef")
-    assert (sink.body, second.body, second.ended) == (b"abc", b"def", 1)
+def test_connections_to_an_endpoint_that_is_out_are_left_alone(run: Run) -> None:
+    out, used = run.idle(0), [run.idle(at) for at in (1, 2)]
+    run.fail(0)
+    assert [run.pool.take() for _ in range(2)] == used
+    assert run.pool.take() is None
+    assert run.waits(out)
 
 
-def test_a_response_to_head_has_no_body(run: Run) -> None:
-    for _ in range(2):
-        sink = run.ask(to_head=True)
-        run.answer(OK + b"content-length: 3\r\n\r\n")
-        assert (sink.ends, sink.ended, run.waits) == (True, 1, True)
-        assert run.pool.take() is run.connection
+def test_an_endpoint_whose_time_is_over_is_tried_by_a_new_connection(run: Run) -> None:
+    for at in range(3):
+        run.idle(at)
+    run.fail(0)
+    run.made.time.move(FIRST_PAUSE)
+    assert run.pool.take() is None
+    run.endpoints._worked(run.endpoints.places[0])
+    assert run.pool.take() is not None
 
 
-def test_a_body_of_a_response_to_head_goes_nowhere(run: Run) -> None:
-    sink = run.ask(to_head=True)
-    run.answer(OK + b"content-length: 3\r\n\r\nabc")
-    assert (sink.body, sink.ended) == (b"", 1)
-    assert run.transport.aborted
-
-
-def test_a_response_without_a_length_ends_with_the_connection(run: Run, sink: Sink) -> None:
-    run.answer(OK + b"\r\nabc", b"def")
-    assert (sink.ends, sink.ended) == (False, 0)
-    run.close()
-    assert (sink.body, sink.ended, sink.failed) == (b"abcdef", 1, None)
-    assert not run.waits
-
-
-def test_a_response_without_a_length_that_breaks_off_is_not_whole(run: Run, sink: Sink) -> None:
-    run.answer(OK + b"\r\nabc")
-    run.close(ConnectionResetError())
-    assert (sink.ended, sink.failed) == (0, (Reason.UPSTREAM_BROKEN, DURING))
-
-
-DURING = "it closed the connection before its answer was complete"
-
-
-@pytest.mark.parametrize("sent", [b"", OK, OK + b"content-length: 3\r\n\r\nab", CHUNKED + b"3\r\nabc\r\n"])
-@pytest.mark.parametrize("error", [None, ConnectionResetError()])
-def test_a_response_that_breaks_off_is_not_whole(run: Run, sink: Sink, sent: bytes, error: Exception | None) -> None:
-    run.answer(*[sent] * bool(sent))
-    run.close(error)
-    assert (sink.ended, sink.failed) == (0, (Reason.UPSTREAM_BROKEN, DURING))
-
-
-BROKEN = {
-    "no HTTP": b"\x16\x03\x01\r\n\r\n",
-    "a request": b"GET / HTTP/1.1\r\n\r\n",
-    "HTTP/2": b"HTTP/2.0 200 OK\r\ncontent-length: 0\r\n\r\n",
-    "HTTP/0.9": b"HTTP/0.9 200 OK\r\ncontent-length: 0\r\n\r\n",
-    "status 600": b"HTTP/1.1 600 OK\r\ncontent-length: 0\r\n\r\n",
-    "status 099": b"HTTP/1.1 099 OK\r\ncontent-length: 0\r\n\r\n",
-    "switches protocols": b"HTTP/1.1 101 Up\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n",
-    "interim with a length": b"HTTP/1.1 150 Hm\r\ncontent-length: 3\r\n\r\nabc" + EMPTY,
-    "bare LF": b"HTTP/1.1 200 OK\ncontent-length: 0\n\n",
-    "bare CR": OK + b"x-a: 1\rx-b: 2\r\n\r\n",
-    "NUL": OK + b"x-a: \x00\r\n\r\n",
-    "no colon": OK + b"x-a\r\n\r\n",
-    "space before the colon": OK + b"x-a : 1\r\n\r\n",
-    "folded": OK + b"x-a: 1\r\n 2\r\ncontent-length: 0\r\n\r\n",
-    "length twice": OK + b"content-length: 1\r\ncontent-length: 2\r\n\r\nab",
-    "length and chunks": OK + b"content-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
-    "chunks and length": OK + b"transfer-encoding: chunked\r\ncontent-length: 3\r\n\r\n0\r\n\r\n",
-    "no length": OK + b"content-length: x\r\n\r\n",
-    "a coding before chunked": OK + b"transfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
-    "a coding": OK + b"transfer-encoding: gzip\r\n\r\n",
-    "chunks twice": OK + b"transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
-}
-
-
-@pytest.mark.parametrize("answer", BROKEN.values(), ids=BROKEN)
-@pytest.mark.parametrize("bytewise", [False, True])
-def test_what_could_be_read_in_two_ways_is_refused(run: Run, sink: Sink, answer: bytes, bytewise: bool) -> None:
-    run.answer(*([bytes([byte]) for byte in answer] if bytewise else [answer]))
-    assert sink.failed is not None
-    assert sink.failed[0] is Reason.UPSTREAM_BROKEN
-    assert (sink.status, sink.body, sink.ended) == (None, b"", 0)
-    assert (run.waits, run.transport.aborted) == (False, True)
-
-
-@pytest.mark.parametrize("chunk", [b"x\r\nsecret\r\n", b"3\r\nsecret\r\n", b"3\nabc"])
-def test_a_malformed_chunk_breaks_the_response_off(run: Run, sink: Sink, chunk: bytes) -> None:
-    run.answer(CHUNKED + chunk)
-    assert sink.failed is not None
-    assert "secret" not in sink.failed[1]
-    assert run.transport.aborted
-
-
-def test_a_head_has_an_end(run: Run, sink: Sink) -> None:
-    run.answer(OK, b"x-a: " + b"a" * (MAX_RESPONSE_HEAD - 100))
-    assert sink.failed is None
-    run.answer(b"a" * 100)
-    assert sink.failed == (Reason.UPSTREAM_BROKEN, f"a response head of more than {MAX_RESPONSE_HEAD} bytes")
-
-
-def test_the_body_is_no_part_of_its_head(run: Run, sink: Sink) -> None:
-    run.answer(OK + b"content-length: 200000\r\n\r\n", *[b"a" * 50_000] * 4)
-    assert (len(sink.body), sink.ended) == (200_000, 1)
-
-
-@pytest.mark.parametrize("more", [EMPTY, b"abc", b"HTTP/1.1 100 Continue\r\n\r\n"])
-def test_what_follows_a_response_ends_the_connection(run: Run, sink: Sink, more: bytes) -> None:
-    run.answer(EMPTY + more)
-    assert (sink.status, sink.body, sink.ended, sink.failed) == (200, b"", 1, None)
-    assert not run.waits
-    assert run.transport.aborted
-
-
-def test_bytes_that_nobody_asked_for_end_the_connection(run: Run, sink: Sink) -> None:
-    run.answer(EMPTY, EMPTY)
-    assert run.transport.aborted
-    assert sink.ended == 1
-
-
-@pytest.mark.parametrize("answer", [OK + b"connection: close\r\ncontent-length: 0\r\n\r\n", b"HTTP/1.0 " + EMPTY[9:]])
-def test_a_connection_that_the_upstream_will_close_is_not_used_again(run: Run, sink: Sink, answer: bytes) -> None:
-    run.answer(answer)
-    assert (sink.ended, run.waits, run.transport.aborted) == (1, False, True)
-
-
-def test_a_connection_whose_request_is_not_whole_is_not_used_again(run: Run) -> None:
-    sink = run.ask(ends=False)
-    run.connection.write(b"a part")
-    run.answer(b"HTTP/1.1 413 Content Too Large\r\ncontent-length: 0\r\n\r\n")
-    assert (sink.status, sink.ended) == (413, 1)
-    assert (run.waits, run.transport.aborted) == (False, True)
-
-
-def test_a_connection_whose_request_came_in_parts_is_used_again(run: Run) -> None:
-    sink = run.ask(ends=False)
-    run.connection.write(b"a part")
-    run.connection.write(b" and another")
-    run.connection.request_ended()
-    assert run.transport.written == REQUEST + b"a part and another"
-    run.answer(EMPTY)
-    assert (sink.ended, run.waits) == (1, True)
-
-
-def test_parts_are_flushed_as_they_come(run: Run, sink: Sink) -> None:
-    run.answer(OK + b"content-length: 6\r\n\r\nabc")
-    assert sink.flushed == 1
-    run.answer(b"def")
-    assert (sink.flushed, sink.ended) == (1, 1)
-
-
-def test_one_request_at_a_time(run: Run, sink: Sink) -> None:
-    with pytest.raises(RuntimeError, match="one request at a time"):
-        run.ask()
-    assert not sink.ended
-
-
-def test_a_request_that_is_abandoned_ends_the_connection(run: Run, sink: Sink) -> None:
-    run.connection.abandon()
-    assert run.transport.aborted
-    run.close(ConnectionAbortedError())
-    assert (sink.ended, sink.failed) == (0, None)
-
-
-# Slow sides
-
-
-def test_an_upstream_that_is_slow_makes_the_client_wait(run: Run, sink: Sink) -> None:
-    assert run.transport.high == HIGH_WATER
-    run.connection.pause_writing()
-    assert not run.connection.writable
-    run.connection.resume_writing()
-    assert (run.connection.writable, sink.writable) == (True, 1)
-
-
-def test_a_client_that_is_slow_makes_the_upstream_wait(run: Run, sink: Sink) -> None:
-    run.connection.pause()
-    assert run.transport.paused
-    run.connection.resume()
-    assert not run.transport.paused
-    run.transport.close()
-    run.connection.resume()  # on a transport that is closed: nothing
-    assert sink.failed is None
+def test_where_all_endpoints_are_out_what_waits_is_used(run: Run) -> None:
+    only = run.idle(2)
+    for at in range(3):
+        run.fail(at)
+    assert run.pool.take() is only
+    assert run.pool.take() is None
 
 
 # Idle connections
 
 
 @pytest.fixture
-def idle(run: Run) -> Run:
+def idle(run: Run) -> UpstreamConnection:
     """A connection that waits for its next request."""
-    run.ask()
-    run.answer(EMPTY)
-    assert run.waits
-    return run
+    return run.idle()
 
 
-def test_an_idle_connection_is_closed_after_a_time(idle: Run) -> None:
-    idle.loop.pass_time(IDLE_SECONDS - 0.1)
-    assert not idle.transport.closing
-    idle.loop.pass_time(0.1)
-    assert idle.transport.aborted
-    assert idle.pool.take() is None
+def test_an_idle_connection_is_closed_after_a_time(run: Run, idle: UpstreamConnection) -> None:
+    run.loop.pass_time(IDLE_SECONDS - 0.1)
+    assert idle.alive
+    run.loop.pass_time(0.1)
+    assert run.transports[idle].aborted
+    assert run.pool.take() is None
+    assert run.loop.timers == []
 
 
-def test_a_connection_in_use_is_not_idle(idle: Run) -> None:
-    idle.loop.pass_time(IDLE_SECONDS - 0.1)
-    assert idle.pool.take() is idle.connection
-    idle.ask()
-    assert idle.loop.timers == []
-    idle.answer(EMPTY)
-    idle.loop.pass_time(IDLE_SECONDS - 0.1)
-    assert idle.waits
+def test_a_connection_in_use_is_not_idle(run: Run, idle: UpstreamConnection) -> None:
+    run.loop.pass_time(IDLE_SECONDS - 0.1)
+    assert run.pool.take() is idle
+    idle.send(Sink(), REQUEST, to_head=False, ends=True)
+    run.loop.pass_time(0.2)
+    assert idle.alive
+    idle.data_received(EMPTY)
+    run.loop.pass_time(IDLE_SECONDS - 0.1)
+    assert run.waits(idle)
+    run.loop.pass_time(0.1)
+    assert run.transports[idle].aborted
 
 
-def test_an_idle_connection_that_the_upstream_closes_leaves_the_pool(idle: Run) -> None:
-    idle.close()
-    assert idle.pool.take() is None
-    assert idle.pool._all == set()
-    assert idle.loop.timers == []
+def test_each_idle_connection_has_the_whole_time(run: Run) -> None:
+    ends: dict[UpstreamConnection, float] = {}
+    for at in (0, 1, 1, 2, 0):
+        ends[run.idle(at)] = run.loop.now + IDLE_SECONDS
+        run.loop.pass_time(7.0)
+    for connection, end in ends.items():
+        run.loop.pass_time(end - run.loop.now - 0.1)
+        assert connection.alive
+        assert len(run.loop.timers) == 1
+        run.loop.pass_time(0.1)
+        assert not connection.alive
+    assert run.loop.timers == []
 
 
-def test_an_idle_connection_that_is_closing_is_not_given(idle: Run) -> None:
-    idle.transport.close()
-    assert idle.pool.take() is None
+def test_a_request_makes_no_timer(run: Run) -> None:
+    waiting = [run.idle(at) for at in range(3)]
+    for connection in waiting * 3:
+        assert run.pool.take() is connection
+        run.pool.give_back(connection)
+    assert len(run.loop.made) == 1
 
 
-def test_a_connection_without_a_transport_is_not_alive() -> None:
-    connection = UpstreamConnection(Pool(world.upstream(), None))
-    for call in (connection.discard, connection.pause, connection.resume, lambda: connection.write(b"")):
-        call()
-    assert not connection.alive
+def test_an_idle_connection_that_the_upstream_closes_leaves_the_pool(run: Run, idle: UpstreamConnection) -> None:
+    idle.eof_received()
+    run.transports[idle].lose()
+    assert not run.waits(idle)
+    assert run.pool.take() is None
+    assert run.pool._all == set()
+
+
+def test_an_idle_connection_that_is_closing_is_not_given(run: Run, idle: UpstreamConnection) -> None:
+    run.transports[idle].close()
+    assert run.pool.take() is None
+
+
+# The end
+
+
+@pytest.fixture
+def closed(run: Run) -> Iterator[Run]:
+    """A pool that was closed while it had connections."""
+    for at in range(3):
+        run.idle(at)
+    run.pool.close()
+    yield run
+    assert run.loop.timers == []
+
+
+def test_a_pool_that_is_closed_keeps_nothing(closed: Run) -> None:
+    assert all(transport.aborted for transport in closed.transports.values())
+    late = closed.idle()
+    assert not late.alive
+    assert closed.pool.take() is None

@@ -1,6 +1,7 @@
 """The pool with a real upstream on loopback: how its connections are opened, shared, waited for and closed."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,13 +12,16 @@ import pytest
 from gateway.core.policy import Upstream
 from gateway.core.reasons import Reason
 from gateway.engine import upstream_pool
-from gateway.engine.connection import UpstreamTls
-from gateway.engine.upstream_pool import Pool, Pools, UpstreamConnection, UpstreamFailedError
+from gateway.engine.endpoints import Endpoints, UpstreamFailedError
+from gateway.engine.upstream_connection import UpstreamConnection
+from gateway.engine.upstream_pool import Pool, Pools
+from gateway.engine.upstream_tls import UpstreamTls
 from tests import world
 from tests.engine import pki
 from tests.engine.harness import until
 from tests.engine.upstream import FakeUpstream, Held
-from tests.unit.engine.test_upstream_pool import Sink
+from tests.unit.engine.gates import Made
+from tests.unit.engine.test_upstream_connection import Sink
 
 REQUEST = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
 
@@ -30,9 +34,14 @@ async def upstream() -> AsyncIterator[FakeUpstream]:
     await made.stop()
 
 
+def pool_of(upstream: Upstream) -> Pool:
+    """Make the pool of an upstream that speaks plain HTTP."""
+    return Pool(Endpoints(upstream, None, Made().gate))
+
+
 @pytest.fixture
 async def pool(upstream: FakeUpstream) -> AsyncIterator[Pool]:
-    made = Pool(world.upstream(port=upstream.port), None)
+    made = pool_of(world.upstream(port=upstream.port))
     yield made
     for connection in list(made._all):
         connection.discard()
@@ -65,6 +74,15 @@ async def test_a_connection_is_opened_once_and_used_again(upstream: FakeUpstream
     assert (upstream.connections, len(upstream.requests)) == (1, 2)
 
 
+async def test_a_connection_that_is_given_back_meanwhile_is_as_good_as_a_new_one(
+    upstream: FakeUpstream, pool: Pool
+) -> None:
+    first = await pool.open()
+    pool.give_back(first)
+    assert await pool.open() is first
+    assert upstream.connections <= 1
+
+
 async def test_the_connection_used_last_is_used_next(pool: Pool) -> None:
     first, second = await pool.open(), await pool.open()
     await ask(first)
@@ -79,6 +97,32 @@ async def test_a_connection_that_the_upstream_closed_is_noticed(upstream: FakeUp
     await until(lambda: not pool._all)
     assert pool.take() is None
     assert not connection.alive
+
+
+async def test_a_connection_that_was_closed_is_noticed_before_the_loop_knows(pool: Pool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        quiet, closed, told = [await accepted(pool, server) for _ in range(3)]
+        assert all(connection.quiet for connection, _ in (quiet, closed, told))
+        for connection, _ in (quiet, closed, told):
+            pool.give_back(connection)
+
+        closed[1].close()
+        told[1].send(b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n")
+
+        assert closed[0].alive
+        assert pool.take() is quiet[0]
+        assert pool.take() is None
+        for connection, other in (quiet, closed, told):
+            connection.discard()
+            other.close()
+
+
+async def accepted(pool: Pool, server: socket.socket) -> tuple[UpstreamConnection, socket.socket]:
+    """Give a connection of the pool, and its other end."""
+    (place,) = pool_of(world.upstream(port=server.getsockname()[1])).endpoints.places
+    connection = await pool._connect(place)
+    connection.place = pool.endpoints.places[0]
+    return connection, server.accept()[0]
 
 
 async def test_a_response_that_ends_with_its_connection(upstream: FakeUpstream, pool: Pool) -> None:
@@ -113,7 +157,7 @@ async def test_an_upstream_that_is_down_is_unreachable(upstream: FakeUpstream, p
 
 async def test_an_upstream_whose_name_is_none_is_unreachable() -> None:
     with pytest.raises(UpstreamFailedError) as caught:
-        await Pool(world.upstream(host="a" * 70 + ".example"), None).open()
+        await pool_of(world.upstream(host="a" * 70 + ".example")).open()
     assert caught.value.reason is Reason.UPSTREAM_UNREACHABLE
 
 
@@ -130,7 +174,7 @@ async def test_an_upstream_is_verified(tmp_path: Path, ca: str, host: str, words
     server = FakeUpstream()
     await server.start(pki.upstream_context(tmp_path), host=host)
     described = world.upstream(scheme="https", host=host, port=server.port, ca=tmp_path / ca)
-    pool = Pools(UpstreamTls({"psp": described})).of(described)
+    pool = Pools(UpstreamTls({"psp": described}), Made().gate).of(described)
     try:
         connection = await pool.open()
         assert (await ask(connection)).status == 200
@@ -148,24 +192,17 @@ async def test_a_connection_that_is_closed_at_once_is_no_connection(
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Gone:
+        time = asyncio.get_running_loop().time
+
         async def create_connection(self, make: Any, *_: object, **__: object) -> tuple[None, UpstreamConnection]:
             return None, make()
 
     gone = Gone()
     with monkeypatch.context() as patched:
         patched.setattr(upstream_pool.asyncio, "get_running_loop", lambda: gone)
-        patched.setattr(upstream_pool.asyncio, "timeout", lambda _: Untimed())
         with pytest.raises(UpstreamFailedError, match="closed the connection at once"):
             await pool.open()
     assert pool._all == set()
-
-
-class Untimed:
-    async def __aenter__(self) -> None:
-        pass
-
-    async def __aexit__(self, *_: object) -> None:
-        pass
 
 
 # At the limit
@@ -208,7 +245,7 @@ async def test_a_request_beyond_the_limit_takes_the_place_of_a_connection_that_i
 
 @pytest.mark.usefixtures("one_at_most")
 async def test_a_request_beyond_the_limit_waits_for_the_time_to_connect_at_most(upstream: FakeUpstream) -> None:
-    pool = Pool(world.upstream(port=upstream.port, connect_timeout=0.01), None)
+    pool = pool_of(world.upstream(port=upstream.port, connect_timeout=0.01))
     first = await pool.open()
     with pytest.raises(UpstreamFailedError, match="no connection within"):
         await pool.open()
@@ -291,8 +328,8 @@ async def test_a_pool_that_is_closed_closes_what_is_idle_at_once_and_the_rest_af
 
 
 def test_each_upstream_has_a_pool_until_it_changes() -> None:
-    pools = Pools(UpstreamTls({}))
-    first, other = world.upstream(), Upstream("other", "http", "127.0.0.1", 9000)
+    pools = Pools(UpstreamTls({}), Made().gate)
+    first, other = world.upstream(), world.upstream(name="other")
     assert pools.of(first) is pools.of(first)
     assert pools.of(first) is not pools.of(other)
 
@@ -300,15 +337,15 @@ def test_each_upstream_has_a_pool_until_it_changes() -> None:
 
     assert changed is not kept
     assert kept._closed
-    assert changed.upstream.port == 9001
+    assert changed.upstream.endpoints[0].port == 9001
 
 
 def test_pools_that_are_closed_are_made_anew(tmp_path: Path) -> None:
     pki.write(tmp_path)
     secure = world.upstream(scheme="https", ca=tmp_path / "operator-ca.pem")
-    pools = Pools(UpstreamTls({"psp": secure}))
+    pools = Pools(UpstreamTls({"psp": secure}), Made().gate)
     before = pools.of(secure)
     pools.close()
     assert before._closed
     assert pools.of(secure) is not before
-    assert isinstance(before._tls, ssl.SSLContext)
+    assert isinstance(before.endpoints.places[0].target["ssl"], ssl.SSLContext)

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from ipaddress import ip_network
+from pathlib import PurePath
 
 import pytest
 
@@ -9,8 +10,8 @@ from gateway.controls.replay import Replay
 from gateway.controls.signature import SignatureControl
 from gateway.core.chain import ORDER, Control, RateLimit
 from gateway.core.networks import NetworkSet
-from gateway.core.policy import Match, Route, SwitchedOff
-from gateway.policy.describe import describe, described_match, duration
+from gateway.core.policy import ClientCertificate, Endpoint, Match, Route, SwitchedOff
+from gateway.policy.describe import describe, described_match, described_upstream, duration
 from gateway.signing import parts as p
 from gateway.signing.composed import ComposedScheme
 from gateway.signing.window import Window
@@ -71,6 +72,18 @@ def test_what_is_asked_of_tokens() -> None:
 def test_what_a_route_is_about() -> None:
     match = Match(frozenset({"PUT", "GET"}), "/a/{b}", frozenset({"b.example", "a.example"}))
     assert described_match(replace(route(), match=match)) == "GET, PUT /a/{b} at a.example, b.example"
+
+
+def test_where_a_route_leads() -> None:
+    plain = replace(route(), upstream=world.upstream())
+    assert described_upstream(plain) == "psp: http://127.0.0.1:9000"
+    endpoints = (Endpoint("10.0.0.7", 443), Endpoint("2001:db8::1", 8443))
+    own = ClientCertificate(PurePath("certs/own.pem"), PurePath("certs/own.key"))
+    several = world.upstream(scheme="https", endpoints=endpoints, server_name="psp.internal", client=own)
+    assert described_upstream(replace(route(), upstream=several)) == (
+        "psp: https://10.0.0.7:443, https://[2001:db8::1]:8443, verified as psp.internal, "
+        "with the gate's own certificate"
+    )
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core.policy import Issuer, Upstream
+from gateway.core.policy import ClientCertificate, Endpoint, Issuer, Upstream
 from gateway.policy.peers import read_issuer, read_upstream
 from tests.policy.reading import definition, problems, reader
 
@@ -10,14 +10,47 @@ from tests.policy.reading import definition, problems, reader
 class TestUpstream:
     def test_only_the_url_is_needed(self) -> None:
         upstream = read_upstream(reader(), "psp", definition('{url: "https://psp.internal:9000"}'))
-        assert upstream == Upstream("psp", "https", "psp.internal", 9000, None, 2.0, 30.0)
+        assert upstream == Upstream("psp", "https", (Endpoint("psp.internal", 9000),))
 
     def test_every_setting(self, certs: Path) -> None:
         text = (
-            f'{{url: "https://psp.internal", ca: {certs}/partners-ca.pem, timeout: {{connect: 500ms, response: 5s}}}}'
+            f'{{url: "https://psp.internal", ca: {certs}/partners-ca.pem, timeout: {{connect: 500ms, response: 5s}}, '
+            f"server_name: PSP.example, client: {{certificate: {certs}/gateway.pem, key: {certs}/gateway.key}}}}"
         )
         upstream = read_upstream(reader(), "psp", definition(text))
-        assert upstream == Upstream("psp", "https", "psp.internal", 443, certs / "partners-ca.pem", 0.5, 5.0)
+        assert upstream == Upstream(
+            name="psp",
+            scheme="https",
+            endpoints=(Endpoint("psp.internal", 443),),
+            ca=certs / "partners-ca.pem",
+            client=ClientCertificate(certs / "gateway.pem", certs / "gateway.key"),
+            server_name="psp.example",
+            connect_timeout=0.5,
+            response_timeout=5.0,
+        )
+
+    def test_several_endpoints(self) -> None:
+        text = '{urls: ["https://a.internal", "https://a.internal:8443", "https://[2001:db8::1]"]}'
+        upstream = read_upstream(reader(), "psp", definition(text))
+        assert upstream is not None
+        assert upstream.endpoints == (
+            Endpoint("a.internal", 443), Endpoint("a.internal", 8443), Endpoint("2001:db8::1", 443)
+        )  # fmt: skip
+
+    def test_the_files_of_the_gates_certificate_are_watched(self, certs: Path) -> None:
+        used = reader()
+        text = f"{{url: 'https://a', client: {{certificate: {certs}/gateway.pem, key: {certs}/gateway.key}}}}"
+        assert read_upstream(used, "psp", definition(text))
+        assert {certs / "gateway.pem", certs / "gateway.key"} <= used.files
+
+    def test_a_key_that_others_may_read_is_warned_of(self, certs: Path, tmp_path: Path) -> None:
+        key = tmp_path / "open.key"
+        key.write_bytes((certs / "gateway.key").read_bytes())
+        key.chmod(0o644)
+        used = reader()
+        text = f"{{url: 'https://a', client: {{certificate: {certs}/gateway.pem, key: {key}}}}}"
+        assert read_upstream(used, "psp", definition(text))
+        assert ["may be read by others than its owner" in said for said in problems(used)] == [True]
 
     @pytest.mark.parametrize(
         ("url", "warned"),

@@ -2,7 +2,7 @@ import pytest
 
 from gateway.controls.mutual_tls import MutualTls
 from gateway.controls.rate_limit import RateLimits
-from gateway.core.policy import Match, SwitchedOff, Upstream
+from gateway.core.policy import Endpoint, Match, SwitchedOff, Upstream
 from gateway.policy.extensions import Extensions
 from gateway.policy.partners import PartnerReader
 from gateway.policy.reader import Reader
@@ -17,7 +17,7 @@ OFF = dict.fromkeys(("ip_allowlist", "token", "signature", "replay"), "{off: not
 def route(used: Reader, **changed: str | None) -> RouteEntry | None:
     """Read one route; a key that is None is left out."""
     upstreams: Table[Upstream] = Table("upstream")
-    upstreams.add("psp", scalar("psp"), Upstream("psp", "http", "127.0.0.1", 9000))
+    upstreams.add("psp", scalar("psp"), Upstream("psp", "http", (Endpoint("127.0.0.1", 9000),)))
     partners = PartnerReader(used, Table("issuer"))
     known = Table[object]("partner")
     acme = partners.read("acme", definition("{certificate: {san_uri: 'urn:acme'}}"))

@@ -1,5 +1,6 @@
 """Rules hold for what golden cases show; here, where they must keep still."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -111,3 +112,46 @@ def test_token_and_signature_in_fields_of_their_own(policy: Path) -> None:
 def test_an_allowlist_that_allows_everything(policy: Path, networks: str) -> None:
     change(policy, "routes.yaml", "ip_allowlist: partner", f"ip_allowlist: {networks}")
     assert "lets every address pass" in said(policy)[0]
+
+
+# State that workers share
+
+
+def needs_shared_state(policy: Path) -> list[tuple[str, str]]:
+    """Give path and message of what keeps several workers from serving the policy."""
+    try:
+        load(policy, ENVIRON, now=NOW, shared_state=False)
+    except PolicyInvalid as invalid:
+        return [(problem.path, problem.message) for problem in invalid.problems]
+    return []
+
+
+def test_controls_that_count_or_remember_need_state_that_is_shared(policy: Path) -> None:
+    assert said(policy) == []
+    found = needs_shared_state(policy)
+    assert [path for path, _ in found] == ["routes[0].rate_limit", "routes[0].replay"]
+    assert [message.rpartition(": ")[2] for _, message in found] == [
+        f"several workers need a store they share for {control}" for control in ("rate_limit", "replay")
+    ]
+    assert all(message.startswith("route `deposit`: ") for _, message in found)
+
+
+def test_each_control_is_told_of_by_itself(policy: Path) -> None:
+    change(policy, "routes.yaml", "replay: required", 'replay: {off: "the upstream remembers"}')
+    assert [path for path, _ in needs_shared_state(policy)] == ["routes[0].rate_limit"]
+
+
+def test_what_is_switched_off_shares_nothing(policy: Path) -> None:
+    text = (policy / "routes.yaml").read_text()
+    text = re.sub(r"( *)(rate_limit|replay): .*", r'\1\2: {off: "the upstream does it"}', text)
+    (policy / "routes.yaml").write_text(text)
+    assert needs_shared_state(policy) == []
+
+
+def test_shared_state_is_told_beside_everything_else(policy: Path) -> None:
+    change(policy, "routes.yaml", "mutual_tls: required", "mutual_tls: maybe")
+    assert [path for path, _ in needs_shared_state(policy)] == [
+        "routes[0].mutual_tls",
+        "routes[0].rate_limit",
+        "routes[0].replay",
+    ]

@@ -8,8 +8,8 @@ import pytest
 from gateway.core.facts import VerifiedSignature
 from gateway.core.message import Headers, Instant, RequestHead
 from gateway.core.policy import SigningKey
-from gateway.core.secret import Secret
 from gateway.core.reasons import Denied, Reason
+from gateway.core.secret import Secret
 from gateway.signing import parts as p
 from gateway.signing.composed import ComposedScheme
 from gateway.signing.window import CHALLENGE, Window

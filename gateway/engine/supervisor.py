@@ -1,0 +1,224 @@
+"""Several workers: started together, started again where one dies, told to reload and to stop.
+
+1. the policy is read once, so that its mistakes are told once; the workers read it for themselves
+2. the ports are looked at: a gate of the same user that shares its port would take half of the connections unnoticed
+3. the workers are started; once all of them accept, the supervisor says so; if one cannot, all are stopped
+4. a worker that ends is started again, later each time it fails; the others go on
+5. SIGHUP is passed on; SIGTERM and SIGINT as well, and the supervisor ends after its last worker
+
+The supervisor holds no listening socket and sees no request. Each worker binds the policy's ports for itself, and the
+kernel spreads connections over them (SO_REUSEPORT).
+
+Workers are programs of their own, run by the command line of the supervisor. A fork would share threads, locks and
+random state that libraries hold; multiprocessing's spawn adds a process that tracks resources and pickles what it
+passes on. This way one that is started again is like the first one, and `ps` shows what it is.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import time
+from asyncio.subprocess import DEVNULL, Process
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.core.message import Instant
+from gateway.engine.backoff import Backoff
+from gateway.engine.binding import bound
+from gateway.engine.start import StartError, check_environment, explained, listeners_of
+from gateway.engine.worker import READ_BYTES, READY, RELOAD, STOP, Worker
+from gateway.policy import load
+
+logger = logging.getLogger(__name__)
+
+END_SECONDS = 40.0
+"""Time a worker has to end: its drain (30 s), the outcomes of what it cuts off (2 s), and its last writes. systemd's
+TimeoutStopSec must be longer."""
+
+LAST_WORD_SECONDS = 1.0
+"""Time for the end of the channel to be seen after that of the worker: it is there, unless a third party holds it."""
+
+EXIT_CUT = 1
+"""A worker did not drain in good order."""
+
+type Command = Callable[[Worker], Sequence[str]]
+"""Gives a worker's command line."""
+
+
+def supervise(policy: Path, workers: int, command: Command, environ: Mapping[str, str] = os.environ) -> int:
+    """Serve the policy by so many workers until told to stop; gives the exit code."""
+
+    def run() -> int:
+        listeners = check(policy, environ)
+        return asyncio.run(Supervisor(workers, listeners, command).run())
+
+    return explained(run)
+
+
+def check(policy: Path, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Give the listeners of a policy that workers may serve. Raises PolicyInvalid or StartError."""
+    check_environment(environ)
+    read = load(policy, environ, now=Instant(time.time()), shared_state=False).policy
+    for listener in read.listeners.values():
+        where = f"listener {listener.name}: {listener.address}:{listener.port}"
+        if not listener.port:
+            raise StartError(f"{where}: each worker would get another port: name one, or run with --workers 1")
+        try:
+            bound(listener).close()
+        except OSError as error:
+            raise StartError(f"{where}: {error.strerror}") from error
+    return listeners_of(read)
+
+
+@dataclass(frozen=True, slots=True)
+class _Child:
+    """A worker that runs."""
+
+    number: int
+    process: Process
+    channel: socket.socket
+
+    def tell(self, message: bytes) -> None:
+        """Say something to it."""
+        with suppress(OSError):  # it has ended, or hangs with its channel full: either is seen by its end
+            self.channel.send(message)
+
+
+class Supervisor:
+    """Keeps the workers running until it is told to stop."""
+
+    def __init__(
+        self, workers: int, listeners: tuple[str, ...], command: Command, *, end_seconds: float = END_SECONDS
+    ) -> None:
+        self._numbers = range(1, workers + 1)
+        self._listeners = listeners
+        self._command = command
+        self._end_seconds = end_seconds
+        self._children: dict[int, _Child] = {}
+        self._accepted: set[int] = set()
+        """Numbers of the workers that accepted at least once."""
+        self._stop = asyncio.Event()
+        self._because = b""
+        self._failed: StartError | None = None
+        self._code = 0
+
+    async def run(self) -> int:
+        """Run until told to stop; gives the exit code. Raises StartError where a worker cannot start."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop, signal.Signals(number).name)
+        loop.add_signal_handler(signal.SIGHUP, self.reload)
+        keepers = [loop.create_task(self._keep(number)) for number in self._numbers]
+        try:
+            await asyncio.gather(*keepers)
+        finally:
+            self.stop("the supervisor failed")  # whatever is wrong here, the workers drain
+            await asyncio.gather(*keepers, return_exceptions=True)
+        if self._failed is not None:
+            raise self._failed
+        logger.info("all workers ended")
+        return self._code
+
+    def stop(self, because: str) -> None:
+        """Have every worker drain and end."""
+        if self._stop.is_set():
+            return
+        self._because = STOP + because.encode() + b"\n"
+        self._stop.set()
+        for child in self._children.values():
+            child.tell(self._because)
+
+    def reload(self) -> None:
+        """Have every worker read the policy anew."""
+        for child in self._children.values():
+            child.tell(RELOAD)
+
+    async def _keep(self, number: int) -> None:
+        """Start a worker, and again whenever it ended, until the supervisor stops."""
+        backoff, loop = Backoff(), asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            try:
+                end = await self._run(number)
+            except OSError as error:
+                end = f"cannot be started: {error.strerror}"
+            if self._stop.is_set():
+                return
+            if number not in self._accepted:
+                self._failed = StartError(f"worker {number} {end}: see its message above; all are stopped")
+                self.stop("another worker cannot start")
+                return
+            wait = backoff.after(loop.time() - began)
+            logger.error("worker %d %s; it is started again in %.1f s", number, end, wait)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), wait)
+                return
+
+    async def _run(self, number: int) -> str:
+        """Run a worker to its end; gives how it ended. Raises OSError where it cannot be run."""
+        child = await self._start(number)
+        ended = asyncio.ensure_future(child.process.wait())
+        stopped = asyncio.ensure_future(self._stop.wait())
+        accepts = asyncio.ensure_future(self._hear(child))
+        try:
+            await asyncio.wait((ended, stopped), return_when=asyncio.FIRST_COMPLETED)
+            if not ended.done():
+                await asyncio.wait((ended,), timeout=self._end_seconds)
+            if not ended.done():
+                logger.error("worker %d did not end in %.0f s: killed", number, self._end_seconds)
+                child.process.kill()
+            code = await ended
+            await asyncio.wait((accepts,), timeout=LAST_WORD_SECONDS)
+        finally:
+            del self._children[number]
+            for task in (stopped, accepts):
+                task.cancel()
+            await asyncio.wait((stopped, accepts))
+            child.channel.close()
+        if self._stop.is_set() and code and number in self._accepted:
+            logger.error("worker %d %s while it drained", number, described(code))
+            self._code = EXIT_CUT
+        return described(code)
+
+    async def _start(self, number: int) -> _Child:
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        try:
+            with theirs:
+                process = await asyncio.create_subprocess_exec(
+                    *self._command(Worker(number, theirs.fileno(), self._listeners)),
+                    # Away from the terminal: what it sends to all is the supervisor's to pass on.
+                    stdin=DEVNULL, start_new_session=True, pass_fds=(theirs.fileno(),),
+                )  # fmt: skip
+        except BaseException:
+            ours.close()
+            raise
+        child = self._children[number] = _Child(number, process, ours)
+        if self._stop.is_set():
+            child.tell(self._because)
+        return child
+
+    async def _hear(self, child: _Child) -> None:
+        """Wait until a worker accepts."""
+        with suppress(ConnectionError):
+            if await asyncio.get_running_loop().sock_recv(child.channel, READ_BYTES) != READY:
+                return
+        began = len(self._accepted) == len(self._numbers)
+        self._accepted.add(child.number)
+        logger.info("worker %d accepts (process %d)", child.number, child.process.pid)
+        if not began and len(self._accepted) == len(self._numbers):
+            logger.info("%d workers accept: %s", len(self._numbers), ", ".join(self._listeners))
+
+
+def described(code: int) -> str:
+    """Say how a process ended, by its exit code (negative: the signal's number)."""
+    if code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        return f"was ended by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"was ended by signal {-code}"
