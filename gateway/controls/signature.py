@@ -2,12 +2,12 @@
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from gateway.core.chain import Answer, Ask
 from gateway.core.policy import Partner, Policy, SigningKey
 from gateway.core.reasons import Denied, Reason
-from gateway.signing.composed import ComposedScheme
+from gateway.signing.scheme import Scheme
 from gateway.signing.window import CHALLENGE, Window
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class SignatureControl:
     """Verifies a request's signature by a partner's keys, and identifies the partner where nobody has yet."""
 
-    scheme: ComposedScheme
+    scheme: Scheme[Any]
     window: Window
 
     name: ClassVar[str] = "signature"
@@ -26,17 +26,20 @@ class SignatureControl:
     def check(self, exchange: "Exchange") -> Generator[Ask, Answer, None]:
         """Check the signature.
 
-        1. its fields are there, once, in their form: SIGNATURE_MISSING, FIELD_REPEATED, SIGNATURE_MALFORMED
+        1. its fields are there, once, in their form: SIGNATURE_MISSING, FIELD_REPEATED, SIGNATURE_MALFORMED; it covers
+           what the scheme asks for: SIGNATURE_COVERAGE
         2. the key is the caller's, or where no control identified the caller, one partner's of the route:
-           SIGNATURE_KEY_UNKNOWN, SIGNATURE_KEY_INACTIVE, PARTNER_UNKNOWN
+           SIGNATURE_KEY_UNKNOWN, SIGNATURE_KEY_INACTIVE, PARTNER_UNKNOWN; it is for the signature's algorithm:
+           SIGNATURE_ALGORITHM
         3. the timestamp lies within the window: SIGNATURE_STALE, SIGNATURE_FUTURE
         4. only then the body is asked for, where the scheme signs it, so that a stranger cannot have the gate hold it
-        5. the HMAC is the one presented: SIGNATURE_MISMATCH
+        5. its digests are the body's: SIGNATURE_DIGEST; the signature is the key's over what was received:
+           SIGNATURE_MISMATCH
 
         Raises Denied with those reasons.
         """
         head, scheme = exchange.request, self.scheme
-        presented = scheme.read(head)
+        presented = scheme.read(head, lambda key_id: self._may_be_meant(exchange, key_id))
         partner = exchange.partner or self._claimed_partner(exchange, presented.key_id)
         keys: Mapping[str, SigningKey] = partner.signing_keys
         admitted = scheme.admit(presented, keys, self.window, exchange.now)
@@ -44,20 +47,31 @@ class SignatureControl:
         exchange.signature = scheme.match(head, body, presented, admitted, self.window)
         exchange.identify(partner, Reason.SIGNATURE_KEY_UNKNOWN)
 
+    def _may_be_meant(self, exchange: "Exchange", key_id: str) -> bool:
+        """Whether a key is one that this request may be signed with, where it carries several signatures."""
+        if exchange.partner is not None:
+            return key_id in exchange.partner.signing_keys
+        return bool(_owners(exchange, key_id))
+
     def _claimed_partner(self, exchange: "Exchange", key_id: str | None) -> Partner:
         """Give the partner of the route that the key id belongs to; the signature has yet to prove it."""
         if key_id is None:
             raise Denied(Reason.PARTNER_UNKNOWN, f"scheme {self.scheme.name} names no key, and nobody was identified")
-        listed = exchange.route.partners if exchange.route is not None else frozenset()
-        partners = exchange.policy.partners
-        names = [name for name in (partners if listed is None else listed) if key_id in partners[name].signing_keys]
+        names = _owners(exchange, key_id)
         if not names:
             detail = f"key {key_id!r} belongs to no partner of the route"
             raise Denied(Reason.SIGNATURE_KEY_UNKNOWN, detail, (CHALLENGE,))
         if len(names) > 1:
             detail = f"key {key_id!r} belongs to {', '.join(sorted(names))}: key ids must be unique here"
             raise Denied(Reason.SIGNATURE_KEY_UNKNOWN, detail, (CHALLENGE,))
-        return partners[names[0]]
+        return exchange.policy.partners[names[0]]
+
+
+def _owners(exchange: "Exchange", key_id: str) -> list[str]:
+    """Name the partners of the route that a key id belongs to."""
+    listed = exchange.route.partners if exchange.route is not None else frozenset()
+    partners = exchange.policy.partners
+    return [name for name in (partners if listed is None else listed) if key_id in partners[name].signing_keys]
 
 
 def widest_window(policy: Policy) -> Window | None:

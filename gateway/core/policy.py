@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
+from typing import Protocol
 
 from gateway.core.chain import Control
 from gateway.core.memo import Bounded, Memo
@@ -37,15 +38,42 @@ class CertificateMatch:
         )
 
 
+class Verifier(Protocol):
+    """A public key with its one algorithm, checked when the policy was compiled."""
+
+    def verifies(self, message: bytes, signature: bytes) -> bool:
+        """Whether the signature is the key's over the message."""
+        ...
+
+    def explain(self, message: bytes, signature: bytes) -> str:
+        """Say what can be told of a signature that does not verify, for the log; nothing where nothing can."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class SigningKey:
     """A key a partner signs requests with. In force from `not_before` until before `not_after`."""
 
     id: str
     algorithm: str
-    secret: Secret
+    material: Secret | Verifier
+    """The secret that the partner shares with the gate, or the partner's public key."""
     not_before: Instant | None = None
     not_after: Instant | None = None
+
+    @property
+    def secret(self) -> Secret:
+        """The shared secret, of a key whose algorithm has one."""
+        if not isinstance(self.material, Secret):
+            raise TypeError(f"key {self.id!r} for {self.algorithm} is a public key")
+        return self.material
+
+    @property
+    def public(self) -> Verifier:
+        """The public key, of a key whose algorithm has one."""
+        if isinstance(self.material, Secret):
+            raise TypeError(f"key {self.id!r} for {self.algorithm} is a shared secret")
+        return self.material
 
     def in_force(self, now: Instant) -> bool:
         """Whether the key counts at `now`."""

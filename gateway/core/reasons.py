@@ -347,7 +347,7 @@ class Reason(Enum):
     # Signature and replay
     SIGNATURE_MISSING = (
         "signature.missing", 401, "Request signature required",
-        "One of the fields that carry key id, timestamp, nonce or signature is absent.",
+        "A field or parameter that carries key id, timestamp, nonce or signature is absent.",
         "The route's signature scheme names the fields.",
         "An unsigned request was refused.",
     )
@@ -386,6 +386,24 @@ class Reason(Enum):
         "Body, path or a signed field differs from what was signed, or the secret does.",
         "Compare the scheme's parts with what the partner signs; most often the body was serialised again.",
         "A changed or forged request was refused.",
+    )
+    SIGNATURE_ALGORITHM = (
+        "signature.algorithm", 401, "Request signature by another algorithm",
+        "The signature states an algorithm that is not its key's; the record's detail names both.",
+        "A key has one algorithm, in partners.NAME.signing_keys; `algorithms` of the scheme may narrow them.",
+        "A signature named another algorithm than its key is for; it may be an attempt to have a weaker one used.",
+    )
+    SIGNATURE_COVERAGE = (
+        "signature.coverage", 401, "Request signature covers too little",
+        "The record's detail names what is not covered, or is covered and not in the request.",
+        "The scheme's `covered` lists what must be; content-digest must be wherever there is a body.",
+        "Parts of the request were not protected by its signature, so it was refused.",
+    )
+    SIGNATURE_DIGEST = (
+        "signature.digest_mismatch", 401, "Digest of the body does not match",
+        "Content-Digest or Repr-Digest is not that of the bytes received; most often the body was serialised again.",
+        "Digests are checked over the raw body, by sha-256 and sha-512, before the signature counts.",
+        "The body was changed after its digest was made.",
     )
     REPLAY_SEEN = (
         "replay.seen", 409, "Request already received",

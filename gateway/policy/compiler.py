@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from gateway.core.message import Instant
 from gateway.core.policy import Issuer, Policy
@@ -29,8 +30,8 @@ from gateway.policy.schemes import read_scheme
 from gateway.policy.settings import Settings
 from gateway.policy.tables import Table
 from gateway.policy.values import day, name
-from gateway.signing.composed import ComposedScheme
 from gateway.signing.jwks import KeySet
+from gateway.signing.scheme import Scheme
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ class _Parts:
         self._upstreams = self._table("upstream", "upstreams", read_upstream)
         self.key_sets: dict[str, KeySet] = {}
         self._issuers = self._table("issuer", "issuers", self._read_issuer)
-        self._schemes: Table[ComposedScheme] = self._table("scheme", "schemes", read_scheme)
+        self._schemes: Table[Scheme[Any]] = self._table("scheme", "schemes", read_scheme)
         partners = PartnerReader(reader, self._issuers)
         self._partners: Table[PartnerEntry] = self._table(
             "partner", "partners", lambda _, name, definition: partners.read(name, definition)

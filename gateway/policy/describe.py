@@ -78,7 +78,7 @@ def _token(control: TokenControl) -> str:
 
 
 def _signature(control: SignatureControl) -> str:
-    if control.scheme.timestamp_field is None:
+    if not control.scheme.dated:
         return control.scheme.name
     window = control.window
     return f"{control.scheme.name}, {duration(window.max_age)} old, {duration(window.max_ahead)} ahead"

@@ -1,6 +1,5 @@
 """The section `partners`: who calls, and how they are recognised."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations, pairwise
@@ -8,17 +7,15 @@ from itertools import combinations, pairwise
 from cryptography.x509 import Name
 from cryptography.x509.oid import NameOID
 
-from gateway.core.message import Instant
 from gateway.core.networks import NetworkSet
-from gateway.core.policy import CertificateMatch, Issuer, Partner, SigningKey
+from gateway.core.policy import CertificateMatch, Issuer, Partner
 from gateway.policy.document import Definition
 from gateway.policy.nodes import MappingNode, Node, SequenceNode
 from gateway.policy.problem import quoted
 from gateway.policy.reader import Reader
-from gateway.policy.secrets import ENCODINGS, read_secret
+from gateway.policy.signing_keys import SigningKeyReader
 from gateway.policy.tables import Table
-from gateway.policy.values import Unfit, host, instant, key_id, network, sha256_hex, uri
-from gateway.signing.composed import HASHES
+from gateway.policy.values import Unfit, host, network, sha256_hex, uri
 
 _EMAIL = {"E": NameOID.EMAIL_ADDRESS, "emailAddress": NameOID.EMAIL_ADDRESS}
 
@@ -55,9 +52,7 @@ class PartnerReader:
         self._certificates: dict[frozenset[tuple[str, str]], tuple[str, Node]] = {}
         self._certificate_parts: dict[frozenset[tuple[str, str]], tuple[str, Node]] = {}
         self._subjects: dict[tuple[str, str], tuple[str, Node]] = {}
-        self._key_ids: dict[str, Node] = {}
-        self._secrets: dict[bytes, tuple[str, Node]] = {}
-        """By digest."""
+        self._signing_keys = SigningKeyReader(reader)
 
     def read(self, name: str, definition: Definition) -> PartnerEntry | None:
         """Read one partner."""
@@ -72,7 +67,7 @@ class PartnerReader:
         counts.append(self._reader.errors)
         subjects = self._read_subjects(name, fields.get("subjects"))
         counts.append(self._reader.errors)
-        keys, nodes = self._read_keys(name, fields.get("signing_keys"))
+        keys, nodes = self._signing_keys.read(name, fields.get("signing_keys"))
         counts.append(self._reader.errors)
         sections = ("certificate", "networks", "subjects", "signing_keys")
         faulty = frozenset(
@@ -131,50 +126,3 @@ class PartnerReader:
             if issuer is not None and subjects is not None:
                 found[issuer_name] = frozenset(subjects)
         return found
-
-    def _read_keys(self, name: str, node: Node | None) -> tuple[dict[str, SigningKey], dict[str, Node]]:
-        keys: dict[str, SigningKey] = {}
-        nodes: dict[str, Node] = {}
-        for item in self._reader.items(node, "signing keys") or ():
-            fields = self._reader.fields(
-                item, required=("id", "algorithm", "secret"), optional=("encoding", "not_before", "not_after")
-            )
-            key = self._read_key(name, fields) if fields is not None else None
-            if fields is not None and key is not None:
-                keys[key.id] = key
-                nodes[key.id] = fields["algorithm"]
-        return keys, nodes
-
-    def _read_key(self, name: str, fields: Mapping[str, Node]) -> SigningKey | None:
-        reader = self._reader
-        identifier = reader.value(fields.get("id"), key_id)
-        algorithm = reader.choice(fields.get("algorithm"), HASHES, "algorithm of signing keys")
-        encoding = reader.choice(fields.get("encoding"), ENCODINGS, "encoding of secrets") or "utf-8"
-        least = HASHES[algorithm][1] if algorithm is not None else 0
-        secret = read_secret(reader, fields.get("secret"), encoding, least)
-        begins = reader.value(fields.get("not_before"), instant)
-        ends = reader.value(fields.get("not_after"), instant)
-        self._check_times(fields, begins, ends)
-        if identifier is not None:
-            first = self._key_ids.setdefault(identifier, fields["id"])
-            if first is not fields["id"]:
-                hint = f"see {first.place}; key ids are unique in a policy"
-                reader.error(fields["id"], f"key id {quoted(identifier)} stands twice", hint)
-        if secret is not None:
-            fingerprint = hashlib.sha256(secret.reveal()).digest()
-            owner, other = self._secrets.setdefault(fingerprint, (name, fields["secret"]))
-            if owner != name:
-                hint = f"see {other.place}; each could sign as the other"
-                reader.error(fields["secret"], f"the same secret as one of partner {quoted(owner)}", hint)
-            elif other is not fields["secret"]:
-                hint = f"see {other.place}; a request could be sent again under the other key's id"
-                reader.error(fields["secret"], "the same secret as another key of the partner", hint)
-        if identifier is None or algorithm is None or secret is None:
-            return None
-        return SigningKey(identifier, algorithm, secret, begins, ends)
-
-    def _check_times(self, fields: Mapping[str, Node], begins: Instant | None, ends: Instant | None) -> None:
-        if begins is not None and ends is not None and ends <= begins:
-            self._reader.error(fields["not_after"], "the key ends before it begins", "expected a later not_after")
-        elif ends is not None and self._reader.now is not None and ends <= self._reader.now:
-            self._reader.warning(fields["not_after"], "the key is no longer in force", "remove it")

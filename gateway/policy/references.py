@@ -72,7 +72,7 @@ def certificates(reader: Reader, node: Node | None) -> tuple[Path, list[x509.Cer
         reader.error(node, f"file {shown_path(node, path)} holds no readable certificate", hint)
         return None
     for certificate in found:
-        _warn_of_validity(reader, node, certificate)
+        warn_of_validity(reader, node, certificate)
     return path, found
 
 
@@ -167,7 +167,8 @@ def _public_bytes(public_key: Callable[[], PublicKeyTypes]) -> bytes | None:
         return None
 
 
-def _warn_of_validity(reader: Reader, node: Node, certificate: x509.Certificate) -> None:
+def warn_of_validity(reader: Reader, node: Node, certificate: x509.Certificate) -> None:
+    """Warn of a certificate that is expired, or not valid yet."""
     if reader.now is None:
         return
     if certificate.not_valid_after_utc.timestamp() < reader.now:

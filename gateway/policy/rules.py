@@ -46,12 +46,11 @@ def _check_identification(reader: Reader, route: RouteEntry) -> None:
         reader.error(route.nodes["ip_allowlist"], "without mutual_tls, nobody knows yet whose networks count", hint)
     if signature is None:
         return
-    if signature.scheme.key_id_field is None and _off(route, "mutual_tls", "token"):
+    if not signature.scheme.names_key and _off(route, "mutual_tls", "token"):
         hint = "switch on mutual_tls or token, or add `key_id` to the scheme"
         reader.error(route.nodes["signature"], "the scheme has no key id that would tell whose keys count", hint)
     carrier = "authorization"
-    carriers = (signature.scheme.signature_field, signature.scheme.key_id_field)
-    if carrier in carriers and route.control(TokenControl) is not None:
+    if carrier in signature.scheme.carriers and route.control(TokenControl) is not None:
         reader.error(route.nodes["signature"], f"field {quoted(carrier)} cannot carry both token and signature")
 
 
@@ -77,7 +76,7 @@ def _check_replay(reader: Reader, route: RouteEntry) -> None:
         hint = 'switch on signature, or write `replay: {off: "the reason"}`'
         reader.error(node, "replay needs signature: only what is signed can be remembered", hint)
     signature = route.control(SignatureControl)
-    if signature is not None and signature.scheme.timestamp_field is None and replay.remember is None:
+    if signature is not None and not signature.scheme.dated and replay.remember is None:
         reader.error(node, "the scheme has no timestamp, so requests never get too old", "expected {remember: 24h}")
 
 
@@ -130,9 +129,9 @@ def _demands(route: RouteEntry) -> Iterator[_Demand]:
         yield _Demand("token", "subjects", what, lambda partner: bool(partner.subjects.get(issuer)))
     signature = route.control(SignatureControl)
     if signature is not None:
-        algorithm = signature.scheme.algorithm
-        what = f"signing key for {algorithm}"
-        yield _Demand("signature", "signing_keys", what, lambda partner: algorithm in _algorithms(partner))
+        algorithms = signature.scheme.algorithms
+        what = f"signing key for {' or '.join(sorted(algorithms))}"
+        yield _Demand("signature", "signing_keys", what, lambda partner: bool(algorithms & _algorithms(partner)))
 
 
 def _algorithms(partner: Partner) -> set[str]:
@@ -149,7 +148,7 @@ def check_keys(reader: Reader, routes: Sequence[RouteEntry], everyone: Mapping[s
         for entry in route.entries(everyone):
             signed = algorithms.setdefault(entry.partner.name, set())
             if signature is not None:
-                signed.add(signature.scheme.algorithm)
+                signed.update(signature.scheme.algorithms)
     for name, signed in algorithms.items():
         entry = everyone[name]
         for key in entry.partner.signing_keys.values():

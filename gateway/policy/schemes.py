@@ -1,9 +1,11 @@
-"""The section `schemes`: signature schemes composed of parts."""
+"""The section `schemes`: signature schemes composed of parts, and HTTP Message Signatures."""
 
 from collections.abc import Mapping
+from typing import Any
 from typing import Literal as Choice
 
 from gateway.policy.document import Definition
+from gateway.policy.message_schemes import TYPE, read_message_scheme
 from gateway.policy.nodes import MappingNode, Node, ScalarNode
 from gateway.policy.problem import quoted
 from gateway.policy.reader import Reader, suggestion
@@ -11,6 +13,9 @@ from gateway.policy.values import field_name, field_text
 from gateway.signing import parts as p
 from gateway.signing.composed import Algorithm, ComposedScheme
 from gateway.signing.encoding import Encoding, TimestampFormat
+from gateway.signing.scheme import Scheme
+
+COMPOSED = "composed"
 
 MAX_PARTS = 32
 
@@ -30,12 +35,27 @@ _ENCODINGS: tuple[Encoding, ...] = ("hex", "base64")
 _TIMES: tuple[TimestampFormat, ...] = ("unix", "unix-ms", "rfc3339")
 
 
-def read_scheme(reader: Reader, name: str, definition: Definition) -> ComposedScheme | None:
-    """Read one scheme. What it leaves unprotected is warned of; a timestamp or nonce left unsigned is an error."""
+def read_scheme(reader: Reader, name: str, definition: Definition) -> Scheme[Any] | None:
+    """Read one scheme of any type: composed where it names no other."""
+    named = definition.node.values if isinstance(definition.node, MappingNode) else {}
+    if "preset" in named:
+        return read_message_scheme(reader, name, definition)
+    written = reader.choice(named.get("type"), (COMPOSED, TYPE), "type of schemes")
+    if "type" in named and written is None:
+        return None
+    read = read_message_scheme if written == TYPE else _read_composed
+    return read(reader, name, definition)
+
+
+def _read_composed(reader: Reader, name: str, definition: Definition) -> ComposedScheme | None:
+    """Read a composed scheme.
+
+    What it leaves unprotected is warned of; a timestamp or nonce left unsigned is an error.
+    """
     fields = reader.fields(
         definition.node,
         required=("algorithm", "string_to_sign", "signature"),
-        optional=("encoding", "separator", "key_id", "timestamp", "nonce"),
+        optional=("type", "encoding", "separator", "key_id", "timestamp", "nonce"),
     )
     if fields is None:
         return None

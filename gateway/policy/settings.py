@@ -1,6 +1,7 @@
 """What a route says of each control, made into the control. `routes` takes care of `{off: …}`."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from gateway.controls.ip_allowlist import IpAllowlist
 from gateway.controls.mutual_tls import MutualTls
@@ -16,7 +17,7 @@ from gateway.policy.rates import read_rates
 from gateway.policy.reader import Reader
 from gateway.policy.tables import Table
 from gateway.policy.values import Unfit, duration, duration_or_zero, network, scope
-from gateway.signing.composed import ComposedScheme
+from gateway.signing.scheme import Scheme
 from gateway.signing.window import Window
 
 DEFAULT_AHEAD = 10.0
@@ -34,7 +35,7 @@ class Settings:
     """Makes controls of their settings on a route."""
 
     def __init__(
-        self, reader: Reader, issuers: Table[Issuer], schemes: Table[ComposedScheme], extensions: Extensions
+        self, reader: Reader, issuers: Table[Issuer], schemes: Table[Scheme[Any]], extensions: Extensions
     ) -> None:
         self._reader = reader
         self._issuers = issuers
@@ -91,7 +92,7 @@ class Settings:
         ahead = self._reader.value_or(fields.get("max_ahead"), _ahead, DEFAULT_AHEAD)
         if scheme is None:
             return None
-        if scheme.timestamp_field is None:
+        if not scheme.dated:
             self._refuse_window(fields)
             return SignatureControl(scheme, _TIMELESS)
         if "max_age" not in fields:

@@ -35,6 +35,7 @@ from gateway.signing.encoding import (
     write_timestamp,
 )
 from gateway.signing.layout import Layout
+from gateway.signing.scheme import Known, inactive
 from gateway.signing.window import CHALLENGE, Window
 
 type Algorithm = Choice["hmac-sha256", "hmac-sha384", "hmac-sha512"]
@@ -92,6 +93,8 @@ class ComposedScheme:
 
     needs_body: bool = field(init=False, repr=False, compare=False)
     """Whether the body is signed."""
+    carriers: frozenset[str] = field(init=False, repr=False, compare=False)
+    """Fields of signature and key id."""
     _assembly: Assembly = field(init=False, repr=False, compare=False)
     _layout: Layout = field(init=False, repr=False, compare=False)
     _signature_length: int = field(init=False, repr=False, compare=False)
@@ -108,6 +111,8 @@ class ComposedScheme:
         object.__setattr__(self, "_layout", Layout.of(self.parts, self.separator, self.timestamp_format))
         object.__setattr__(self, "_signature_length", encoded_length(HASHES[self.algorithm][1], self.encoding))
         object.__setattr__(self, "_covered", covered)
+        carriers = frozenset(name for name in (self.signature_field, self.key_id_field) if name is not None)
+        object.__setattr__(self, "carriers", carriers)
 
     def _check_fields(self) -> None:
         if not any(not isinstance(part, p.Literal) for part in self.parts):
@@ -132,6 +137,21 @@ class ComposedScheme:
                 raise ValueError(f"{name!r} is no field name in lower case")
         if p.Header(self.signature_field) in self.parts:
             raise ValueError("the signature cannot sign itself")
+
+    @property
+    def algorithms(self) -> frozenset[str]:
+        """The one algorithm of its keys."""
+        return frozenset({self.algorithm})
+
+    @property
+    def names_key(self) -> bool:
+        """Whether a field carries the key's id."""
+        return self.key_id_field is not None
+
+    @property
+    def dated(self) -> bool:
+        """Whether a field carries a timestamp."""
+        return self.timestamp_field is not None
 
     def weaknesses(self) -> tuple[str, ...]:
         """Give what the scheme leaves unprotected, one sentence each with the way to mend it; for the linter."""
@@ -161,8 +181,8 @@ class ComposedScheme:
         presented = self.read(head)
         return self.match(head, body, presented, self.admit(presented, keys, window, now), window)
 
-    def read(self, head: RequestHead) -> Presented:
-        """Read what the request presents.
+    def read(self, head: RequestHead, _known: Known | None = None, /) -> Presented:
+        """Read what the request presents; there is one signature, so that nobody has to choose.
 
         Raises Denied: SIGNATURE_MISSING where a field is absent, FIELD_REPEATED where one stands twice,
         SIGNATURE_MALFORMED where one does not have its form or could be read into its neighbour.
@@ -218,7 +238,7 @@ class ComposedScheme:
         fitting = self._fitting(presented.key_id, keys)
         admitted = tuple([key for key in fitting if key.in_force(now)])
         if not admitted:
-            raise _denied(Reason.SIGNATURE_KEY_INACTIVE, ", ".join(_inactive(key, now) for key in fitting))
+            raise _denied(Reason.SIGNATURE_KEY_INACTIVE, ", ".join(inactive(key, now) for key in fitting))
         if presented.created is not None:
             window.check(presented.created, now)
         return admitted
@@ -293,12 +313,6 @@ def _visible(text: str, name: str) -> str:
     if not _VISIBLE.match(text):
         raise _malformed(f"{name} is not 1 to 128 visible ASCII characters")
     return text
-
-
-def _inactive(key: SigningKey, now: Instant) -> str:
-    if key.not_before is not None and now < key.not_before:
-        return f"key {key.id!r} begins in {key.not_before - now:.0f} s"
-    return f"key {key.id!r} ended {now - (key.not_after or now):.0f} s ago"
 
 
 def _with_fields(head: RequestHead, fields: list[tuple[str, str]]) -> RequestHead:

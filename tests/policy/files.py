@@ -5,11 +5,17 @@ from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
 
-from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    PublicFormat,
+)
 
 from gateway.core.message import Instant
 from gateway.pki.authority import Authority, Names, Purpose, Validity
 from gateway.pki.tokens import TokenIssuer
+from tests.mint import private_key
 
 NOW = Instant(1_795_352_400.0)
 """2026-11-22T13:00:00Z, the time at which the policies are checked."""
@@ -24,6 +30,8 @@ ENVIRON = {
     "EMPTY_SIGNING_KEY": "",
     "HEX_SIGNING_KEY": "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
 }
+
+_KINDS = ("Ed25519", "P-256", "P-384", "RSA-2048", "RSA-1024")
 
 _VALID = Validity(Instant(NOW - 86_400), Instant(NOW + 86_400 * 365))
 _PAST = Validity(Instant(NOW - 86_400 * 30), Instant(NOW - 86_400))
@@ -41,6 +49,8 @@ def _made() -> _Made:
     names = Names("gate", dns=("localhost",), addresses=(ip_address("127.0.0.1"),))
     gate = servers.issue(names, Purpose.SERVER, _VALID)
     old = servers.issue(Names("old gate"), Purpose.SERVER, _PAST)
+    signing = {kind: private_key(kind, "partner").public_key() for kind in _KINDS}
+    pem = {kind: key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo) for kind, key in signing.items()}
     encrypted = gate.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"passphrase"))
     return _Made(
         public={
@@ -48,6 +58,10 @@ def _made() -> _Made:
             "old.pem": old.certificate_pem(),
             "partners-ca.pem": partners.certificate_pem(),
             "operator-jwks.json": TokenIssuer.generate("https://idp.operator.example").key_set(),
+            **{f"acme-{kind.lower()}.pem": data for kind, data in pem.items()},
+            "acme-leaked.pem": pem["Ed25519"] + gate.key_pem(),
+            "acme-two.pem": pem["Ed25519"] + pem["P-256"],
+            "acme-torn.pem": pem["Ed25519"][:60],
             "broken.pem": b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
             "broken-jwks.json": b'{"keys": [{"kty": "oct", "k": "c2VjcmV0", "kid": "k1"}]}',
         },

@@ -8,8 +8,17 @@ import pytest
 
 from gateway.core.chain import ORDER
 from gateway.core.policy import Limits
+from gateway.core.syntax import read_head
 from gateway.policy import load
 from gateway.policy.document import NAMED, SINGLES
+from gateway.policy.message_schemes import _OPTIONAL
+from gateway.signing.algorithms import PUBLIC_KEY_ALGORITHMS
+from gateway.signing.httpsig.base import Covered
+from gateway.signing.httpsig.component import DERIVED
+from gateway.signing.httpsig.digest import check_digests
+from gateway.signing.httpsig.inputs import components_of, read_inputs
+from gateway.signing.httpsig.message import Request
+from gateway.signing.httpsig.profiles import PROFILES
 from tests.policy.files import ENVIRON, NOW
 
 PAGE = (Path(__file__).parents[2] / "docs" / "policy.md").read_text()
@@ -23,6 +32,43 @@ def test_the_examples_are_a_valid_policy(world: Path) -> None:
     loaded = load(world / "documented.yaml", ENVIRON, now=NOW)
     assert loaded.warnings == ()
     assert [control.name for control in loaded.policy.routes[0].chain] == list(ORDER)
+
+
+def test_the_complete_example_is_a_valid_policy(world: Path) -> None:
+    (text,) = re.findall(r"^```yaml\n(# .*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    for name, key in (("2026", "ed25519"), ("2027", "rsa-2048")):
+        text = text.replace(f"first-bank-{name}.pem", f"acme-{key}.pem")
+    (world / "example").mkdir()
+    (world / "example" / "banking.yaml").write_text(text)
+    loaded = load(world / "example", ENVIRON, now=NOW)
+    assert loaded.warnings == ()
+    assert [route.name for route in loaded.policy.routes] == ["payment", "balance"]
+
+
+def test_the_request_of_the_example_is_signed_over_the_lines_shown() -> None:
+    (request,) = re.findall(r"^```http\n(POST /v1/payments.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    (lines,) = re.findall(r"^```text\n(\"@method\".*?)\n^```$", PAGE, re.MULTILINE | re.DOTALL)
+    start, _, body = request.partition("\n\n")
+    fields = [tuple(part.encode() for part in line.split(": ", 1)) for line in start.splitlines()[1:]]
+    head = read_head(method=b"POST", target=b"/v1/payments", version="HTTP/1.1", fields=fields)
+    (announced,) = read_inputs(
+        head.headers.single("signature-input") or "", lambda text: Covered.of(components_of(text), {})
+    ).values()
+    assert announced.covered.base(Request.of(head), announced.parameters.text).decode() == lines
+    check_digests(head.headers, body.removesuffix("\n").encode())
+
+
+@pytest.mark.parametrize(
+    "named",
+    [*_OPTIONAL, "preset", "covered", "tag", *PROFILES, *PUBLIC_KEY_ALGORITHMS, "public_key"],
+)
+def test_every_key_of_message_signatures_is_described(named: str) -> None:
+    assert f"`{named}`" in PAGE or f"`{named}: " in PAGE
+
+
+@pytest.mark.parametrize("name", [each for each in DERIVED if each != "@status"])
+def test_every_component_is_described(name: str) -> None:
+    assert f'"{name}"' in PAGE
 
 
 @pytest.mark.parametrize("section", [*SINGLES, *NAMED, "routes", "version", *ORDER])

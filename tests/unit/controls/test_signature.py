@@ -4,11 +4,11 @@ from gateway.controls.signature import SignatureControl, widest_window
 from gateway.core.chain import ReadBody
 from gateway.core.exchange import Exchange
 from gateway.core.message import Instant
-from gateway.core.policy import Match, Partner
+from gateway.core.policy import Match, Partner, Policy
 from gateway.core.reasons import Denied, Reason
 from gateway.signing import parts as p
 from gateway.signing.window import Window
-from tests import world
+from tests import messages, world
 from tests.world import BODY, NOW, SIGNING_KEY_ID, Answers, World, check
 
 WINDOW = Window(60.0, 5.0)
@@ -154,6 +154,81 @@ def test_a_scheme_without_key_id_cannot_tell_who_calls() -> None:
     answers = Answers()
     denied = refused(exchange(), answers, control(key_id_field=None))
     assert (denied.reason, answers.asked) == (Reason.PARTNER_UNKNOWN, [])
+
+
+# HTTP Message Signatures
+
+
+MESSAGES = SignatureControl(messages.scheme("@method", "@path"), WINDOW)
+
+
+def signed_message(label: str = "sig1", **parameters: object) -> World:
+    """Give the world's request, signed by RFC 9421 instead."""
+    unsigned = dict.fromkeys(("x-key-id", "x-timestamp", "x-nonce", "x-signature"))
+    scheme = messages.scheme("@method", "@path", label=label)
+    terms = messages.terms(**{"key_id": "acme-ed25519", **parameters})
+    fields = scheme.sign(World(fields=unsigned).head(), BODY, signer=messages.signer(), terms=terms)
+    return World(fields={**unsigned, **dict(fields)})
+
+
+def bank(**changes: object) -> Partner:
+    key = messages.signing_key(id="acme-ed25519")
+    return world.partner(**{"signing_keys": {key.id: key}, **changes})
+
+
+def bank_policy(**partners: Partner) -> Policy:
+    found = {world.PARTNER: bank(), world.OTHER_PARTNER: world.other_partner(), **partners}
+    return world.policy(partners=found)
+
+
+@pytest.mark.parametrize("partner", [None, bank()])
+def test_a_message_signature(partner: Partner | None) -> None:
+    made = signed_message()
+    made.policy = bank_policy()
+    entered, answers = exchange(made, partner), Answers()
+    check(MESSAGES, entered, answers)
+    assert entered.signature is not None
+    assert entered.signature.identity == b"acme-ed25519\nnonce-1"
+    assert entered.partner is not None
+    assert answers.asked == [ReadBody(65_536)]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "reason"),
+    [
+        ({"alg": "hmac-sha256"}, Reason.SIGNATURE_ALGORITHM),
+        ({"key_id": "other"}, Reason.SIGNATURE_KEY_UNKNOWN),
+        ({"created": Instant(NOW - 61)}, Reason.SIGNATURE_STALE),
+    ],
+)
+def test_a_message_signature_that_is_refused_without_the_body(parameters: dict[str, object], reason: Reason) -> None:
+    answers = Answers()
+    assert refused(exchange(signed_message(**parameters), bank()), answers, MESSAGES).reason is reason
+    assert answers.asked == []
+
+
+def test_a_message_signature_that_covers_too_little() -> None:
+    strict = SignatureControl(messages.scheme("@authority"), WINDOW)
+    answers = Answers()
+    assert refused(exchange(signed_message(), bank()), answers, strict).reason is Reason.SIGNATURE_COVERAGE
+    assert answers.asked == []
+
+
+def test_a_body_of_another_digest() -> None:
+    answers = Answers(body=b"changed")
+    assert refused(exchange(signed_message(), bank()), answers, MESSAGES).reason is Reason.SIGNATURE_DIGEST
+
+
+@pytest.mark.parametrize("identified", [True, False])
+def test_of_several_signatures_the_one_by_a_key_that_may_be_meant(identified: bool) -> None:
+    made, others = signed_message(), signed_message("proxy", key_id="proxy-key")
+    names = ("signature-input", "signature")
+    made.fields = {**made.fields, **{name: f"{others.fields[name]}, {made.fields[name]}" for name in names}}
+    made.policy = bank_policy()
+    entered = exchange(made, bank() if identified else None)
+    check(MESSAGES, entered)
+    assert entered.signature is not None
+    assert entered.signature.key_id == "acme-ed25519"
 
 
 # The widest window of a policy

@@ -3,7 +3,7 @@ import pytest
 from gateway.core.policy import CertificateMatch, Endpoint, IdentityFields, Match, Policy, SigningKey
 from gateway.core.reasons import Denied, Reason
 from gateway.core.secret import Secret
-from tests import world
+from tests import messages, world
 from tests.world import NOW, World
 
 EVERYTHING = {
@@ -138,6 +138,16 @@ def test_a_signing_key_is_in_force_from_its_start_until_before_its_end(
 ) -> None:
     key = SigningKey("key", "hmac-sha256", Secret(b"s"), not_before, not_after)
     assert key.in_force(NOW) is expected
+
+
+def test_a_signing_key_is_a_secret_or_a_public_key() -> None:
+    shared, public = messages.signing_key("hmac-sha256"), messages.signing_key("ed25519")
+    assert shared.secret is shared.material
+    assert public.public is public.material
+    with pytest.raises(TypeError, match="key 'ed25519' for ed25519 is a public key"):
+        _ = public.secret
+    with pytest.raises(TypeError, match="key 'hmac-sha256' for hmac-sha256 is a shared secret"):
+        _ = shared.public
 
 
 class TestIdentityFields:

@@ -295,7 +295,7 @@ def test_a_body_serialised_anew_is_another_body() -> None:
 
 
 def test_another_secret_gives_another_signature() -> None:
-    keys = {SIGNING_KEY_ID: signing_key(secret=Secret(SIGNING_SECRET[:-1] + b"0"))}
+    keys = {SIGNING_KEY_ID: signing_key(material=Secret(SIGNING_SECRET[:-1] + b"0"))}
     assert refused(keys=keys)[0] is Reason.SIGNATURE_MISMATCH
 
 

@@ -1,0 +1,94 @@
+"""What a signature scheme is to the control that asks for signatures, and to the policy that names it."""
+
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
+from typing import Protocol
+
+from gateway.core.facts import VerifiedSignature
+from gateway.core.message import Instant, RequestHead
+from gateway.core.policy import SigningKey
+from gateway.core.reasons import Denied, Reason
+from gateway.signing.window import CHALLENGE, Window
+
+type Known = Callable[[str], bool]
+"""Whether a key id is that of somebody who may have sent the request."""
+
+
+class Presented(Protocol):
+    """What a request presents as its signature: well-formed, unverified. Its `repr` MUST NOT show the signature."""
+
+    @property
+    def key_id(self) -> str | None:
+        """The key it names; None where the scheme names none."""
+        ...
+
+
+class Scheme[P: Presented](Protocol):
+    """A way to sign requests.
+
+    A check comes in three steps, so that nothing is read of a body before its sender has named a key in force and a
+    time within the window: `read`, `admit`, `match`. Each raises Denied, whose detail MUST NOT hold a signature, a
+    secret, or what was signed. None of them may do more work than the bounds of a head allow.
+    """
+
+    @property
+    def name(self) -> str:
+        """Its name in the policy."""
+        ...
+
+    @property
+    def needs_body(self) -> bool:
+        """Whether `match` must be given the body."""
+        ...
+
+    @property
+    def algorithms(self) -> AbstractSet[str]:
+        """The algorithms that its keys may be for."""
+        ...
+
+    @property
+    def names_key(self) -> bool:
+        """Whether a request names the key it was signed with."""
+        ...
+
+    @property
+    def dated(self) -> bool:
+        """Whether a request states when it was signed, so that the window counts."""
+        ...
+
+    @property
+    def carriers(self) -> AbstractSet[str]:
+        """Names of the fields that carry signature and key id, in lower case."""
+        ...
+
+    def weaknesses(self) -> tuple[str, ...]:
+        """Give what the scheme leaves unprotected, one sentence each with the way to mend it."""
+        ...
+
+    def read(self, head: RequestHead, known: Known, /) -> P:
+        """Read what the request presents. `known` may choose among several signatures."""
+        ...
+
+    def admit(
+        self, presented: P, keys: Mapping[str, SigningKey], window: Window, now: Instant
+    ) -> tuple[SigningKey, ...]:
+        """Give the partner's keys that may have made the signature, where the time it states is within the window."""
+        ...
+
+    def match(
+        self, head: RequestHead, body: bytes, presented: P, keys: tuple[SigningKey, ...], window: Window
+    ) -> VerifiedSignature:
+        """Verify the signature over the bytes received by one of the keys."""
+        ...
+
+
+def refusal(reason: Reason, detail: str) -> Denied:
+    """Make the denial of a signature, with the challenge that every 401 carries (RFC 9110 11.6.1)."""
+    return Denied(reason, detail, (CHALLENGE,))
+
+
+def inactive(key: SigningKey, now: Instant) -> str:
+    """Say why a key that is not in force is not."""
+    if key.not_before is not None and now < key.not_before:
+        return f"key {key.id!r} begins in {key.not_before - now:.0f} s"
+    return f"key {key.id!r} ended {now - (key.not_after or now):.0f} s ago"
