@@ -21,18 +21,17 @@ from gateway.signing.jwks import VerificationKey
 def bill(loaded: Loaded, now: Instant) -> Json:
     """Give the CycloneDX document. Raises OSError (ssl.SSLError too) where OpenSSL does not take the files."""
     bom = Bom()
-    presented: dict[Owner, list[str]] = {}
+    used: dict[Owner, list[str]] = {}
     for one in loaded.material:
         reference = _component(bom, one, now)
         if reference is not None:
-            presented.setdefault(one.owner, []).append(reference)
-    lines = {one.owner: one.place for one in reversed(loaded.material)}
+            used.setdefault(one.owner, []).append(reference)
+    places = {one.owner: one.place for one in reversed(loaded.material)}
     for owner, context in _contexts(loaded.policy):
-        place = lines.get(owner)
-        file, line = (str(place.file), place.line) if place is not None else ("", 0)
-        where = Occurrence(file, line, str(owner), str(owner))
+        place = places[owner]
+        where = Occurrence(str(place.file), place.line, str(owner), str(owner))
         for name, suites in _suites(context):
-            bom.tls(name, suites, where, presented.get(owner, ()))
+            bom.tls(name, suites, where, used.get(owner, ()))
     subject = {"name": loaded.policy.name, "version": loaded.policy.digest}
     return bom.document(subject, version("gateway"), now)
 

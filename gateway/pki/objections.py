@@ -3,12 +3,14 @@
 Signatures and chains are not verified here: the handshake does that.
 """
 
+import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from enum import Enum
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from gateway.core.message import Instant
@@ -46,9 +48,12 @@ class Use(Enum):
 def objections(certificate: x509.Certificate, now: Instant, use: Use | None = None) -> list[str]:
     """Give every objection, each with what to do; `use` is what it is meant for, where that is known."""
     try:
-        found = [*_of_time(certificate, now), *_of_strength(certificate), *_of_form(certificate)]
-        found += _of_authority(certificate) if is_authority(certificate) else _of_leaf(certificate)
-        return found + list(_of_use(certificate, use))
+        with warnings.catch_warnings():
+            # A serial number of zero is told of in our words.
+            warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+            found = [*_of_time(certificate, now), *_of_strength(certificate), *_of_form(certificate)]
+            found += _of_authority(certificate) if is_authority(certificate) else _of_leaf(certificate)
+            return found + list(_of_use(certificate, use))
     except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
         return [f"its extensions cannot be read ({type(error).__name__}): have it issued anew"]
 

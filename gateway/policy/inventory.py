@@ -101,6 +101,6 @@ def printable(text: str) -> str:
 
 def _subject(certificate: x509.Certificate) -> str:
     try:
-        return certificate.subject.rfc4514_string() or f"number {certificate.serial_number:x}"
+        return certificate.subject.rfc4514_string() or "without a name"
     except ValueError:
-        return f"number {certificate.serial_number:x}"
+        return "whose name cannot be read"
