@@ -109,15 +109,14 @@ def _state(one: Material, now: Instant, within: float) -> str:
 
 def _print(rows: list[tuple[Material, str]], now: Instant) -> None:
     table = Table(show_lines=True)
-    for title in ("ends", "what", "key", "for", "place"):
+    for title in ("ends", "what", "for", "place"):
         table.add_column(title, overflow="fold")
     for one, state in rows:
         style = _STYLES.get(state, "")
-        where = f"{one.place}\n{one.trail}" + (f"\n{one.file}" if one.file else "")
+        where = f"{one.place}\n{one.file}".rstrip()
         table.add_row(
             Text(_ends(one, state, now), style),
-            Text(one.label),
-            Text("\n".join(_facts(one))),
+            Text("\n".join([one.label, *_facts(one)])),
             Text(f"{one.owner}\n{one.role.value}"),
             Text(where),
         )
@@ -154,7 +153,7 @@ def _facts(one: Material) -> Iterator[str]:
         case SigningKey(algorithm=algorithm):
             yield algorithm
         case Pin() | SystemAuthorities():
-            yield ""
+            pass
 
 
 def _summary(certificate: x509.Certificate) -> Summary:
