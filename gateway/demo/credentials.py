@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gateway.core.message import Instant
 from gateway.pki.authority import Authority, Credential, Names, Purpose, Validity
+from gateway.pki.development import MARK
 from gateway.pki.files import write_private, write_public
 from gateway.pki.tokens import TokenIssuer
 
@@ -117,7 +118,7 @@ def make(folder: Path, now: Instant) -> Credentials:
 
 
 def _make_gate(folder: Path, valid: Validity) -> None:
-    authority = Authority.root("Gateway development CA", valid)
+    authority = Authority.root("Gateway development CA", valid, MARK)
     names = Names("gateway", "Operator", dns=("localhost",), addresses=(ip_address("127.0.0.1"), ip_address("::1")))
     gate = authority.issue(names, Purpose.SERVER, valid)
     write_public(folder / "gateway-ca.pem", authority.certificate_pem())
@@ -127,8 +128,8 @@ def _make_gate(folder: Path, valid: Validity) -> None:
 
 def _make_clients(credentials: Credentials, valid: Validity, past: Validity) -> None:
     # The partners' CA is as old as its oldest certificate.
-    partners = Authority.root("Partners development CA", Validity(past.not_before, valid.not_after))
-    foreign = Authority.root("Partners development CA", valid)
+    partners = Authority.root("Partners development CA", Validity(past.not_before, valid.not_after), MARK)
+    foreign = Authority.root("Partners development CA", valid, MARK)
     write_public(credentials.folder / "partners-ca.pem", partners.certificate_pem())
     issued: dict[str, Credential] = {
         **{party.name: partners.issue(party.names, Purpose.CLIENT, valid) for party in PARTIES},

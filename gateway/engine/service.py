@@ -29,6 +29,7 @@ from gateway.core.reasons import Unavailable
 from gateway.engine.addon import CoreAddon
 from gateway.engine.connection import GateConnectionHandler
 from gateway.engine.data_path import DataPath
+from gateway.engine.expiry import Expiries
 from gateway.engine.gate import Clock, Gate, InForce
 from gateway.engine.listener import AcceptLoop
 from gateway.engine.mode import spec_of
@@ -158,6 +159,7 @@ class Service:
         self._reload = asyncio.Event()
         self._reload_because = ""
         self._log_failing = False
+        self.expiries = Expiries()
         self._alone = settings.worker is None
         """Whether what this process counts and remembers is all there is."""
 
@@ -199,6 +201,7 @@ class Service:
     async def _serve(self, loaded: Loaded) -> None:
         policy = loaded.policy
         listeners = listeners_of(policy)
+        self.expiries.adopt(loaded.material)
         inline = () if self.master.user_addons is None else self.master.user_addons.lines
         warnings = (*inline, *(str(warning) for warning in loaded.warnings))
         try:
@@ -236,6 +239,8 @@ class Service:
         if self.log.failing != self._log_failing:
             self._log_failing = self.log.failing
             logger.error("audit log: %s", "cannot be written, requests are refused" if self._log_failing else "works")
+        for line in self.expiries.due(self.clock.now()):
+            logger.warning("%s", line)
         if self.clock.monotonic() >= self._beat_at:
             self._beat_at = self.clock.monotonic() + HEARTBEAT
             self._beat()
@@ -290,6 +295,7 @@ class Service:
         self.master.pools = pools
         self._admit_under(contexts)
         self.gate.in_force = InForce(loaded.policy, loaded.key_sets)
+        self.expiries.adopt(loaded.material)
         pools.forget_others(loaded.policy.upstreams.values())
         self.watch = Watch(loaded.files, began, before)
         warnings = tuple(str(warning) for warning in loaded.warnings)

@@ -87,17 +87,17 @@ class Credential:
 
 
 class Authority:
-    """A certificate authority with a P-256 key that lives in this process only."""
+    """A certificate authority with a P-256 key. It lives in this process only, unless `development` writes it down."""
 
     def __init__(self, credential: Credential, *, is_root: bool) -> None:
         self.credential = credential
         self._is_root = is_root
 
     @classmethod
-    def root(cls, common_name: str, validity: Validity) -> Self:
+    def root(cls, common_name: str, validity: Validity, organisation: str | None = None) -> Self:
         """Make a root, signed by itself."""
         key = ec.generate_private_key(ec.SECP256R1())
-        subject = Names(common_name).subject()
+        subject = Names(common_name, organisation).subject()
         builder = _as_authority(_builder(subject, subject, key.public_key(), validity), path_length=1)
         builder = builder.add_extension(_key_identifier(key.public_key()), critical=False)
         return cls(Credential(builder.sign(key, hashes.SHA256()), key), is_root=True)

@@ -20,6 +20,7 @@ from gateway.policy import rules
 from gateway.policy.document import Definition, Document, assemble
 from gateway.policy.extensions import Extensions
 from gateway.policy.folder import digest, read_policy
+from gateway.policy.inventory import Material, Owner
 from gateway.policy.listeners import read_identity, read_listeners, read_state
 from gateway.policy.partners import PartnerEntry, PartnerReader
 from gateway.policy.peers import read_issuer, read_upstream
@@ -44,6 +45,8 @@ class Loaded:
     key_sets: Mapping[str, KeySet]
     """Verification keys by the name of their issuer."""
     warnings: tuple[Problem, ...]
+    material: tuple[Material, ...] = ()
+    """Every key and certificate that the policy trusts or uses, in the order of reading."""
 
 
 def load(path: Path, environ: Mapping[str, str], *, now: Instant | None = None, shared_state: bool = True) -> Loaded:
@@ -66,7 +69,9 @@ def _load(path: Path, reader: Reader, *, shared_state: bool) -> Loaded:
     problems = tuple(sorted(reader.problems, key=_by_place))
     if parts is None or any(problem.severity is Severity.ERROR for problem in problems):
         raise PolicyInvalid(problems, frozenset(reader.files))
-    return Loaded(parts.policy(digest(sources)), frozenset(reader.files), parts.key_sets, problems)
+    return Loaded(
+        parts.policy(digest(sources)), frozenset(reader.files), parts.key_sets, problems, tuple(reader.material)
+    )
 
 
 @contextmanager
@@ -116,6 +121,7 @@ class _Parts:
     def _table[T](self, kind: str, section: str, read: Callable[[Reader, str, Definition], T | None]) -> Table[T]:
         table: Table[T] = Table(kind, complete=self._document.complete)
         for key, definition in self._document.named[section].items():
+            self._reader.owner = Owner(kind, key)
             table.add(key, definition.key, read(self._reader, key, definition))
         return table
 

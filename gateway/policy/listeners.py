@@ -8,6 +8,7 @@ from gateway.core.message import Address
 from gateway.core.networks import Network, NetworkSet
 from gateway.core.policy import IdentityFields, Limits, Listener, ListenerTls, StateSettings
 from gateway.policy.document import Definition
+from gateway.policy.inventory import Owner
 from gateway.policy.nodes import Node
 from gateway.policy.problem import quoted
 from gateway.policy.reader import Reader
@@ -25,6 +26,7 @@ def read_listeners(reader: Reader, definitions: Mapping[str, Definition]) -> dic
     found: dict[str, Listener] = {}
     taken: list[tuple[Address, int, Node]] = []
     for name, definition in definitions.items():
+        reader.owner = Owner("listener", name)
         fields = reader.fields(
             definition.node, required=("address", "tls"), optional=("trusted_proxies", "proxy_protocol", "limits")
         )

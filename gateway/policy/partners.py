@@ -10,6 +10,7 @@ from cryptography.x509.oid import NameOID
 from gateway.core.networks import NetworkSet
 from gateway.core.policy import CertificateMatch, Issuer, Partner
 from gateway.policy.document import Definition
+from gateway.policy.inventory import Pin, Role
 from gateway.policy.nodes import MappingNode, Node, SequenceNode
 from gateway.policy.problem import quoted
 from gateway.policy.reader import Reader
@@ -76,6 +77,8 @@ class PartnerReader:
         if not fields.keys() & {"certificate", "subjects", "signing_keys"}:
             hint = "expected `certificate`, `subjects` or `signing_keys`"
             self._reader.error(definition.key, "nothing identifies this partner", hint)
+        for identifier, key in keys.items():
+            self._reader.uses(nodes[identifier], Role.SIGNATURES, key)
         partner = Partner(name, certificates, NetworkSet(networks or ()), subjects, keys)
         return PartnerEntry(partner, node, nodes, faulty)
 
@@ -93,6 +96,8 @@ class PartnerReader:
             if given and len(given) == len(values):
                 self._check_distinct(name, item, frozenset(given.items()))
                 found.append(CertificateMatch(**given))
+                for kind in sorted({"fingerprint", "public_key"} & given.keys()):
+                    self._reader.uses(fields[kind], Role.PINNED, Pin(kind, given[kind]))
         return tuple(found)
 
     def _check_distinct(self, name: str, node: Node, values: frozenset[tuple[str, str]]) -> None:

@@ -5,6 +5,7 @@ from ipaddress import ip_address
 
 from gateway.core.policy import ClientCertificate, Endpoint, Issuer, Upstream
 from gateway.policy.document import Definition
+from gateway.policy.inventory import Role, SystemAuthorities
 from gateway.policy.nodes import Node
 from gateway.policy.problem import quoted
 from gateway.policy.reader import Reader, suggestion
@@ -34,6 +35,8 @@ def read_upstream(reader: Reader, name: str, definition: Definition) -> Upstream
     for key in ("ca", "client", "server_name"):
         if scheme == "http" and key in fields:
             reader.error(fields[key], "has no effect on an http:// upstream", "use https://, or remove it")
+    if scheme == "https" and "ca" not in fields:
+        reader.uses(definition.key, Role.AUTHORITY, SystemAuthorities())
     return Upstream(
         name,
         scheme,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from gateway.core.message import Instant
 from gateway.core.policy import SwitchedOff
+from gateway.policy.inventory import Crypto, Material, Owner, Role
 from gateway.policy.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from gateway.policy.problem import Problem, Severity, quoted
 from gateway.policy.values import Unfit, near
@@ -32,6 +33,10 @@ class Reader:
         """How many of the problems are errors."""
         self.files: set[Path] = set()
         """Every file that the policy names."""
+        self.owner = Owner("policy", "")
+        """Of what is being read."""
+        self.material: list[Material] = []
+        """Every key and certificate that was read, in the order of reading."""
 
     def error(self, node: Node, message: str, hint: str = "") -> None:
         """Record what keeps the policy from coming into force."""
@@ -41,6 +46,10 @@ class Reader:
     def warning(self, node: Node, message: str, hint: str = "") -> None:
         """Record what the policy's owner should know."""
         self._record(node, message, hint, Severity.WARNING)
+
+    def uses(self, node: Node, role: Role, what: Crypto, file: str = "") -> None:
+        """Keep what the policy trusts or uses for the inventory; `file` is where it was found."""
+        self.material.append(Material(self.owner, role, what, node.place, node.trail, file))
 
     def _record(self, node: Node, message: str, hint: str, severity: Severity) -> None:
         place = node.place

@@ -15,6 +15,7 @@ from cryptography.utils import CryptographyDeprecationWarning
 
 from gateway.policy.environment import named_path, shown_path
 from gateway.policy.folder import explained, read_bounded
+from gateway.policy.inventory import Role
 from gateway.policy.nodes import Node
 from gateway.policy.problem import quoted
 from gateway.policy.reader import Reader
@@ -83,6 +84,7 @@ def authorities(reader: Reader, node: Node | None) -> Path | None:
         return None
     path, found = read
     for certificate in found:
+        reader.uses(node, Role.AUTHORITY, certificate, shown_path(node, path))
         if not _is_authority(certificate):
             reader.warning(node, f"{_subject(certificate)} is not a CA", "no other certificate will be accepted by it")
     return path
@@ -91,6 +93,10 @@ def authorities(reader: Reader, node: Node | None) -> Path | None:
 def key_pair(reader: Reader, certificate_node: Node | None, key_node: Node | None) -> tuple[Path, Path] | None:
     """Check that a certificate file and a private key file can be read and belong together; give their paths."""
     read = certificates(reader, certificate_node)
+    if certificate_node is not None and read is not None:
+        for index, certificate in enumerate(read[1]):
+            role = Role.SENT_ALONG if index else Role.PRESENTED
+            reader.uses(certificate_node, role, certificate, shown_path(certificate_node, read[0]))
     key_path = named_file(reader, key_node)
     if key_node is None or key_path is None:
         return None
@@ -121,6 +127,8 @@ def key_set(reader: Reader, node: Node | None) -> tuple[Path, KeySet] | None:
     except ValueError as error:
         reader.error(node, f"file {shown_path(node, path)}: {error}")
         return None
+    for key in keys.keys.values():
+        reader.uses(node, Role.TOKENS, key, shown_path(node, path))
     for skipped in keys.skipped:
         reader.warning(node, f"file {shown_path(node, path)}: {skipped}", "it is left out")
     return path, keys

@@ -338,3 +338,24 @@ async def test_a_state_folder_that_fails_is_recorded_until_it_works(
         if (kind := record["metadata"]["event_code"]).startswith("control")
     ]
     assert told == [("control.failed", "state.folder"), ("control.recovered", "state.folder")]
+
+
+async def test_what_ends_soon_is_told_in_the_log_once_reloads_or_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def told() -> list[str]:
+        return [line.split(" ends on ")[0] for line in caplog.messages if line.endswith(": renew it")]
+
+    monkeypatch.setattr(service_module, "TICK_SECONDS", 0.005)
+    monkeypatch.setattr("gateway.engine.expiry.AHEAD_SHARE", 1.0)
+    own = f"certificate CN=gate (listener public, {tmp_path}/gateway.pem)"
+    authority = f"certificate CN=Partners CA (listener public, {tmp_path}/partners-ca.pem)"
+    async with served(tmp_path) as up:
+        await until(lambda: len(told()) == 2)
+        up.service.request_reload("signal")
+        await up.until_recorded("policy.loaded")
+        up.folder.put("gateway.key", pki.pki().upstream.key_pem())
+        up.folder.put("gateway.pem", pki.pki().upstream.certificate_pem())
+        await up.until_recorded("policy.loaded", 2)
+        await up.stop()
+    assert sorted(told()) == sorted([own, authority])
