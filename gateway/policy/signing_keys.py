@@ -12,6 +12,7 @@ from gateway.core.message import Instant
 from gateway.core.policy import SigningKey
 from gateway.core.secret import Secret
 from gateway.policy.environment import shown_path
+from gateway.policy.inventory import Role
 from gateway.policy.nodes import Node
 from gateway.policy.problem import quoted
 from gateway.policy.reader import Reader
@@ -147,6 +148,7 @@ def read_public_key(reader: Reader, node: Node) -> PublicKey | None:
         if b"-----BEGIN CERTIFICATE-----" in data:
             certificate = x509.load_pem_x509_certificate(data)
             warn_of_validity(reader, node, certificate)
+            reader.uses(node, Role.SIGNATURES, certificate, shown_path(node, path))
         key = certificate.public_key() if certificate is not None else load_pem_public_key(data)
     except (ValueError, UnsupportedAlgorithm):
         reader.error(node, f"{shown} holds no readable public key", "expected PEM: -----BEGIN PUBLIC KEY-----")

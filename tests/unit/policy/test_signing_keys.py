@@ -2,11 +2,14 @@ from pathlib import Path
 
 import pytest
 
+from gateway.core.message import Instant
+from gateway.pki.authority import Authority, Validity
+from gateway.policy.inventory import Role
 from gateway.policy.reader import Reader
 from gateway.policy.signing_keys import MAX_KEY_BYTES, SigningKeyReader
 from gateway.signing.algorithms import PublicVerifier
 from tests import messages
-from tests.policy.files import ENVIRON
+from tests.policy.files import ENVIRON, NOW
 from tests.policy.reading import definition, problems, reader
 
 
@@ -81,3 +84,13 @@ def test_an_unknown_algorithm_beside_a_public_key_is_told_once(folder: Path) -> 
     used = reader()
     assert read(used, "[{id: a, algorithm: es256, public_key: ed25519.pem}]", folder) == []
     assert used.errors == 1
+
+
+def test_the_certificate_of_a_key_is_in_the_inventory(tmp_path: Path) -> None:
+    authority = Authority.root("Partner CA", Validity(Instant(NOW - 60), Instant(NOW + 86_400)))
+    (tmp_path / "acme.pem").write_bytes(authority.certificate_pem())
+    used = reader()
+    assert read(used, "[{id: a, algorithm: ecdsa-p256-sha256, public_key: acme.pem}]", tmp_path) == ["a"]
+    (found,) = used.material
+    assert (found.role, found.what) == (Role.SIGNATURES, authority.credential.certificate)
+    assert found.file.endswith("acme.pem")
