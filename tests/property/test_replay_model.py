@@ -24,6 +24,7 @@ EVENTS = st.one_of(
     st.tuples(st.just("claim"), KEYS, st.just(1), st.sampled_from([-5.0, 0.0, 1.0, 59.5, 60.0])),
     st.tuples(st.just("undated"), KEYS, st.integers(1, 10), st.sampled_from([5.0, 60.0, 300.0])),
     st.tuples(st.just("clock"), st.just(0), st.just(0), STEPS | STEPS.map(lambda step: -step)),
+    st.tuples(st.just("leap"), KEYS, st.integers(1, 60), STEPS),
     st.tuples(st.just("widen"), st.just(0), st.just(0), st.sampled_from([0.0, 90.0, 300.0])),
     st.tuples(st.just("restart"), st.just(0), st.just(0), st.just(0.0)),
 )
@@ -34,6 +35,8 @@ class Model:
     """What a memory without bounds knows: the latest end of each key that was ever claimed."""
 
     ends: dict[tuple[str, bytes], int] = field(default_factory=dict)
+    doubtful: set[tuple[str, bytes]] = field(default_factory=set)
+    """Keys that may have been forgotten before all others were prolonged, and may be held for longer than `ends`."""
 
     def may_answer(self, ask: ClaimOnce, now: float, memory: Nonces) -> set[Claim]:
         """Give the answers that are right.
@@ -42,16 +45,24 @@ class Model:
         by what the memory says it does not know.
         """
         known = self.ends.get((ask.space, ask.key))
-        if known is not None and known > now:
-            # Forgotten by a clock that was ahead, it is unknowable.
-            return {Claim.SEEN, Claim.UNKNOWABLE}
         until = ask.until if ask.dated is None else max(ask.until, ask.dated + memory.max_age)
+        if known is not None and known > now:
+            # A clock that was ahead may have had it forgotten: then it is unknowable, but with another date, or a
+            # minute before its end without one.
+            later = int(until) + 1 > known if ask.dated is not None else known <= now + SLOW
+            return {Claim.SEEN, Claim.UNKNOWABLE, Claim.NEW} if later else {Claim.SEEN, Claim.UNKNOWABLE}
         space = memory.held.spaces.get(ask.space, Space())
         if ask.dated is None:
             unknowable = space.forgotten > now + SLOW or 2 * now - until <= memory.lost
         else:
             unknowable = int(until) + 1 <= space.forgotten or ask.dated <= max(memory.floor, memory.lost)
-        return {Claim.UNKNOWABLE} if unknowable or int(until) + 1 <= now else {Claim.NEW}
+        right = {Claim.UNKNOWABLE} if unknowable or int(until) + 1 <= now else {Claim.NEW}
+        return right | {Claim.SEEN} if (ask.space, ask.key) in self.doubtful else right
+
+    def prolong(self, seconds: int, latest: float) -> None:
+        """Have every key end later, but for those that may be forgotten: the clock was past their end."""
+        self.doubtful |= {key for key, ends in self.ends.items() if ends <= latest}
+        self.ends = {key: ends + seconds * (key not in self.doubtful) for key, ends in self.ends.items()}
 
 
 class Compared:
@@ -73,22 +84,29 @@ class Compared:
             raise AssertionError("there is room") from None
         assert answer in right
         known = self.model.ends.get((space, key))
-        if known is not None and known > self.latest:
+        if known is not None and known > self.latest and (space, key) not in self.model.doubtful:
             assert answer is Claim.SEEN  # no clock was ever past its end, so it cannot have been forgotten
         if answer is Claim.NEW:
             held = int(until if dated is None else max(until, dated + self.nonces.max_age)) + 1
             self.model.ends[space, key] = held
+            self.model.doubtful.discard((space, key))
 
     def happen(self, event: tuple[str, int, int, float]) -> None:
         what, first, count, number = event
         if what == "clock":
             self.now += number
             self.latest = max(self.latest, self.now)
+        elif what == "leap":
+            self.happen(("burst", first, count, 0.0))
+            self.happen(("clock", 0, 0, number))
+            self.happen(("burst", 1000 + first, 60, 0.0))
+            self.happen(("clock", 0, 0, -number))
+            self.happen(("burst", first, count, 0.0))
         elif what == "widen":
             wider = number - self.nonces.max_age
             self.nonces.widen(number)
             if wider > 0:
-                self.model.ends = {key: ends + int(wider) for key, ends in self.model.ends.items()}
+                self.model.prolong(int(wider), self.latest)
         elif what == "restart":
             before = self.nonces
             self.nonces = Nonces(10_000)

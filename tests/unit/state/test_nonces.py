@@ -86,6 +86,18 @@ def test_a_slow_request_is_not_claimed_after_its_copy_was_forgotten() -> None:
     assert claim(swept(), now=NOW + AGE) is Claim.UNKNOWABLE
 
 
+def test_a_key_that_was_claimed_anew_is_held_once() -> None:
+    nonces = Nonces(1000)
+    for index in range(100):
+        claim(nonces, b"%d" % index)
+    for index in range(100):
+        claim(nonces, b"%d" % index, now=NOW + 62, dated=NOW + 62)
+    held = nonces.held.spaces["acme"]
+    records = b"".join(held.buckets)
+    fingerprints = [records[at : at + 8] for at in range(0, len(records), 12)]
+    assert len(fingerprints) == len(set(fingerprints)) == len(nonces)
+
+
 # The clock steps back
 
 
@@ -260,6 +272,16 @@ def test_a_claim_that_ends_when_no_record_can_is_an_error_and_not_held(until: fl
     with pytest.raises(struct.error):
         claim(nonces, now=until - 5, dated=until - 5, until=until)
     assert len(nonces) == 0
+
+
+def test_a_lower_bound_counts_from_the_next_claim_on_in_the_midst_of_many() -> None:
+    nonces = Nonces(1000)
+    for index in range(100):
+        claim(nonces, b"%d" % index)
+    assert next(iter(nonces.held.spaces.values())).rest > 0
+    nonces.bound(100)
+    with pytest.raises(Unavailable):
+        claim(nonces, b"new")
 
 
 @pytest.mark.parametrize("capacity", [3, 4])
