@@ -79,13 +79,13 @@ class MemoryState:
         reach = _reach(widest)
         self._write(self._opened().lasting(now, reach))
         self._nonces.widen(reach.max_age)
-        self._nonces.capacity = settings.replay_entries
+        self._nonces.bound(settings.replay_entries)
 
     def save(self, now: Instant) -> None:
         """End the run in order: leave its claims to the next one, and take no more. Raises OSError."""
         nonces, run = self._nonces, self._opened().lasting(now)
         self._run = None
-        stopped = replace(run, running=False, floor=nonces.floor, lost=nonces.lost, spaces=nonces.spaces)
+        stopped = replace(run, running=False, floor=nonces.floor, lost=nonces.lost, held=nonces.held)
         run_file.write(self._directory, stopped)
 
     def close(self) -> None:

@@ -7,128 +7,92 @@ A claim is answered by the first of these that fits:
 3. REPLAY_MEMORY_FULL: the space holds as many as it may
 4. NEW: it is held from now on
 
-Nothing here trusts the clock to go forward. Keys are forgotten in the order of the second in which their time ends,
-and the latest such second is kept: a claim that ends no later may have been forgotten, whatever the clock says now.
-So after a step back of the clock what is held is still SEEN, what was forgotten is UNKNOWABLE, and requests dated now
-are NEW as soon as their window ends after the last one that was forgotten: after one window at most. Claims without
-a date are UNKNOWABLE until the clock is where it was, but for a minute.
+Nothing here trusts the clock to go forward. The latest second in which the time of a forgotten key ended is kept: a
+claim that ends no later may have been forgotten, whatever the clock says now. So after a step back of the clock what
+is held is still SEEN, what was forgotten is UNKNOWABLE, and requests dated now are NEW as soon as their window ends
+after the last one that was forgotten: after one window at most. Claims without a date are UNKNOWABLE until the clock is
+where it was, but for a minute.
+
+A key is held as a fingerprint of 64 bits. Two keys with the same one are taken for the same: the second is SEEN though
+it never came, and is denied. That a replay is taken does not come of it. With a million keys in a space it happens to
+one claim in 18 million millions (5e-14), and nobody can bring it about: fingerprints are made with a secret.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from heapq import heappop, heappush
 from math import ceil
+from secrets import token_bytes
 
 from gateway.core.chain import Claim, ClaimOnce
 from gateway.core.message import Instant
 from gateway.core.reasons import Reason, Unavailable
+from gateway.state.space import FINGERPRINT_BYTES, NEVER, Space
 
-KEY_BYTES = 16
-"""Keys are kept as digests of this size: nobody finds two with the same one, and all cost the same memory."""
+SECRET_BYTES = blake2b.SALT_SIZE + blake2b.PERSON_SIZE
+"""The secret is BLAKE2b's salt and personalisation: random bytes there cost no block of their own, as a key does."""
 
-SWEEP = 32
-"""Expired keys forgotten with each claim, at most. More than one, so that the memory shrinks under load."""
+TURN = 4
+"""A bucket is tended with one claim of so many as there are records in one for each: one of twelve, mostly. What is
+over stays for a quarter of the time in which as many come, at most; smaller would cost more with each claim."""
+
+LOOKS = 4
+"""Buckets looked through for room before a claim is refused because its space is full: some 200 records."""
 
 SLOW = 60.0
 """Seconds by which `now` may lie behind that of earlier claims though no clock stepped back: bodies come slowly."""
 
-NEVER = float("-inf")
+_number = int.from_bytes
 
 
-class Batch:
-    """Keys whose time is over at the same second."""
+@dataclass(frozen=True, slots=True)
+class Held:
+    """All claims, as one run leaves them to the next."""
 
-    __slots__ = ("ends", "keys")
-
-    def __init__(self, ends: int, keys: list[bytes] | None = None) -> None:
-        self.ends = ends
-        """From this second on they count no longer."""
-        self.keys = [] if keys is None else keys
-
-
-@dataclass(slots=True)
-class Space:
-    """The claims of one space.
-
-    A key costs 100 to 140 bytes with CPython 3.13, depending on how full the dictionary is: 64 for the digest, 8 for
-    its place in the batch, the rest for the dictionary.
-    """
-
-    held: dict[bytes, Batch] = field(default_factory=dict)
-    batches: dict[int, Batch] = field(default_factory=dict)
-    order: list[int] = field(default_factory=list)
-    """Heap of the batches' ends."""
-    forgotten: float = NEVER
-    """The latest end of a batch of which a key was forgotten."""
-
-    def hold(self, key: bytes, ends: int) -> None:
-        """Hold a key until the second `ends` begins."""
-        batch = self.batches.get(ends)
-        if batch is None:
-            batch = self.batches[ends] = Batch(ends)
-            heappush(self.order, ends)
-        batch.keys.append(key)
-        self.held[key] = batch
-
-    def add(self, batch: Batch) -> None:
-        """Hold a whole batch that ends after all others: a key in an earlier one was claimed again since."""
-        self.batches[batch.ends] = batch
-        heappush(self.order, batch.ends)
-        self.held.update(dict.fromkeys(batch.keys, batch))
-
-    def prolong(self, seconds: int) -> None:
-        """Hold every key for so much longer. Costs as much as there are batches, not keys."""
-        for batch in self.batches.values():
-            batch.ends += seconds
-        self.batches = {batch.ends: batch for batch in self.batches.values()}
-        self.order = [ends + seconds for ends in self.order]
-
-    def sweep(self, now: float, most: int = SWEEP) -> None:
-        """Forget up to `most` keys whose time is over."""
-        order, held = self.order, self.held
-        while order and order[0] <= now and most > 0:
-            ends = order[0]
-            batch = self.batches[ends]
-            self.forgotten = max(self.forgotten, ends)
-            while batch.keys and most > 0:
-                key = batch.keys.pop()
-                most -= 1
-                if held.get(key) is batch:  # not claimed again since
-                    del held[key]
-            if not batch.keys:
-                heappop(order)
-                del self.batches[ends]
+    secret: bytes = field(repr=False)
+    spaces: dict[str, Space]
 
 
 class Nonces:
     """Claims by space, at most `capacity` in each."""
 
     def __init__(self, capacity: int) -> None:
-        self.capacity = capacity
-        self.spaces: dict[str, Space] = {}
         self.floor: float = NEVER
         """Whatever is dated up to here may have been claimed and forgotten."""
         self.lost: float = NEVER
         """As `floor`, but for a loss of the whole memory: it concerns claims without a date, too."""
         self.max_age: float = 0.0
         """Seconds from its date for which every dated claim is held at least."""
-        self._rounds: Iterator[Space] = iter(())
+        self._capacity = capacity
+        self._turn = 0
+        """Which of the spaces is tended next though nobody may claim in it any more."""
+        self.take_over(Held(token_bytes(SECRET_BYTES), {}), 0.0)
+
+    @property
+    def held(self) -> Held:
+        """What to leave to the next run, beside `floor`, `lost` and `max_age`."""
+        return Held(self._secret, self._spaces)
 
     def claim(self, ask: ClaimOnce, now: Instant) -> Claim:
         """Answer a claim. Raises Unavailable(REPLAY_MEMORY_FULL).
 
-        Costs the same however many are held: a few expired keys of this space and of one other are forgotten on the
-        way.
+        Costs the same however many are held: with some claims a bucket of this space and one of another are tended.
         """
-        name, long_key, dated, until = ask
-        key = blake2b(long_key, digest_size=KEY_BYTES).digest()
-        space = self.spaces.get(name)
+        name, key, dated, until = ask
+        hashed = self._blank.copy()
+        hashed.update(key)
+        fingerprint = hashed.digest()
+        space = self._spaces.get(name)
         if space is None:
-            space = self.spaces[name] = Space()
-        held = space.held.get(key)
-        if held is not None and held.ends > now:
-            return Claim.SEEN
+            space = self._open(name)
+        buckets = space.buckets
+        index = _number(fingerprint) & space.mask  # as `space.place`, without the call
+        if index >= len(buckets):
+            index &= space.mask >> 1
+        held = None
+        if buckets[index].find(fingerprint) >= 0:
+            held = space.end(index, fingerprint)
+            if held is not None and held > now:
+                return Claim.SEEN
         if dated is None:
             ends = int(until) + 1  # after `until`, which itself still counts
             # Claimed before, it may have ended at any time from now on.
@@ -136,30 +100,59 @@ class Nonces:
             # It may be as old as the time for which it is remembered.
             lost = now - (until - now) <= self.lost
         else:
-            ends = int(max(until, dated + self.max_age)) + 1
+            least = dated + self.max_age
+            ends = int(least if least > until else until) + 1  # noqa: FURB136 - `max` takes three times as long
             forgotten = ends <= space.forgotten
             lost = dated <= self.floor or dated <= self.lost
         if ends <= now or forgotten or lost:
             return Claim.UNKNOWABLE
-        for due in (space, self._next()) if len(self.spaces) > 1 else (space,):
-            if due.order and due.order[0] <= now:
-                due.sweep(now)
-        if len(space.held) >= self.capacity:
-            raise Unavailable(Reason.REPLAY_MEMORY_FULL, f"{self.capacity} nonces of {name} are remembered")
-        space.hold(key, ends)
+        if held is not None:
+            space.forget(index, now)
+        if not space.rest:
+            self._tend(name, space, now)
+            index = space.place(fingerprint)
+        space.hold(index, fingerprint, ends)
         return Claim.NEW
 
-    def _next(self) -> Space:
-        """Give the spaces in turn, so that those nobody claims in shrink too."""
-        space = next(self._rounds, None)
-        if space is None:
-            self._rounds = iter(list(self.spaces.values()))
-            space = next(self._rounds)
+    def _tend(self, name: str, space: Space, now: float) -> None:
+        """Tend a space, and one of the others; see how many claims it may take until the next time."""
+        _, left = space.tend(now)
+        for _ in range(LOOKS):
+            if space.count < self._capacity:
+                break
+            space.search(now)
+        room = self._capacity - space.count
+        if room <= 0:
+            raise Unavailable(Reason.REPLAY_MEMORY_FULL, f"{self._capacity} nonces of {name} are remembered")
+        claims = min(left // TURN or 1, room)
+        if len(self._all) > 1:
+            other = self._all[self._turn]
+            over, left = other.tend(now)
+            if over >= left and other.count:
+                claims = 1  # it is mostly over: go on with it at once
+            else:
+                self._turn = (self._turn + 1) % len(self._all)
+        space.allow(claims)
+
+    def _open(self, name: str) -> Space:
+        space = self._spaces[name] = Space()
+        self._all.append(space)
         return space
 
-    def take_over(self, spaces: dict[str, Space], max_age: float) -> None:
+    def take_over(self, held: Held, max_age: float) -> None:
         """Take over the claims of an earlier run, which held dated ones for `max_age` seconds."""
-        self.spaces, self.max_age = spaces, max_age
+        self.max_age = max_age
+        self._secret, self._spaces = held.secret, held.spaces
+        salt, person = held.secret[: blake2b.SALT_SIZE], held.secret[blake2b.SALT_SIZE :]
+        self._blank = blake2b(digest_size=FINGERPRINT_BYTES, salt=salt, person=person)
+        self._all = list(self._spaces.values())
+        self._turn = 0
+
+    def bound(self, capacity: int) -> None:
+        """Have each space hold so many claims at most; what is held beyond that stays."""
+        self._capacity = capacity
+        for space in self._all:
+            space.allow(0)
 
     def raise_floor(self, to: float) -> None:
         """Have whatever is dated up to `to` be UNKNOWABLE unless it is held; a lower floor changes nothing."""
@@ -175,12 +168,12 @@ class Nonces:
         Where that is longer than before, what was forgotten by the shorter time is no longer knowable.
         """
         if max_age > self.max_age:
-            forgotten = max((space.forgotten for space in self.spaces.values()), default=NEVER)
+            forgotten = max((space.forgotten for space in self._all), default=NEVER)
             self.raise_floor(forgotten - self.max_age)
-            for space in self.spaces.values():
-                space.prolong(ceil(max_age - self.max_age))
+            for space in self._all:
+                space.prolonged += ceil(max_age - self.max_age)
         self.max_age = max_age
 
     def __len__(self) -> int:
         """Give how many claims are held in memory, those included whose time is over and are not swept yet."""
-        return sum(len(space.held) for space in self.spaces.values())
+        return sum(space.count for space in self._all)

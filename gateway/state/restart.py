@@ -20,11 +20,12 @@ may have taken requests that were dated ahead of its clock; a wider window that 
 the clock lies behind the file's time (a machine whose battery is flat starts in the past), the file is believed.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from gateway.core.message import Instant
-from gateway.state.nonces import NEVER, Nonces, Space
+from gateway.state.nonces import Held, Nonces
+from gateway.state.space import NEVER
 
 HEARTBEAT = 30.0
 """Seconds between two writes of `running`, at most: how far its time may lie behind a crash."""
@@ -69,8 +70,8 @@ class Run:
     """The latest date of any request that was taken before `reach` was in force."""
     floor: float = NEVER
     lost: float = NEVER
-    spaces: dict[str, Space] = field(default_factory=dict)
-    """Empty while the run lasts."""
+    held: Held | None = None
+    """Its claims; None while the run lasts."""
 
     def lasting(self, now: Instant, reach: Reach | None = None) -> "Run":
         """Give what to write of the same run at `now`, with another reach where there is one.
@@ -100,7 +101,8 @@ def resume(nonces: Nonces, last: Run | None, reach: Reach, now: Instant) -> tupl
         restored = Restored(Start.LOST, refused_until=Instant(nonces.lost))
     else:
         latest = last.latest_claim(last.at)
-        nonces.take_over(last.spaces, last.reach.max_age)
+        if last.held is not None:
+            nonces.take_over(last.held, last.reach.max_age)
         nonces.raise_floor(last.floor)
         nonces.lose(last.lost)
         restored = Restored(Start.CONTINUED, claims=len(nonces))

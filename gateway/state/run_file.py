@@ -1,28 +1,35 @@
-"""The file that a run leaves for the next one: one line of JSON, the claimed keys, and a SHA-256 over both.
+"""The file that a run leaves for the next one: one line of JSON, the claims, and a SHA-256 over both.
 
-It holds no secrets: keys are digests. Its owner alone can read it, and one process at a time uses its directory.
+It holds one secret, with which the claims' fingerprints are made. It gives away no nonce; who has it, and may sign,
+could look for nonces that are taken for one another, and have requests of their own denied. Its owner alone can read
+the file, and one process at a time uses its directory.
 """
 
 import fcntl
 import json
 import os
+import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from gateway.state.nonces import KEY_BYTES, NEVER, Batch, Space
+from gateway.state.nonces import SECRET_BYTES, Held
 from gateway.state.restart import Reach, Run
+from gateway.state.space import NEVER, RECORD_BYTES, Space
 
 NAME = "replay.state"
 
-_FORMAT = 1
+_FORMAT = [2, sys.byteorder]
+"""Version, and how the ends of records are written."""
+
 _DIGEST_BYTES = 32
 _BUFFER_BYTES = 1 << 20
 
 
 class DamagedError(ValueError):
-    """The file is not one that a gate of this version wrote whole."""
+    """The file is not one that a gate of this version wrote whole, on a machine like this one."""
 
 
 def lock(directory: Path) -> int:
@@ -55,9 +62,9 @@ def read(directory: Path) -> Run | None:
     body = content[:-_DIGEST_BYTES]
     if sha256(body).digest() != content[-_DIGEST_BYTES:]:
         raise DamagedError("cut off or damaged")
-    head, _, keys = body.partition(b"\n")
+    head, _, records = body.partition(b"\n")
     try:
-        return _parse(json.loads(head), keys)
+        return _parse(json.loads(head), records)
     except (KeyError, TypeError, ValueError):
         raise DamagedError("written by another version") from None
 
@@ -88,15 +95,7 @@ def write(directory: Path, run: Run) -> None:
         os.close(descriptor)
 
 
-def _pieces(run: Run) -> list[bytes]:
-    spaces = [
-        {
-            "name": name,
-            "forgotten": _number(space.forgotten),
-            "batches": [[ends, len(space.batches[ends].keys)] for ends in sorted(space.batches)],
-        }
-        for name, space in run.spaces.items()
-    ]
+def _pieces(run: Run) -> Iterator[bytes]:
     head = {
         "format": _FORMAT,
         "running": run.running,
@@ -106,30 +105,52 @@ def _pieces(run: Run) -> list[bytes]:
         "latest": _number(run.latest),
         "floor": _number(run.floor),
         "lost": _number(run.lost),
-        "spaces": spaces,
+        "held": None if run.held is None else _head_of(run.held),
     }
-    pieces = [json.dumps(head, allow_nan=False).encode() + b"\n"]
-    for space in run.spaces.values():
-        pieces += [b"".join(space.batches[ends].keys) for ends in sorted(space.batches)]
-    return pieces
+    yield json.dumps(head, allow_nan=False).encode() + b"\n"
+    if run.held is not None:
+        for space in run.held.spaces.values():
+            yield from space.buckets
 
 
-def _parse(head: Any, keys: bytes) -> Run:  # noqa: ANN401 - the checksum vouches for what it is
+def _head_of(held: Held) -> dict[str, object]:
+    spaces = [
+        {
+            "name": name,
+            "forgotten": _number(space.forgotten),
+            "prolonged": space.prolonged,
+            "buckets": [len(bucket) // RECORD_BYTES for bucket in space.buckets],
+        }
+        for name, space in held.spaces.items()
+    ]
+    return {"secret": held.secret.hex(), "spaces": spaces}
+
+
+def _parse(head: Any, records: bytes) -> Run:  # noqa: ANN401 - the checksum vouches for what it is
     if head["format"] != _FORMAT:
         raise ValueError("another format")
+    held = None if head["held"] is None else _held(head["held"], records)
+    if held is None and records:
+        raise ValueError("claims of a run that lasts")
+    reach = Reach(head["max_age"], head["max_ahead"])
+    latest, floor, lost = (_time(head[name]) for name in ("latest", "floor", "lost"))
+    return Run(head["running"], head["at"], reach, latest, floor, lost, held)
+
+
+def _held(head: Any, records: bytes) -> Held:  # noqa: ANN401 - as above
     spaces: dict[str, Space] = {}
     at = 0
     for each in head["spaces"]:
-        space = spaces[each["name"]] = Space(forgotten=_time(each["forgotten"]))
-        for ends, count in each["batches"]:
-            to = at + count * KEY_BYTES
-            space.add(Batch(ends, [keys[place : place + KEY_BYTES] for place in range(at, to, KEY_BYTES)]))
+        buckets = []
+        for count in each["buckets"]:
+            to = at + count * RECORD_BYTES
+            buckets.append(records[at:to])
             at = to
-    if at != len(keys):
-        raise ValueError("other keys than announced")
-    reach = Reach(head["max_age"], head["max_ahead"])
-    latest, floor, lost = (_time(head[name]) for name in ("latest", "floor", "lost"))
-    return Run(head["running"], head["at"], reach, latest, floor, lost, spaces)
+        spaces[each["name"]] = Space(buckets, _time(each["forgotten"]), each["prolonged"])
+    secret = bytes.fromhex(head["secret"])
+    if at != len(records) or len(secret) != SECRET_BYTES:
+        raise ValueError("other claims than announced")
+    return Held(secret, spaces)
 
 
 def _number(time: float) -> float | None:

@@ -1,9 +1,12 @@
+import struct
+
 import pytest
 
 from gateway.core.chain import Claim, ClaimOnce
 from gateway.core.message import Instant
 from gateway.core.reasons import Reason, Unavailable
-from gateway.state.nonces import NEVER, SWEEP, Batch, Nonces, Space
+from gateway.state.nonces import Nonces
+from gateway.state.space import NEVER
 
 NOW = 1_795_352_400.0
 AGE = 60.0
@@ -81,6 +84,18 @@ def test_a_claim_whose_time_is_over_already_is_unknowable() -> None:
 
 def test_a_slow_request_is_not_claimed_after_its_copy_was_forgotten() -> None:
     assert claim(swept(), now=NOW + AGE) is Claim.UNKNOWABLE
+
+
+def test_a_key_that_was_claimed_anew_is_held_once() -> None:
+    nonces = Nonces(1000)
+    for index in range(100):
+        claim(nonces, b"%d" % index)
+    for index in range(100):
+        claim(nonces, b"%d" % index, now=NOW + 62, dated=NOW + 62)
+    held = nonces.held.spaces["acme"]
+    records = b"".join(held.buckets)
+    fingerprints = [records[at : at + 8] for at in range(0, len(records), 12)]
+    assert len(fingerprints) == len(set(fingerprints)) == len(nonces)
 
 
 # The clock steps back
@@ -194,15 +209,6 @@ def test_a_wider_window_holds_what_the_narrower_one_took_for_longer_too(widened:
     assert claim(nonces, now=NOW + 290, until=NOW + 300) is Claim.SEEN
 
 
-def test_what_is_held_for_longer_is_forgotten_in_its_order() -> None:
-    space = Space()
-    for ends in (7, 5, 6):
-        space.hold(b"%d" % ends, ends)
-    space.prolong(10)
-    space.sweep(15)
-    assert (sorted(space.held), space.forgotten, sorted(space.batches)) == ([b"6", b"7"], 15, [16, 17])
-
-
 def test_a_window_that_was_narrowed_and_widened_again_is_a_wider_one() -> None:
     nonces = Nonces(1000)
     nonces.widen(300.0)
@@ -245,35 +251,49 @@ def test_a_full_space_has_room_again_once_times_are_over() -> None:
     assert claim(full(), b"new", now=NOW + 100, dated=NOW + 100) is Claim.NEW
 
 
-def test_a_claim_forgets_a_few_keys_only() -> None:
-    nonces = Nonces(1000)
-    for index in range(500):
-        claim(nonces, b"%d" % index)
-    claim(nonces, b"new", now=NOW + 100, dated=NOW + 100, space="blue")
-    assert len(nonces) == 501 - SWEEP
-
-
-def test_the_memory_shrinks_under_load_and_in_spaces_nobody_claims_in() -> None:
-    nonces = Nonces(10_000)
-    for index in range(1000):
-        claim(nonces, b"%d" % index, space=f"idle-{index % 5}")
-    for index in range(200):
-        claim(nonces, b"%d" % index, now=NOW + 100, dated=NOW + 100)
-    assert len(nonces) == 200
-    assert all(not space.batches and not space.order for name, space in nonces.spaces.items() if name != "acme")
-
-
-def test_keys_are_kept_as_digests_of_one_size() -> None:
-    nonces = Nonces(10)
-    claim(nonces, b"x" * 10_000)
-    claim(nonces, b"")
-    assert {len(key) for key in nonces.spaces["acme"].held} == {16}
+def test_a_full_space_has_room_where_a_tenth_is_over() -> None:
+    nonces = Nonces(3000)
+    for index in range(3000):
+        claim(nonces, b"%d" % index, until=NOW + (5 if index % 10 == 0 else 500))
+    for index in range(100):
+        assert claim(nonces, b"new %d" % index, now=NOW + 10, until=NOW + 500) is Claim.NEW
+    assert len(nonces) <= 3000
 
 
 @pytest.mark.parametrize("until", [float("nan"), float("inf")])
 def test_a_claim_without_an_end_is_an_error(until: float) -> None:
     with pytest.raises((ValueError, OverflowError)):
         claim(Nonces(10), until=until)
+
+
+@pytest.mark.parametrize("until", [-3.0, 2.0**32])
+def test_a_claim_that_ends_when_no_record_can_is_an_error_and_not_held(until: float) -> None:
+    nonces = Nonces(10)
+    with pytest.raises(struct.error):
+        claim(nonces, now=until - 5, dated=until - 5, until=until)
+    assert len(nonces) == 0
+
+
+def test_a_lower_bound_counts_from_the_next_claim_on_in_the_midst_of_many() -> None:
+    nonces = Nonces(1000)
+    for index in range(100):
+        claim(nonces, b"%d" % index)
+    assert next(iter(nonces.held.spaces.values())).rest > 0
+    nonces.bound(100)
+    with pytest.raises(Unavailable):
+        claim(nonces, b"new")
+
+
+@pytest.mark.parametrize("capacity", [3, 4])
+def test_another_bound_counts_from_the_next_claim_on(capacity: int) -> None:
+    nonces = Nonces(1000)
+    for index in range(4):
+        claim(nonces, b"%d" % index)
+    nonces.bound(capacity)
+    with pytest.raises(Unavailable):
+        claim(nonces, b"new")
+    nonces.bound(5)
+    assert claim(nonces, b"new") is Claim.NEW
 
 
 # Taking over
@@ -283,20 +303,18 @@ def test_what_is_taken_over_is_held() -> None:
     before = Nonces(10)
     claim(before)
     after = Nonces(10)
-    after.take_over(before.spaces, AGE)
+    after.take_over(before.held, AGE)
     assert claim(after) is Claim.SEEN
 
 
-def test_a_batch_that_is_added_is_held_and_swept_like_any_other() -> None:
-    space = Space()
-    space.add(Batch(5, [b"a", b"b"]))
-    space.add(Batch(7, [b"b"]))
-    assert (space.held[b"a"].ends, space.held[b"b"].ends) == (5, 7)
-    space.sweep(6)
-    assert (list(space.held), space.forgotten) == ([b"b"], 5)
+def test_what_is_taken_over_does_not_show_its_secret() -> None:
+    held = Nonces(10).held
+    assert held.secret.hex() not in repr(held)
+    assert repr(held.secret) not in repr(held)
 
 
 def test_nothing_is_forgotten_before_anything_was() -> None:
-    space = Space()
-    space.sweep(NOW)
-    assert space.forgotten == NEVER
+    nonces = Nonces(10)
+    claim(nonces)
+    claim(nonces, b"other")
+    assert nonces.held.spaces["acme"].forgotten == NEVER

@@ -4,8 +4,9 @@ import pytest
 
 from gateway.core.chain import Claim, ClaimOnce
 from gateway.core.message import Instant
-from gateway.state.nonces import NEVER, Nonces
+from gateway.state.nonces import Nonces
 from gateway.state.restart import HEARTBEAT, Reach, Restored, Run, Start, resume, unreadable
+from gateway.state.space import NEVER
 
 NOW = Instant(1_795_352_400.0)
 REACH = Reach(max_age=60.0, max_ahead=5.0)
@@ -37,7 +38,7 @@ def run_before(*dates: float) -> Run:
     nonces.widen(REACH.max_age)
     for dated in dates:
         claim(nonces, dated, key=b"%f" % dated, now=dated)
-    return replace(STOPPED, spaces=nonces.spaces)
+    return replace(STOPPED, held=nonces.held)
 
 
 # There is no file
@@ -134,7 +135,7 @@ def test_a_window_that_was_widened_meanwhile_does_not_take_what_the_narrower_one
 @pytest.mark.parametrize("last", [None, RUNNING, STOPPED, unreadable(NOW)])
 def test_every_start_writes_that_it_runs_and_no_claims(last: Run | None) -> None:
     _, _, run = start(last, Reach(300.0, 30.0))
-    assert (run.running, run.at, run.reach, run.spaces) == (True, NOW, Reach(300.0, 30.0), {})
+    assert (run.running, run.at, run.reach, run.held) == (True, NOW, Reach(300.0, 30.0), None)
 
 
 @pytest.mark.parametrize(

@@ -10,24 +10,25 @@ import pytest
 from gateway.core.chain import Claim, ClaimOnce
 from gateway.core.message import Instant
 from gateway.state import run_file
-from gateway.state.nonces import NEVER, Nonces
+from gateway.state.nonces import SECRET_BYTES, Held, Nonces
 from gateway.state.restart import Reach, Run
 from gateway.state.run_file import NAME, DamagedError, read, write
+from gateway.state.space import NEVER, RECORD_BYTES
 
 NOW = 1_795_352_400.0
 RUNNING = Run(True, NOW, Reach(60.0, 5.0), latest=NOW + 5, floor=NOW - 1, lost=NOW - 2)
 
 
-def memory() -> Nonces:
-    nonces = Nonces(1000)
-    for index in range(100):
+def memory(claims: int = 100) -> Nonces:
+    nonces = Nonces(10_000)
+    for index in range(claims):
         dated = Instant(NOW + index / 10)
         nonces.claim(ClaimOnce(f"partner-{index % 3}", b"%d" % index, dated, Instant(dated + 60)), dated)
     return nonces
 
 
 def stopped(nonces: Nonces) -> Run:
-    return Run(False, NOW, Reach(), spaces=nonces.spaces)
+    return Run(False, NOW, Reach(), held=nonces.held)
 
 
 @contextmanager
@@ -49,32 +50,41 @@ def test_what_is_written_is_read(tmp_path: Path, run: Run) -> None:
     assert read(tmp_path) == run
 
 
-def test_claims_are_held_after_reading_as_before_writing(tmp_path: Path) -> None:
-    before = memory()
+def read_held(directory: Path) -> Held:
+    last = read(directory)
+    assert last is not None
+    assert last.held is not None
+    return last.held
+
+
+@pytest.mark.parametrize("claims", [0, 100, 5000])
+def test_claims_are_held_after_reading_as_before_writing(tmp_path: Path, claims: int) -> None:
+    before = memory(claims)
     before.claim(ClaimOnce("partner-0", b"later", Instant(NOW + 65), Instant(NOW + 125)), Instant(NOW + 65))
+    before.widen(300.0)
     write(tmp_path, stopped(before))
-    last = read(tmp_path)
-    assert last is not None
-    assert {name: space.forgotten for name, space in last.spaces.items()} == {
-        name: space.forgotten for name, space in before.spaces.items()
-    }
-    after = Nonces(1000)
-    after.take_over(last.spaces, 0.0)
-    for name, space in before.spaces.items():
-        held = {key: batch.ends for key, batch in space.held.items()}
-        assert {key: batch.ends for key, batch in after.spaces[name].held.items()} == held
+    held = read_held(tmp_path)
+    assert held.secret == before.held.secret
+    for name, space in before.held.spaces.items():
+        other = held.spaces[name]
+        assert (other.buckets, other.forgotten, other.prolonged) == (space.buckets, space.forgotten, space.prolonged)
+    after = Nonces(10_000)
+    after.take_over(held, 0.0)
     assert len(after) == len(before)
+    later = Instant(NOW + 70)
+    for index in range(claims):
+        dated = Instant(NOW + index / 10)
+        ask = ClaimOnce(f"partner-{index % 3}", b"%d" % index, dated, Instant(dated + 60))
+        assert after.claim(ask, later) is before.claim(ask, later) is not Claim.NEW
 
 
-def test_claims_that_were_read_are_swept_in_the_order_of_their_ends(tmp_path: Path) -> None:
+def test_claims_that_were_read_are_swept(tmp_path: Path) -> None:
     write(tmp_path, stopped(memory()))
-    last = read(tmp_path)
-    assert last is not None
     after = Nonces(1000)
-    after.take_over(last.spaces, 0.0)
+    after.take_over(read_held(tmp_path), 0.0)
     answer = after.claim(ClaimOnce("partner-0", b"new", Instant(NOW + 999), Instant(NOW + 1000)), Instant(NOW + 999))
     assert answer is Claim.NEW
-    assert after.spaces["partner-0"].forgotten > NOW + 60
+    assert after.held.spaces["partner-0"].forgotten > NOW + 60
 
 
 def test_what_is_written_replaces_what_was(tmp_path: Path) -> None:
@@ -138,8 +148,9 @@ def test_a_file_with_a_changed_byte_is_damaged(tmp_path: Path, place: int) -> No
         b"",
         b"not json\n",
         b"[]\n",
-        b'{"format": 2}\n',
         b'{"format": 1}\n',
+        b'{"format": 1, "running": false, "at": 1, "max_age": 1, "max_ahead": 1, "spaces": []}\n',
+        b'{"format": [2, "middle"]}\n',
     ],
 )
 def test_a_whole_file_of_another_version_is_damaged(tmp_path: Path, body: bytes) -> None:
@@ -148,11 +159,31 @@ def test_a_whole_file_of_another_version_is_damaged(tmp_path: Path, body: bytes)
         read(tmp_path)
 
 
-def test_a_file_with_other_keys_than_it_announces_is_damaged(tmp_path: Path) -> None:
+SECRET = "00" * SECRET_BYTES
+
+
+def space(*buckets: int) -> dict[str, object]:
+    return {"name": "acme", "forgotten": None, "prolonged": 0, "buckets": buckets}
+
+
+@pytest.mark.parametrize(
+    ("held", "records"),
+    [
+        (None, 1),
+        ({"secret": SECRET, "spaces": [space(1, 1)]}, 1),
+        ({"secret": SECRET, "spaces": [space(1)]}, 2),
+        ({"secret": SECRET, "spaces": []}, 1),
+        ({"secret": SECRET, "spaces": [space()]}, 0),
+        ({"secret": SECRET[2:], "spaces": [space(1)]}, 1),
+        ({"secret": "x" * len(SECRET), "spaces": [space(1)]}, 1),
+    ],
+)
+def test_a_file_with_other_claims_than_it_announces_is_damaged(
+    tmp_path: Path, held: dict[str, object] | None, records: int
+) -> None:
     write(tmp_path, RUNNING)
-    head = json.loads((tmp_path / NAME).read_bytes()[:-32])
-    head["spaces"] = [{"name": "acme", "forgotten": None, "batches": [[5, 2]]}]
-    body = json.dumps(head).encode() + b"\n" + b"k" * 16
+    head = {**json.loads((tmp_path / NAME).read_bytes()[:-32]), "held": held}
+    body = json.dumps(head).encode() + b"\n" + b"r" * RECORD_BYTES * records
     (tmp_path / NAME).write_bytes(body + sha256(body).digest())
     with pytest.raises(DamagedError, match="another version"):
         read(tmp_path)
