@@ -45,8 +45,8 @@ _CHECKS = (
     "nonce and body, that the nonce was not seen before, a rate limit that is never reached; and writes a line of log. "
     "Envoy has no filter for HMAC: it does without signature and nonce. Stock mitmdump asks for a client certificate "
     "and takes any, or none. The gate does more than that: it matches the certificate, the token and the signing key "
-    "to one partner, and its log is chained. nginx forgets its oldest nonces where 64 MB do not hold them; the gate "
-    "refuses what it cannot remember."
+    "to one partner, and its log is numbered without a gap. nginx forgets its oldest nonces where 64 MB do not hold "
+    "them; the gate refuses what it cannot remember."
 )
 
 

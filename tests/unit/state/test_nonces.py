@@ -276,10 +276,11 @@ def test_a_claim_that_ends_when_no_record_can_is_an_error_and_not_held(until: fl
 
 def test_a_lower_bound_counts_from_the_next_claim_on_in_the_midst_of_many() -> None:
     nonces = Nonces(1000)
-    for index in range(100):
-        claim(nonces, b"%d" % index)
-    assert next(iter(nonces.held.spaces.values())).rest > 0
-    nonces.bound(100)
+    held = 0
+    while held < 100 or not next(iter(nonces.held.spaces.values())).rest:  # when it is 0 depends on chance
+        claim(nonces, b"%d" % held)
+        held += 1
+    nonces.bound(held)
     with pytest.raises(Unavailable):
         claim(nonces, b"new")
 
