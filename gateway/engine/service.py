@@ -137,7 +137,7 @@ def spare_collector() -> None:
     """Have the garbage collector pass over all that is there now.
 
     It would look at every object of the policy again and again, and no request is served meanwhile: a policy of
-    10,000 partners has a million of them. What a later policy replaces is freed all the same, as it has no cycles.
+    10,000 partners has half a million of them. What a later policy replaces is freed all the same, as it has no cycles.
     """
     gc.freeze()
     gc.set_threshold(_ALLOCATIONS, 20, 20)
