@@ -26,8 +26,6 @@ from gateway.core.reasons import Reason, Unavailable
 MAX_BYTES = 268_435_456
 """Size from which the log goes on in a new file: 256 MiB, some 130,000 records."""
 
-_DAY = 86_400
-
 MAX_OWED = 1024
 """Records kept in memory while the log cannot be written: outcomes of what was under way then, some 2 MB of them."""
 
@@ -148,7 +146,7 @@ class AuditLog:
             return False
         try:
             last = events[-1].at
-            if events[0].at // _DAY != last // _DAY:
+            if date_of(events[0].at) != date_of(last):
                 return False
             place, origin = self.sequence + 1, self._origin
             data = b"".join([line(event, place + index, origin) for index, event in enumerate(events)])

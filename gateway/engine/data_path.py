@@ -35,7 +35,7 @@ STREAM_FROM = 1_048_576
 the route takes at most. A smaller one is collected, so that one beyond the limit never reaches upstream in part."""
 
 _STEPS = (Decision, ReadBody)
-_TAKES_BODY = frozenset({State.BODY, State.STREAM})
+_TAKES_BODY = (State.BODY, State.STREAM)
 
 
 class DataPath(ClientState):
@@ -340,7 +340,7 @@ class DataPath(ClientState):
         try:
             if what == "head" and self._state is State.HEAD:
                 self._refuse_unreadable(Denied(Reason.HEAD_TIMEOUT, "the head was not complete in time"))
-            elif what == "body" and self._state in (State.BODY, State.STREAM):
+            elif what == "body" and self._state in _TAKES_BODY:
                 self._refuse_body(Denied(Reason.BODY_TIMEOUT, "the body was not complete in time"))
             elif what == "response" and self._handling is not None and self._passage is not None:
                 status = self._drop()

@@ -339,10 +339,9 @@ class Handling:
 
     def upstream_fields(self) -> list[tuple[str, str]]:
         """Header section towards upstream. Raises RuntimeError before the allow is recorded."""
-        decision = self.decision
-        if decision is None or decision.reason is not Reason.ALLOWED or not self._recorded:
+        if not self.allowed or self.decision is None:
             raise RuntimeError("nothing is forwarded before its allow is recorded")
-        return upstream_fields(decision.exchange, self.request_id)
+        return upstream_fields(self.decision.exchange, self.request_id)
 
     def answer(self, reason: Reason | None = None) -> problem.Answer:
         """Give the refusal as the caller sees it; `reason` where it failed after the allow."""
@@ -354,11 +353,9 @@ class Handling:
 
     def finish(self, reason: Reason, detail: str, status: int | None) -> None:
         """Record the outcome of an allowed request, once; further calls change nothing."""
+        self.settle()
         gate, decision = self.gate, self.decision
-        if self._queued:
-            self.settle()
-            decision = self.decision
-        if decision is None or decision.reason is not Reason.ALLOWED or not self._recorded or self._finished:
+        if not self.allowed or self._finished or decision is None:
             return
         self._finished = True
         gate.unfinished -= 1
