@@ -12,6 +12,7 @@ from gateway.signing.algorithms import ALGORITHMS, PrivateSigner, PublicVerifier
 from gateway.signing.httpsig.component import Component
 from gateway.signing.httpsig.scheme import HttpMessageScheme
 from gateway.signing.httpsig.sign import Terms
+from gateway.signing.own import OwnKey
 from gateway.signing.window import Window
 from tests.mint import NOW, private_key
 
@@ -49,6 +50,12 @@ def signing_key(algorithm: str = "ed25519", **changes: Any) -> SigningKey:
         else PublicVerifier(algorithm, private_key(KINDS[algorithm], "partner").public_key())
     )
     return SigningKey(**{"id": algorithm, "algorithm": algorithm, "material": material, **changes})
+
+
+def own_key(algorithm: str = "ed25519") -> OwnKey:
+    """Give that key as the partner has it."""
+    made = signer(algorithm)
+    return OwnKey(algorithm, algorithm, made if isinstance(made, PrivateSigner) else Secret(SECRET))
 
 
 def keys() -> dict[str, SigningKey]:
@@ -96,7 +103,7 @@ def signed(
     """Give a request with the fields that its client adds."""
     plain = plain or head(body=body)
     given = terms(**{"key_id": algorithm, **parameters})
-    return with_fields(plain, *(by or scheme()).sign(plain, body, signer=signer(algorithm), terms=given))
+    return with_fields(plain, *(by or scheme()).sign_on(plain, body, signer=signer(algorithm), terms=given))
 
 
 def with_fields(plain: RequestHead, *fields: tuple[str, str]) -> RequestHead:

@@ -53,6 +53,7 @@ from gateway.core.policy import (
 from gateway.core.syntax import read_head
 from gateway.signing import parts
 from gateway.signing.composed import ComposedScheme
+from gateway.signing.own import OwnKey
 from gateway.signing.window import Window
 from tests.mint import (
     AUDIENCE,
@@ -125,6 +126,11 @@ def scheme(**changes: Any) -> ComposedScheme:
 def signing_key(**changes: Any) -> SigningKey:
     """Give the key the partner signs with."""
     return replace(SigningKey(SIGNING_KEY_ID, "hmac-sha256", Secret(SIGNING_SECRET)), **changes)
+
+
+def own_key(**changes: Any) -> OwnKey:
+    """Give that key as the one who signs has it."""
+    return replace(OwnKey(SIGNING_KEY_ID, "hmac-sha256", Secret(SIGNING_SECRET)), **changes)
 
 
 def partner(**changes: Any) -> Partner:

@@ -35,6 +35,7 @@ from gateway.signing.encoding import (
     write_timestamp,
 )
 from gateway.signing.layout import Layout
+from gateway.signing.own import OwnKey, Signed, with_fields
 from gateway.signing.scheme import Known, inactive
 from gateway.signing.window import CHALLENGE, Window
 
@@ -272,34 +273,25 @@ class ComposedScheme:
                 return VerifiedSignature(key.id, created, nonce, identity, end)
         raise _denied(Reason.SIGNATURE_MISMATCH, f"differs from what {self.name} gives over {len(signed)} bytes")
 
-    def sign(
-        self,
-        head: RequestHead,
-        body: bytes,
-        *,
-        key: SigningKey,
-        now: Instant,
-        nonce: str | None = None,
-    ) -> list[tuple[str, str]]:
-        """Give the fields that a client adds to its request. `nonce` is for schemes that have one.
+    def string_to_sign(self, head: RequestHead, body: bytes, presented: Presented, /) -> bytes:
+        """Give what the signature must be over."""
+        return self._assembly.build(head, body, presented.timestamp, presented.nonce or "")
 
-        Raises ValueError where the scheme would refuse the request for its form, or the key is for another algorithm.
-        """
+    def sign(self, head: RequestHead, body: bytes, *, key: OwnKey, now: Instant, nonce: str) -> Signed:
+        """Give the fields that a client adds to its request. Raises ValueError as every scheme does."""
         if key.algorithm != self.algorithm:
             raise ValueError(f"key {key.id!r} is for {key.algorithm}, the scheme signs by {self.algorithm}")
-        if (nonce is None) != (self.nonce_field is None):
-            raise ValueError(f"scheme {self.name} {'has no' if nonce is not None else 'needs a'} nonce")
         timestamp = write_timestamp(now, self.timestamp_format) if self.timestamp_field is not None else ""
-        carried = ((self.key_id_field, key.id), (self.timestamp_field, timestamp), (self.nonce_field, nonce or ""))
+        carried = ((self.key_id_field, key.id), (self.timestamp_field, timestamp), (self.nonce_field, nonce))
         fields = [(name, value) for name, value in carried if name is not None]
-        signed = self._assembly.build(head, body, timestamp, nonce or "")
+        signed = self._assembly.build(head, body, timestamp, nonce)
         signature = encode(key.secret.mac(HASHES[self.algorithm][0]).digest(signed), self.encoding)
         fields.append((self.signature_field, self.signature_prefix + signature))
         try:
-            self.read(_with_fields(head, fields))
+            self.read(with_fields(head, fields))
         except Denied as denied:
             raise ValueError(f"scheme {self.name} would refuse the request: {denied.detail}") from None
-        return fields
+        return Signed(fields)
 
 
 def _required(headers: Headers, name: str, what: str) -> str:
@@ -313,12 +305,6 @@ def _visible(text: str, name: str) -> str:
     if not _VISIBLE.match(text):
         raise _malformed(f"{name} is not 1 to 128 visible ASCII characters")
     return text
-
-
-def _with_fields(head: RequestHead, fields: list[tuple[str, str]]) -> RequestHead:
-    own = {name for name, _ in fields}
-    kept = [(name, value) for name, value in head.headers.fields if name not in own]
-    return head._replace(headers=Headers([*kept, *fields]))
 
 
 def _malformed(detail: str) -> Denied:

@@ -8,6 +8,7 @@ from gateway.core.facts import VerifiedSignature
 from gateway.core.message import Instant, RequestHead
 from gateway.core.policy import SigningKey
 from gateway.core.reasons import Denied, Reason
+from gateway.signing.own import OwnKey, Signed
 from gateway.signing.window import CHALLENGE, Window
 
 type Known = Callable[[str], bool]
@@ -24,7 +25,7 @@ class Presented(Protocol):
 
 
 class Scheme[P: Presented](Protocol):
-    """A way to sign requests.
+    """A way to sign requests: `read`, `admit` and `match` check a signature, `sign` makes one.
 
     A check comes in three steps, so that nothing is read of a body before its sender has named a key in force and a
     time within the window: `read`, `admit`, `match`. Each raises Denied, whose detail MUST NOT hold a signature, a
@@ -79,6 +80,25 @@ class Scheme[P: Presented](Protocol):
         self, head: RequestHead, body: bytes, presented: P, keys: tuple[SigningKey, ...], window: Window
     ) -> VerifiedSignature:
         """Verify the signature over the bytes received by one of the keys."""
+        ...
+
+    def string_to_sign(self, head: RequestHead, body: bytes, presented: P, /) -> bytes:
+        """Give what the presented signature must be over, for people who look for a difference.
+
+        It holds what the request holds, so it MUST NOT be logged. Where a secret is part of it, `{secret}` stands in
+        its place. Raises Denied where the request cannot be signed.
+        """
+        ...
+
+    def sign(self, head: RequestHead, body: bytes, *, key: OwnKey, now: Instant, nonce: str) -> Signed:
+        """Sign a message as a client of the scheme does.
+
+        `nonce` is text that was never used before, up to 128 visible ASCII characters; a scheme without nonce leaves it
+        aside. To sign an answer, give the head of its request and the answer's body: that is meant for schemes that
+        sign the body, and what they sign of the head is the request's. Raises ValueError where the key is not for the
+        scheme, or the scheme would refuse the message for its form. What is signed is what `applied` gives: whoever
+        sends the message MUST send that, byte by byte.
+        """
         ...
 
 

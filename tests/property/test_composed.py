@@ -16,10 +16,12 @@ from gateway.signing import parts as p
 from gateway.signing.assembly import Assembly
 from gateway.signing.composed import ComposedScheme
 from gateway.signing.layout import Layout
+from gateway.signing.own import OwnKey
 from gateway.signing.window import Window
 
 UNTIMED = settings(deadline=None)
 WINDOW = Window(60.0, 5.0)
+SECRET = b"0123456789abcdef" * 2
 
 VISIBLE = st.characters(min_codepoint=0x21, max_codepoint=0x7E)
 NONCES = st.text(VISIBLE, min_size=1, max_size=20)
@@ -89,18 +91,18 @@ def heads(draw: st.DrawFn) -> RequestHead:
 
 
 def key_for(scheme: ComposedScheme) -> SigningKey:
-    return SigningKey("key-1", scheme.algorithm, Secret(b"0123456789abcdef" * 2))
+    return SigningKey("key-1", scheme.algorithm, Secret(SECRET))
 
 
 def sign(scheme: ComposedScheme, head: RequestHead, body: bytes, now: Instant, nonce: str) -> RequestHead:
     """Give the signed request; what the scheme would refuse for its form is none."""
-    given_nonce = nonce if scheme.nonce_field is not None else None
+    key = OwnKey("key-1", scheme.algorithm, Secret(SECRET))
     try:
-        fields = scheme.sign(head, body, key=key_for(scheme), now=now, nonce=given_nonce)
+        signed = scheme.sign(head, body, key=key, now=now, nonce=nonce)
     except ValueError as error:
         assume("would refuse" not in str(error))
         raise
-    return with_fields(head, *fields)
+    return signed.applied(head, body)[0]
 
 
 def with_fields(head: RequestHead, *fields: tuple[str, str]) -> RequestHead:

@@ -143,7 +143,7 @@ def test_they_verify_what_we_sign(made: Made, algorithm: str, nonce: str | None,
     given_terms = Terms(NOW, algorithm, algorithm if alg else None, Instant(4_000_000_000.0), nonce, tag)
     by = scheme(made)
     head = messages.with_fields(
-        made.head, *by.sign(made.head, made.body, signer=messages.signer(algorithm), terms=given_terms)
+        made.head, *by.sign_on(made.head, made.body, signer=messages.signer(algorithm), terms=given_terms)
     )
     (result,) = HTTPMessageVerifier(signature_algorithm=THEIRS[algorithm], key_resolver=Keys()).verify(
         Theirs.of(head),
@@ -162,7 +162,7 @@ FAST = st.sampled_from(["hmac-sha256", "ed25519"])
 @given(requests(), FAST, st.data())
 def test_no_byte_of_what_is_signed_can_be_changed(made: Made, algorithm: str, data: st.DataObject) -> None:
     by = scheme(made)
-    fields = by.sign(made.head, made.body, signer=messages.signer(algorithm), terms=Terms(NOW, algorithm, nonce="n"))
+    fields = by.sign_on(made.head, made.body, signer=messages.signer(algorithm), terms=Terms(NOW, algorithm, nonce="n"))
     head = messages.with_fields(made.head, *fields)
     assert verify(head, made.body, by) is None
     plain = {name.partition(";")[0] for name in made.covered}
@@ -231,7 +231,7 @@ def test_whatever_a_covered_field_holds_there_is_an_answer(component: str, value
     by = messages.scheme("@method", component, structured_fields={"x-one": "dictionary"})
     head = messages.with_fields(messages.head(body=b""), ("x-one", value))
     try:
-        fields = by.sign(head, b"", signer=messages.signer(), terms=Terms(NOW, "ed25519"))
+        fields = by.sign_on(head, b"", signer=messages.signer(), terms=Terms(NOW, "ed25519"))
     except ValueError:
         return
     assert verify(messages.with_fields(head, *fields), b"", by) is None

@@ -19,7 +19,7 @@ from gateway.core.memo import Memo
 from gateway.core.message import Headers, Instant, RequestHead
 from gateway.core.policy import SigningKey
 from gateway.core.reasons import Denied, Reason
-from gateway.signing.algorithms import ALGORITHMS, HMAC_SHA256, Signer
+from gateway.signing.algorithms import ALGORITHMS, HMAC_SHA256, SecretSigner, Signer
 from gateway.signing.httpsig.base import Covered
 from gateway.signing.httpsig.component import Component
 from gateway.signing.httpsig.coverage import Demand, Verdict
@@ -36,6 +36,7 @@ from gateway.signing.httpsig.inputs import (
 from gateway.signing.httpsig.message import Request
 from gateway.signing.httpsig.sign import Terms, sign
 from gateway.signing.httpsig.values import AbsentError
+from gateway.signing.own import OwnKey, Signed
 from gateway.signing.scheme import Known, inactive, refusal
 from gateway.signing.window import Window
 
@@ -44,6 +45,9 @@ REMEMBERED = 256
 
 MAX_REMEMBERED = 1_024
 """Characters of such a list; longer ones are compiled each time."""
+
+EXPIRES_AFTER = 60.0
+"""Seconds from `created` to `expires` of the signatures that the gate makes where `expires` is asked for."""
 
 _CARRIERS = frozenset({"signature", "signature-input"})
 
@@ -254,7 +258,27 @@ class HttpMessageScheme:
         presented = self.read(head, keys.__contains__)
         return self.match(head, body, presented, self.admit(presented, keys, window, now), window)
 
-    def sign(self, head: RequestHead, body: bytes, *, signer: Signer, terms: Terms) -> list[tuple[str, str]]:
+    def string_to_sign(self, head: RequestHead, _body: bytes, presented: PresentedMessage, /) -> bytes:
+        """Give the signature base (RFC 9421 2.5). Raises Denied(SIGNATURE_COVERAGE or SIGNATURE_MALFORMED)."""
+        try:
+            return presented.covered.base(Request.of(head), presented.parameters.text)
+        except AbsentError as error:
+            raise refusal(Reason.SIGNATURE_COVERAGE, str(error)) from None
+        except ValueError as error:
+            raise refusal(Reason.SIGNATURE_MALFORMED, str(error)) from None
+
+    def sign(self, head: RequestHead, body: bytes, *, key: OwnKey, now: Instant, nonce: str) -> Signed:
+        """Give the fields that a client adds, by `sign_on` with its defaults: created now, with the nonce.
+
+        A signature expires EXPIRES_AFTER later where the scheme asks for that. Raises ValueError as every scheme does.
+        """
+        if key.algorithm not in self.algorithms:
+            raise ValueError(f"key {key.id!r} is for {key.algorithm}, not for {', '.join(sorted(self.algorithms))}")
+        signer: Signer = SecretSigner(key.secret) if key.algorithm == HMAC_SHA256 else key.private
+        expires = Instant(now + EXPIRES_AFTER) if self.expires_required else None
+        return Signed(self.sign_on(head, body, signer=signer, terms=Terms(now, key.id, expires=expires, nonce=nonce)))
+
+    def sign_on(self, head: RequestHead, body: bytes, *, signer: Signer, terms: Terms) -> list[tuple[str, str]]:
         """Give the fields that a client adds to its request: Content-Digest where there is a body, and the signature.
 
         Covers what the scheme asks for, and no more. The scheme's tag is added. Raises ValueError where the scheme

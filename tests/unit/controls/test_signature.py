@@ -55,8 +55,8 @@ def test_a_body_that_an_earlier_control_read_is_not_asked_for_again() -> None:
 def test_a_scheme_that_does_not_sign_the_body_does_not_ask_for_it() -> None:
     scheme = world.scheme(parts=(p.Method(), p.Path(), p.Timestamp(), p.Nonce()))
     head = World().head()
-    fields = scheme.sign(head, b"", key=world.signing_key(), now=NOW, nonce="nonce-1")
-    entered, answers = exchange(World(fields=dict(fields)), world.partner()), Answers()
+    signed = scheme.sign(head, b"", key=world.own_key(), now=NOW, nonce="nonce-1")
+    entered, answers = exchange(World(fields=dict(signed.fields)), world.partner()), Answers()
     check(SignatureControl(scheme, WINDOW), entered, answers)
     assert answers.asked == []
     assert entered.body is None
@@ -167,7 +167,7 @@ def signed_message(label: str = "sig1", **parameters: object) -> World:
     unsigned = dict.fromkeys(("x-key-id", "x-timestamp", "x-nonce", "x-signature"))
     scheme = messages.scheme("@method", "@path", label=label)
     terms = messages.terms(**{"key_id": "acme-ed25519", **parameters})
-    fields = scheme.sign(World(fields=unsigned).head(), BODY, signer=messages.signer(), terms=terms)
+    fields = scheme.sign_on(World(fields=unsigned).head(), BODY, signer=messages.signer(), terms=terms)
     return World(fields={**unsigned, **dict(fields)})
 
 

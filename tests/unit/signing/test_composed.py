@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.core.facts import VerifiedSignature
-from gateway.core.message import Headers, Instant, RequestHead
+from gateway.core.message import Instant, RequestHead
 from gateway.core.policy import SigningKey
 from gateway.core.reasons import Denied, Reason
 from gateway.core.secret import Secret
@@ -14,7 +14,7 @@ from gateway.signing import parts as p
 from gateway.signing.composed import ComposedScheme
 from gateway.signing.window import CHALLENGE, Window
 from tests import world
-from tests.world import BODY, NOW, SIGNING_KEY_ID, SIGNING_SECRET, World, signing_key
+from tests.world import BODY, NOW, SIGNING_KEY_ID, SIGNING_SECRET, World, own_key, signing_key
 
 WINDOW = Window(60.0, 5.0)
 KEYS = {SIGNING_KEY_ID: signing_key()}
@@ -44,11 +44,8 @@ def refused(*args: Any, **kwargs: Any) -> tuple[Reason, str]:
 def signed_by(scheme: ComposedScheme, body: bytes = BODY, **options: Any) -> RequestHead:
     """Give a request that carries what the scheme's own client adds."""
     head = World(fields=dict.fromkeys(("x-key-id", "x-timestamp", "x-nonce", "x-signature"))).head()
-    options = {"key": signing_key(), "now": NOW, "nonce": "nonce-1", **options}
-    if scheme.nonce_field is None:
-        options["nonce"] = None
-    fields = scheme.sign(head, body, **options)
-    return head._replace(headers=Headers([*head.headers.fields, *fields]))
+    options = {"key": own_key(), "now": NOW, "nonce": "nonce-1", **options}
+    return scheme.sign(head, body, **options).applied(head, body)[0]
 
 
 def test_the_reference_scheme_verifies_what_others_signed() -> None:
@@ -65,9 +62,8 @@ def test_a_request_is_told_from_others_by_key_and_nonce() -> None:
 
 @pytest.mark.parametrize(("key_id", "nonce"), [("a", "bc"), ("ab", "c"), ("a", "b"), ("b", "c")])
 def test_key_and_nonce_do_not_run_together(key_id: str, nonce: str) -> None:
-    key = signing_key(id=key_id)
-    head = signed_by(world.scheme(), key=key, nonce=nonce)
-    assert verify(head, keys={key_id: key}).identity == f"{key_id}\n{nonce}".encode()
+    head = signed_by(world.scheme(), key=own_key(id=key_id), nonce=nonce)
+    assert verify(head, keys={key_id: signing_key(id=key_id)}).identity == f"{key_id}\n{nonce}".encode()
 
 
 def test_without_a_nonce_a_request_is_told_from_others_by_what_was_signed() -> None:
@@ -319,29 +315,29 @@ def test_signatures_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatc
 def test_what_is_signed_verifies(algorithm: str, size: int, encoding: str) -> None:
     scheme = world.scheme(algorithm=algorithm, encoding=encoding)
     key = signing_key(algorithm=algorithm)
-    head = signed_by(scheme, key=key)
+    head = signed_by(scheme, key=own_key(algorithm=algorithm))
     assert len(scheme.read(head).signature) == size
     assert verify(head, scheme=scheme, keys={key.id: key}).key_id == key.id
 
 
 def test_signing_gives_the_fields_in_the_order_they_are_named() -> None:
     head = World().head()
-    fields = world.scheme().sign(head, BODY, key=signing_key(), now=NOW, nonce="nonce-1")
+    fields = world.scheme().sign(head, BODY, key=own_key(), now=NOW, nonce="nonce-1").fields
     assert dict(fields) == world.signed(b"POST", b"/v1/deposits", BODY)
     assert [name for name, _ in fields] == ["x-key-id", "x-timestamp", "x-nonce", "x-signature"]
 
 
 def test_a_scheme_of_a_signature_only_adds_that() -> None:
     scheme = world.scheme(parts=(p.Body(),), **SIGNATURE_ONLY)
-    fields = scheme.sign(World().head(), BODY, key=signing_key(), now=NOW)
-    assert fields == [("x-signature", hmac.digest(SIGNING_SECRET, BODY, "sha256").hex())]
+    signed = scheme.sign(World().head(), BODY, key=own_key(), now=NOW, nonce="left aside")
+    assert signed.fields == [("x-signature", hmac.digest(SIGNING_SECRET, BODY, "sha256").hex())]
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"key": signing_key(algorithm="hmac-sha384")}, "is for hmac-sha384"),
-        ({"nonce": None}, "needs a nonce"),
+        ({"key": own_key(algorithm="hmac-sha384")}, "is for hmac-sha384"),
+        ({"nonce": ""}, "would refuse the request: x-nonce"),
         ({"nonce": "two words"}, "would refuse the request: x-nonce"),
         ({"now": Instant(0.0)}, "would refuse the request: x-timestamp"),
     ],
@@ -351,10 +347,10 @@ def test_what_the_scheme_would_refuse_is_not_signed(options: dict[str, Any], mes
         signed_by(world.scheme(), **options)
 
 
-def test_a_nonce_for_a_scheme_without_one_is_an_error() -> None:
-    scheme = world.scheme(parts=(p.Body(),), **SIGNATURE_ONLY)
-    with pytest.raises(ValueError, match="has no nonce"):
-        scheme.sign(World().head(), BODY, key=signing_key(), now=NOW, nonce="nonce-1")
+def test_what_is_signed_can_be_shown() -> None:
+    scheme, head = world.scheme(), World().head()
+    lines = b"POST\n/v1/deposits\n%d\nnonce-1\n%b" % (NOW, BODY)
+    assert scheme.string_to_sign(head, BODY, scheme.read(head)) == lines
 
 
 # Secrets

@@ -12,6 +12,7 @@ from gateway.signing.httpsig.digest import write_digest
 from gateway.signing.httpsig.message import Request
 from gateway.signing.httpsig.scheme import HttpMessageScheme
 from gateway.signing.httpsig.sign import Terms, sign
+from gateway.signing.window import Window
 from tests import messages
 from tests.messages import BODY, WINDOW, field, head, later, scheme, signed, with_fields
 from tests.mint import NOW
@@ -286,7 +287,7 @@ def test_signing_as_a_client_does() -> None:
         "fapi", messages.components("@method", "@target-uri"), ("authorization",), tag="t", label="mine"
     )
     plain = head(("authorization", "Bearer token"), ("content-digest", write_digest(BODY, "sha-512")))
-    fields = dict(by.sign(plain, BODY, signer=messages.signer(), terms=Terms(NOW, "ed25519")))
+    fields = dict(by.sign_on(plain, BODY, signer=messages.signer(), terms=Terms(NOW, "ed25519")))
     assert fields["signature-input"] == (
         'mine=("@method" "@target-uri" "authorization" "content-digest");created=1795352400;keyid="ed25519";tag="t"'
     )
@@ -297,10 +298,13 @@ def test_signing_as_a_client_does() -> None:
     ("given", "said"),
     [
         (
-            lambda: scheme(nonce_required=True).sign(head(), BODY, signer=messages.signer(), terms=Terms(NOW, "k")),
+            lambda: scheme(nonce_required=True).sign_on(head(), BODY, signer=messages.signer(), terms=Terms(NOW, "k")),
             "nonce",
         ),
-        (lambda: scheme("x-one").sign(head(), BODY, signer=messages.signer(), terms=Terms(NOW, "k")), "does not have"),
+        (
+            lambda: scheme("x-one").sign_on(head(), BODY, signer=messages.signer(), terms=Terms(NOW, "k")),
+            "does not have",
+        ),
         (lambda: scheme(algorithms=frozenset({"none"})), "algorithms .'none'. are none of"),
         (lambda: scheme(algorithms=frozenset()), "are none of"),
         (lambda: scheme("@status"), '"@status" is of responses'),
@@ -313,6 +317,38 @@ def test_signing_as_a_client_does() -> None:
 def test_what_cannot_be(given: Callable[[], object], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         given()
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_signing_with_a_key_of_ones_own(algorithm: str) -> None:
+    by = scheme(nonce_required=True, expires_required=True)
+    plain, key = head(), messages.own_key(algorithm)
+    request, body = by.sign(plain, BODY, key=key, now=NOW, nonce="n-1").applied(plain, BODY)
+    verified = by.verify(request, body, messages.keys(), Window(3_600.0, 5.0), NOW)
+    assert (verified.key_id, verified.nonce, verified.window_end) == (algorithm, "n-1", NOW + 60)
+
+
+def test_a_key_for_what_the_scheme_does_not_take_signs_nothing() -> None:
+    with pytest.raises(ValueError, match="not for hmac-sha256"):
+        scheme(algorithms=frozenset({"hmac-sha256"})).sign(head(), BODY, key=messages.own_key(), now=NOW, nonce="n")
+
+
+def test_what_is_signed_can_be_shown() -> None:
+    by, request = scheme(), signed()
+    shown = by.string_to_sign(request, BODY, by.read(request))
+    assert shown.startswith(b'"@method": POST\n"@target-uri": https://api.psp.example/v1/deposits?dry=no\n')
+
+
+def test_what_cannot_be_signed_cannot_be_shown() -> None:
+    by = scheme("x-one")
+    presented = by.read(signed(head(("x-one", "1"), body=b""), b"", by=by))
+    for plain, reason in (
+        (head(), Reason.SIGNATURE_COVERAGE),
+        (head(("x-one", "\xe9")), Reason.SIGNATURE_MALFORMED),
+    ):
+        with pytest.raises(Denied) as caught:
+            by.string_to_sign(plain, b"", presented)
+        assert caught.value.reason is reason
 
 
 def test_weaknesses() -> None:
