@@ -23,7 +23,7 @@ from gateway.core.networks import NetworkSet
 from gateway.core.policy import Limits, Match, Policy, Route, Upstream
 from gateway.core.reasons import Reason
 from gateway.engine.gate import Clock, Gate, InForce
-from gateway.engine.service import GateMaster
+from gateway.engine.master import GateMaster
 from gateway.state.memory import MemoryState
 from tests import world
 from tests.engine import pki

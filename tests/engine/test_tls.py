@@ -167,7 +167,7 @@ async def test_the_end_of_the_chain_counts_in_a_resumed_session(up: Running) -> 
 
 
 async def test_a_session_is_not_resumed_under_a_new_context(up: Running) -> None:
-    from gateway.engine.service import make_contexts  # noqa: PLC0415 - named as the reload does it
+    from gateway.engine.master import make_contexts  # noqa: PLC0415 - named as the reload does it
 
     client = Resumed(up)
     await client.send()

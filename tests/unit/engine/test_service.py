@@ -1,5 +1,4 @@
 import logging
-import ssl
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +10,8 @@ from gateway.core.policy import Policy
 from gateway.core.reasons import Reason, Unavailable
 from gateway.engine import service
 from gateway.engine.service import (
-    GateMaster,
     Settings,
     close_log,
-    make_contexts,
     open_log,
     open_state,
     run,
@@ -23,8 +20,6 @@ from gateway.engine.service import (
 from gateway.engine.start import EXIT_USAGE, StartError
 from gateway.state.memory import MemoryState
 from tests import world
-from tests.engine import pki
-from tests.unit.engine.gates import Made
 from tests.world import NOW
 
 
@@ -127,43 +122,6 @@ def test_a_start_after_a_crash_means_nothing_where_nothing_is_remembered(
     for _ in range(2):
         open_state(tmp_path / "state", forgetful, NOW).close()
     assert caplog.messages == []
-
-
-# TLS and listeners
-
-
-def test_each_listener_has_a_context_of_its_own(tmp_path: Path) -> None:
-    listeners = {name: world.listener(name=name, tls=pki.write(tmp_path)) for name in ("public", "partners")}
-    contexts = make_contexts(world.policy(listeners=listeners))
-    assert list(contexts) == ["public", "partners"]
-    assert contexts["public"].context is not contexts["partners"].context
-
-
-@pytest.mark.parametrize(("content", "error"), [(None, FileNotFoundError), ("-----BEGIN", ssl.SSLError)])
-def test_a_key_that_cannot_be_read_is_an_error(tmp_path: Path, content: str | None, error: type[Exception]) -> None:
-    tls = replace(pki.write(tmp_path), key=tmp_path / "broken.key")
-    if content is not None:
-        (tmp_path / "broken.key").write_text(content)
-    with pytest.raises(error):
-        make_contexts(world.policy(listeners={"public": world.listener(tls=tls)}))
-
-
-async def test_a_port_that_is_taken_stops_the_start(tmp_path: Path) -> None:
-    listener = world.listener(port=0, tls=pki.write(tmp_path))
-    first = Made(policy=world.policy(listeners={"public": listener}))
-    running = GateMaster(first.gate, first.policy)
-    await running.start()
-    port = running.listeners["public"].sockets[0].getsockname()[1]
-    second = Made(policy=world.policy(listeners={"public": replace(listener, port=port)}))
-    failing = GateMaster(second.gate, second.policy)
-
-    with pytest.raises(StartError, match="already in use"):
-        await failing.start()
-
-    for master in (failing, running):
-        for accepting in master.listeners.values():
-            accepting.close()
-        await master.done()
 
 
 # Reload
