@@ -18,7 +18,8 @@ from gateway.controls.mutual_tls import MutualTls
 from gateway.controls.rate_limit import RateLimits, RouteLimit
 from gateway.controls.replay import Replay
 from gateway.controls.signature import SignatureControl
-from gateway.controls.token import TokenControl, VerifiedTokens
+from gateway.controls.token import TokenControl
+from gateway.controls.verified import VerifiedTokens
 from gateway.core.chain import (
     Answer,
     Ask,

@@ -3,13 +3,19 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gateway.core.facts import Claims
+from gateway.controls.credentials import ANY_AUTHENTICATION, Authentication
+from gateway.controls.demands import Demand
+from gateway.core.facts import Claims, Confirmation
 from gateway.core.message import Instant
 from gateway.core.policy import Issuer
 from gateway.core.reasons import Denied, Reason
+from gateway.signing.jose import decode_base64url
 
 LATEST = 253_402_300_799
 """9999-12-31T23:59:59Z: a later NumericDate is a mistake, such as milliseconds."""
+
+MAX_AHEAD = 60.0
+"""Seconds that iat and nbf may lie ahead, whatever the skew: FAPI 2.0 takes 10, and no more than 60."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -20,6 +26,8 @@ class ClaimRules:
     audience: str
     max_lifetime: float | None
     """Seconds between iat and exp; None: any."""
+    demands: tuple[Demand, ...] = ()
+    authentication: Authentication = ANY_AUTHENTICATION
 
     def check(self, values: Mapping[str, object], now: Instant) -> Claims:
         """Make Claims of what a verified token says.
@@ -29,7 +37,10 @@ class ClaimRules:
         3. now lies before exp plus the skew; at exp plus the skew the token has expired: TOKEN_EXPIRED
         4. nbf and iat lie at most the skew ahead of now: TOKEN_NOT_YET_VALID
         5. exp minus iat is no more than the route allows: TOKEN_LIFETIME
-        6. sub, and jti and the scopes where they are given, have their types
+        6. sub, and jti, cnf and the scopes where they are given, have their types; client_id and jti are there where
+           the issuer's profile says so (RFC 9068 2.2)
+        7. single claims are as the route demands: TOKEN_CLAIM_RULE
+        8. the user was authenticated as the route demands: TOKEN_AUTHENTICATION
 
         Raises Denied with those reasons, and with TOKEN_CLAIM where a claim is missing or has the wrong type.
         """
@@ -40,32 +51,61 @@ class ClaimRules:
         issued_at, expires = time_claim(values, "iat"), time_claim(values, "exp")
         not_before = time_claim(values, "nbf") if "nbf" in values else None
         self._check_times(issued_at, not_before, expires, now)
-        return Claims(
+        profiled = self.issuer.profile == "rfc9068"
+        if profiled:
+            text_claim(values, "client_id")
+        claims = Claims(
             issuer=self.issuer.name,
             subject=text_claim(values, "sub"),
-            token_id=text_claim(values, "jti") if "jti" in values else None,
+            token_id=text_claim(values, "jti") if profiled or "jti" in values else None,
             scopes=_scopes(values),
             issued_at=issued_at,
             expires=expires,
             all=values,
             not_before=not_before,
+            confirmation=_confirmation(values["cnf"]) if "cnf" in values else None,
+            authenticated_at=self._authenticated_at(values),
         )
+        for demand in self.demands:
+            demand.check(values)
+        self._check_authentication(claims, now)
+        return claims
 
     def still_hold(self, claims: Claims, now: Instant) -> bool:
         """Whether claims that these rules have passed hold now, too: nothing but the time can have changed that."""
         skew = self.issuer.skew
         starts = claims.issued_at if claims.not_before is None else max(claims.issued_at, claims.not_before)
-        return starts <= now + skew and now < claims.expires + skew
+        return starts <= now + min(skew, MAX_AHEAD) and now < claims.expires + skew and self._is_recent(claims, now)
+
+    def _authenticated_at(self, values: Mapping[str, object]) -> Instant | None:
+        if self.authentication.max_age is None or "auth_time" not in values:
+            return None
+        return time_claim(values, "auth_time")
+
+    def _is_recent(self, claims: Claims, now: Instant) -> bool:
+        """Whether the user was authenticated as lately as the route wants."""
+        max_age, authenticated = self.authentication.max_age, claims.authenticated_at
+        if max_age is None:
+            return True
+        return authenticated is not None and now <= authenticated + max_age + self.issuer.skew
+
+    def _check_authentication(self, claims: Claims, now: Instant) -> None:
+        wanted = self.authentication
+        if wanted.acr and claims.all.get("acr") not in wanted.acr:
+            raise Denied(Reason.TOKEN_AUTHENTICATION, f"acr is none of {', '.join(wanted.acr)}")
+        if not self._is_recent(claims, now):
+            raise Denied(Reason.TOKEN_AUTHENTICATION, f"auth_time is missing, or older than {wanted.max_age:.0f} s")
 
     def _check_times(self, issued_at: Instant, not_before: Instant | None, expires: Instant, now: Instant) -> None:
         skew = self.issuer.skew
+        latest = now + min(skew, MAX_AHEAD)
         if expires <= issued_at:
             raise Denied(Reason.TOKEN_CLAIM, "exp is not after iat")
         if now >= expires + skew:
             raise Denied(Reason.TOKEN_EXPIRED, f"expired {now - expires:.0f} s ago")
-        if not_before is not None and not_before > now + skew:
+        if not_before is not None and not_before > latest:
             raise Denied(Reason.TOKEN_NOT_YET_VALID, f"nbf lies {not_before - now:.0f} s ahead")
-        if issued_at > now + skew:
+        if issued_at > latest:
             raise Denied(Reason.TOKEN_NOT_YET_VALID, f"iat lies {issued_at - now:.0f} s ahead")
         if self.max_lifetime is not None and expires - issued_at > self.max_lifetime:
             lifetime = f"exp is {expires - issued_at:.0f} s after iat"
@@ -86,6 +126,23 @@ def time_claim(values: Mapping[str, object], name: str) -> Instant:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LATEST:
         raise Denied(Reason.TOKEN_CLAIM, f"{name} is missing or not a number of seconds since 1970")
     return Instant(float(value))
+
+
+def _confirmation(value: object) -> Confirmation:
+    """Read the cnf claim (RFC 7800 3.1). Members that are not known here confirm nothing."""
+    if not isinstance(value, dict):
+        raise Denied(Reason.TOKEN_CLAIM, "cnf is not a JSON object")
+    certificate, key = (_sha256_of(value[name], name) if name in value else None for name in ("x5t#S256", "jkt"))
+    return Confirmation(None if certificate is None else decode_base64url(certificate).hex(), key)
+
+
+def _sha256_of(value: object, name: str) -> str:
+    try:
+        if isinstance(value, str) and len(decode_base64url(value)) == 32:
+            return value
+    except ValueError:
+        pass
+    raise Denied(Reason.TOKEN_CLAIM, f"cnf: {name} is no SHA-256 in base64url")
 
 
 def _audiences(values: Mapping[str, object]) -> list[str]:

@@ -7,6 +7,15 @@ from typing import NamedTuple
 from gateway.core.message import Instant
 
 
+class Confirmation(NamedTuple):
+    """What the sender of a token must prove to have (RFC 7800): each of the two that is given."""
+
+    certificate: str | None
+    """SHA-256 of the client certificate (`x5t#S256`, RFC 8705 3.1), lower-case hex."""
+    key: str | None
+    """Thumbprint of the key that proofs are signed with (`jkt`, RFC 9449 6.1), base64url."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claims:
     """Claims of an access token whose signature, issuer, audience and times were verified (`token`)."""
@@ -21,6 +30,10 @@ class Claims:
     expires: Instant
     all: Mapping[str, object]
     not_before: Instant | None = None
+    confirmation: Confirmation | None = None
+    """None: a bearer token, which is anyone's who has it."""
+    authenticated_at: Instant | None = None
+    """The auth_time claim, where the route asks for it."""
 
     def __repr__(self) -> str:
         """Without the claims themselves: they may hold personal data."""

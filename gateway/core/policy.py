@@ -147,6 +147,8 @@ class Issuer:
     skew: float = 10.0
     """Seconds of tolerance for exp, nbf and iat."""
     partner_claim: str = "sub"
+    profile: str = "jwt"
+    """`rfc9068`: tokens must be access tokens by that profile; `jwt`: any JWT will do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -329,6 +329,36 @@ class Reason(Enum):
         "partners.NAME.subjects lists whose tokens the partner may use.",
         "A partner used another's token; look for a leaked one.",
     )
+    TOKEN_TYPE = (
+        "token.type", 401, "Access token of another type",
+        "The token's typ is not at+jwt: an ID token, or an issuer that does not follow RFC 9068.",
+        "issuers.NAME.profile: rfc9068 asks for it.",
+        "A token that was not issued as an access token was refused.",
+    )
+    TOKEN_BINDING = (
+        "token.binding", 401, "Access token bound to another sender",
+        "The token names another client certificate than the connection's, or none where the route wants one.",
+        "token.bound_to on the route asks for the binding; what a token states itself is checked on every route.",
+        "A token came from somebody it was not issued to; look for a leaked one.",
+    )
+    TOKEN_CLAIM_RULE = (
+        "token.claim_rule", 403, "Access token claim not allowed here",
+        "The record's detail names the claim and what the route wants of it.",
+        "token.claims on the route says which claims must be there, with which values, and which must not.",
+        "A caller with a valid token asked for something its claims do not give.",
+    )
+    TOKEN_RESOURCE = (
+        "token.resource", 403, "Access token is for another resource",
+        "A claim differs from the part of the path or the body that the route ties it to; the detail names both.",
+        "token.claims on the route ties claims to the path or the body, by {path: …} and {body: …}.",
+        "A caller used a token for one resource to reach another; look for a caller that tries identifiers.",
+    )
+    TOKEN_AUTHENTICATION = (
+        "token.authentication", 401, "Stronger or more recent authentication required",
+        "Send the user through the issuer again, with the acr_values and max_age of WWW-Authenticate (RFC 9470).",
+        "token.authentication on the route asks for it, by acr and auth_time.",
+        "A token was valid, and its user's authentication too weak or too old for this.",
+    )
     TOKEN_KEYS_UNAVAILABLE = (
         "token.keys_unavailable", 503, "Access token keys unavailable",
         "The issuer's key set could not be read; a control-failure record tells since when.",

@@ -1,12 +1,13 @@
 """A compiled policy in words: what each route asks for, control by control."""
 
+from gateway.controls.demands import Demand, TokenBody
 from gateway.controls.ip_allowlist import IpAllowlist
 from gateway.controls.rate_limit import RateLimits
 from gateway.controls.replay import Replay
 from gateway.controls.signature import SignatureControl
 from gateway.controls.token import TokenControl
 from gateway.core.chain import ORDER, Control, RateLimit
-from gateway.core.policy import Route
+from gateway.core.policy import Route, SwitchedOff
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 _WORDS = {1: "second", 60: "minute", 3_600: "hour", 86_400: "day"}
@@ -49,6 +50,8 @@ def _described(control: Control) -> str:
             said = _allowlist(control)
         case TokenControl():
             said = _token(control)
+        case TokenBody():
+            said = ", ".join(f"{tie.claim} is {tie.member}" for tie in control.ties)
         case RateLimits():
             said = "; ".join(f"{_rate(each.limit)} per {', '.join(each.by)}" for each in control.limits)
         case SignatureControl():
@@ -74,7 +77,26 @@ def _token(control: TokenControl) -> str:
         said.append(f"scopes {' '.join(sorted(control.scopes))}")
     if control.max_lifetime is not None:
         said.append(f"lives {duration(control.max_lifetime)}")
+    if isinstance(control.bound_to, SwitchedOff):
+        said.append(f"bindings not checked: {control.bound_to.because}")
+    elif control.bound_to is not None:
+        said.append(f"bound to {control.bound_to}")
+    said += [_demand(demand) for demand in control.demands]
+    said += [f"{tie.claim} is {{{tie.parameter}}}" for tie in control.path_ties]
+    wanted = control.authentication
+    if wanted.acr:
+        said.append(f"acr {' or '.join(wanted.acr)}")
+    if wanted.max_age is not None:
+        said.append(f"authenticated within {duration(wanted.max_age)}")
     return ", ".join(said)
+
+
+def _demand(demand: Demand) -> str:
+    if demand.forbidden:
+        return f"no {demand.claim}"
+    if demand.values is None:
+        return f"with {demand.claim}"
+    return f"{demand.claim} {' or '.join(sorted(demand.values))}"
 
 
 def _signature(control: SignatureControl) -> str:

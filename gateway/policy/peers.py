@@ -14,7 +14,7 @@ from gateway.policy.values import Unfit, duration, duration_or_zero, host, origi
 from gateway.signing.jwks import ALGORITHMS, KeySet
 
 MAX_SKEW = 300.0
-"""Seconds; FAPI 2.0 wants 10 and no more than 60 for what lies ahead."""
+"""Seconds for exp; what lies ahead is never taken by more than `claims.MAX_AHEAD`."""
 
 
 def read_upstream(reader: Reader, name: str, definition: Definition) -> Upstream | None:
@@ -97,7 +97,7 @@ def _is_loopback(host: str) -> bool:
 def read_issuer(reader: Reader, name: str, definition: Definition) -> tuple[Issuer, KeySet] | None:
     """Read one issuer and its keys."""
     fields = reader.fields(
-        definition.node, required=("issuer", "keys", "algorithms"), optional=("skew", "partner_claim")
+        definition.node, required=("issuer", "keys", "algorithms"), optional=("skew", "partner_claim", "profile")
     )
     if fields is None:
         return None
@@ -106,10 +106,11 @@ def read_issuer(reader: Reader, name: str, definition: Definition) -> tuple[Issu
     algorithms = reader.values(fields.get("algorithms"), _algorithm, "algorithms")
     skew = reader.value_or(fields.get("skew"), _skew, 10.0)
     partner_claim = reader.text(fields.get("partner_claim"), "the name of a claim") or "sub"
+    profile = reader.choice(fields.get("profile"), ("jwt", "rfc9068"), "profile") or "jwt"
     if claim is None or keys is None or algorithms is None:
         return None
     _check_keys(reader, fields["algorithms"], algorithms, keys[1])
-    return Issuer(name, claim, keys[0], frozenset(algorithms), skew, partner_claim), keys[1]
+    return Issuer(name, claim, keys[0], frozenset(algorithms), skew, partner_claim, profile), keys[1]
 
 
 def _algorithm(text: str) -> str:

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from gateway.controls.demands import TokenBody
+from gateway.controls.token import TokenControl
 from gateway.core.chain import ORDER, Control
 from gateway.core.policy import Match, Route, SwitchedOff, Upstream
 from gateway.core.reasons import Denied
@@ -72,12 +74,18 @@ class RouteEntry:
             match=self.match,
             upstream=self.upstream,
             partners=listed if self.partners_off is None else None,
-            chain=tuple(
-                each for each in self.settings.values() if each is not None and not isinstance(each, SwitchedOff)
+            chain=(
+                *(each for each in self.settings.values() if each is not None and not isinstance(each, SwitchedOff)),
+                *self._last(),
             ),
             switched_off=(*([self.partners_off] if self.partners_off is not None else ()), *off),
             body_limit=self.body_limit,
         )
+
+    def _last(self) -> list[Control]:
+        """Give what is checked behind all named controls."""
+        token = self.control(TokenControl)
+        return [TokenBody(token.body_ties)] if token is not None and token.body_ties else []
 
 
 class RouteReader:

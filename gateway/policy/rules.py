@@ -17,6 +17,7 @@ from gateway.policy.partners import PartnerEntry
 from gateway.policy.problem import quoted
 from gateway.policy.reader import Reader
 from gateway.policy.routes import RouteEntry
+from gateway.policy.token_settings import check_ties
 
 SHARED_STATE_HINT = 'there is none yet: run with --workers 1, or write {off: "the reason"}'
 
@@ -26,6 +27,7 @@ def check_route(reader: Reader, route: RouteEntry, everyone: Mapping[str, Partne
     _check_identification(reader, route)
     _check_rates(reader, route)
     _check_replay(reader, route)
+    _check_token(reader, route)
     _check_partners(reader, route, everyone)
 
 
@@ -78,6 +80,12 @@ def _check_replay(reader: Reader, route: RouteEntry) -> None:
     signature = route.control(SignatureControl)
     if signature is not None and not signature.scheme.dated and replay.remember is None:
         reader.error(node, "the scheme has no timestamp, so requests never get too old", "expected {remember: 24h}")
+
+
+def _check_token(reader: Reader, route: RouteEntry) -> None:
+    token = route.control(TokenControl)
+    if token is not None and route.match is not None:
+        check_ties(reader, token, route.nodes["token"], route.match.path)
 
 
 @dataclass(frozen=True, slots=True)

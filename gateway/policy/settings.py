@@ -7,7 +7,6 @@ from gateway.controls.ip_allowlist import IpAllowlist
 from gateway.controls.mutual_tls import MutualTls
 from gateway.controls.replay import Replay
 from gateway.controls.signature import SignatureControl
-from gateway.controls.token import TokenControl, VerifiedTokens
 from gateway.core.chain import Control
 from gateway.core.networks import NetworkSet
 from gateway.core.policy import Issuer
@@ -16,7 +15,8 @@ from gateway.policy.nodes import Node, ScalarNode
 from gateway.policy.rates import read_rates
 from gateway.policy.reader import Reader
 from gateway.policy.tables import Table
-from gateway.policy.values import Unfit, duration, duration_or_zero, network, scope
+from gateway.policy.token_settings import TokenSettings
+from gateway.policy.values import Unfit, duration, duration_or_zero, network
 from gateway.signing.scheme import Scheme
 from gateway.signing.window import Window
 
@@ -38,15 +38,12 @@ class Settings:
         self, reader: Reader, issuers: Table[Issuer], schemes: Table[Scheme[Any]], extensions: Extensions
     ) -> None:
         self._reader = reader
-        self._issuers = issuers
         self._schemes = schemes
         self._extensions = extensions
-        self._verified: dict[str, VerifiedTokens] = {}
-        """One for each issuer, shared by all routes."""
         self._readers: Mapping[str, Callable[[Node], Control | None]] = {
             "mutual_tls": self._mutual_tls,
             "ip_allowlist": self._ip_allowlist,
-            "token": self._token,
+            "token": TokenSettings(reader, issuers).read,
             "rate_limit": lambda node: read_rates(reader, node),
             "signature": self._signature,
             "replay": self._replay,
@@ -69,19 +66,6 @@ class Settings:
             return IpAllowlist(None) if whose is not None else None
         networks = self._reader.values(node, network, "networks")
         return IpAllowlist(NetworkSet(networks)) if networks is not None else None
-
-    def _token(self, node: Node) -> TokenControl | None:
-        fields = self._reader.fields(node, required=("issuer", "audience"), optional=("scopes", "max_lifetime"))
-        if fields is None:
-            return None
-        issuer = self._issuers.find(self._reader, fields.get("issuer"))
-        audience = self._reader.text(fields.get("audience"), "the aud claim of its tokens")
-        scopes = self._reader.values(fields.get("scopes"), scope, "scopes") or ()
-        lifetime = self._reader.value(fields.get("max_lifetime"), duration)
-        if issuer is None or audience is None:
-            return None
-        verified = self._verified.setdefault(issuer.name, VerifiedTokens())
-        return TokenControl(issuer, audience, frozenset(scopes), lifetime, verified)
 
     def _signature(self, node: Node) -> SignatureControl | None:
         fields = self._reader.fields(node, required=("scheme",), optional=("max_age", "max_ahead"))

@@ -4,7 +4,10 @@ from dataclasses import dataclass
 
 from gateway.signing.jose import decode_base64url, read_object
 
-_TYPES = frozenset({"jwt", "at+jwt"})
+AT_JWT = "at+jwt"
+"""The type of an access token by RFC 9068."""
+
+_TYPES = frozenset({"jwt", AT_JWT})
 
 _REFUSED = frozenset({"crit", "b64", "jwk", "jku", "x5c", "x5u", "enc", "zip", "cty"})
 """Header parameters that change how a token is read, bring their own key, or announce another token inside.
@@ -23,6 +26,8 @@ class CompactJws:
     signing_input: bytes
     """The octets the signature is over, exactly as received."""
     signature: bytes
+    kind: str = "jwt"
+    """The type (typ) in lower case, without `application/`; `jwt` where it states none."""
 
     def __repr__(self) -> str:
         """Without the token."""
@@ -43,11 +48,12 @@ class CompactJws:
         if refused:
             raise ValueError(f"header has {', '.join(refused)}")
         kind = parameters.get("typ", "JWT")
-        if not isinstance(kind, str) or kind.lower().removeprefix("application/") not in _TYPES:
+        kind = kind.lower().removeprefix("application/") if isinstance(kind, str) else ""
+        if kind not in _TYPES:
             raise ValueError("typ is neither JWT nor at+jwt (RFC 9068 4)")
         algorithm, key_id = parameters.get("alg"), parameters.get("kid")
         if not isinstance(algorithm, str):
             raise ValueError("alg is missing or not a string (RFC 7515 4.1.1)")  # noqa: TRY004 - a fault of the text
         if key_id is not None and not isinstance(key_id, str):
             raise ValueError("kid is not a string (RFC 7515 4.1.4)")
-        return CompactJws(algorithm, key_id, payload, token[: token.rindex(".")].encode("ascii"), signature)
+        return CompactJws(algorithm, key_id, payload, token[: token.rindex(".")].encode("ascii"), signature, kind)

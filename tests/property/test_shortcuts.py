@@ -15,7 +15,7 @@ from limits.storage import memory
 from limits.strategies import FixedWindowRateLimiter, RateLimiter, SlidingWindowCounterRateLimiter
 
 from gateway.controls.claims import ClaimRules
-from gateway.controls.token import VerifiedToken
+from gateway.controls.verified import VerifiedToken
 from gateway.core import syntax
 from gateway.core.chain import RateLimit, Take, TakeRate
 from gateway.core.forwarding import HOP_BY_HOP, field_text, response_fields

@@ -3,6 +3,8 @@ from typing import Any
 import pytest
 
 from gateway.controls.claims import LATEST, ClaimRules
+from gateway.controls.credentials import Authentication
+from gateway.controls.demands import Demand
 from gateway.core.facts import Claims
 from gateway.core.message import Instant
 from gateway.core.reasons import Denied, Reason
@@ -162,3 +164,54 @@ def test_scopes_are_separated_by_spaces_only(scope: str, scopes: set[str]) -> No
 
 def test_no_refusal_shows_the_subject() -> None:
     assert world.SUBJECT not in str(refusal(exp=NOW - 10 * HOUR, iat=NOW - 11 * HOUR))
+
+
+@pytest.mark.parametrize("claim", ["iat", "nbf"])
+def test_what_lies_ahead_is_taken_up_to_the_skew_and_never_beyond_a_minute(claim: str) -> None:
+    for skew, taken, refused in ((10.0, 10, 11), (300.0, 60, 61)):
+        rules = ClaimRules(world.issuer(skew=skew), world.AUDIENCE, None)
+        made = rules.check(world.claims(**{claim: int(NOW) + taken}), NOW)
+        assert rules.still_hold(made, NOW)
+        assert not rules.still_hold(made, Instant(NOW - 1))
+        with pytest.raises(Denied) as caught:
+            rules.check(world.claims(**{claim: int(NOW) + refused}), NOW)
+        assert caught.value.reason is Reason.TOKEN_NOT_YET_VALID
+
+
+def rules(**changes: Any) -> ClaimRules:
+    return ClaimRules(world.issuer(), world.AUDIENCE, None, **changes)
+
+
+def test_what_a_route_demands_of_single_claims_is_checked() -> None:
+    demanding = rules(demands=(Demand("tenant", frozenset({"acme"})),))
+    assert demanding.check(world.claims(tenant="acme"), NOW)
+    with pytest.raises(Denied) as caught:
+        demanding.check(world.claims(tenant="blue"), NOW)
+    assert caught.value.reason is Reason.TOKEN_CLAIM_RULE
+
+
+STRONG = Authentication(("urn:sca",), 300.0)
+
+
+def test_a_user_that_was_authenticated_lately_and_well_is_taken_until_it_is_too_long_ago() -> None:
+    demanding = rules(authentication=STRONG)
+    claims = demanding.check(world.claims(acr="urn:sca", auth_time=int(NOW) - 300), NOW)
+    assert demanding.still_hold(claims, Instant(NOW + SKEW))
+    assert not demanding.still_hold(claims, Instant(NOW + SKEW + 1))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"acr": None},
+        {"acr": "pwd"},
+        {"acr": ["urn:sca"]},
+        {"auth_time": None},
+        {"auth_time": int(NOW) - 311},
+    ],
+)
+def test_a_user_that_was_not_is_sent_back(changes: dict[str, Any]) -> None:
+    valid = {"acr": "urn:sca", "auth_time": int(NOW)}
+    with pytest.raises(Denied) as caught:
+        rules(authentication=STRONG).check(world.claims(**{**valid, **changes}), NOW)
+    assert caught.value.reason is Reason.TOKEN_AUTHENTICATION

@@ -4,7 +4,9 @@ from typing import Any
 import pytest
 
 from gateway.controls.claims import ClaimRules
-from gateway.controls.token import MAX_TOKEN_BYTES, TokenControl, VerifiedToken, VerifiedTokens
+from gateway.controls.credentials import MAX_TOKEN_BYTES
+from gateway.controls.token import TokenControl
+from gateway.controls.verified import VerifiedTokens
 from gateway.core.chain import FetchKeys
 from gateway.core.exchange import Exchange
 from gateway.core.message import Instant
@@ -330,32 +332,10 @@ class TestMemory:
         assert refusal(control, rotated, token=text).reason is Reason.TOKEN_SIGNATURE
         assert len(control.verified) == 0
 
-    def test_a_token_is_forgotten_at_its_expiry(self) -> None:
-        keys, tokens = world.key_set(), VerifiedTokens()
-        known = VerifiedToken("ES256", {}, NOW)
-        tokens.find(b"digest", keys, NOW)
-        tokens.remember(b"digest", keys, known)
-        assert tokens.find(b"digest", keys, Instant(NOW - 0.001)) is known
-        assert tokens.find(b"digest", keys, NOW) is None
-        assert len(tokens) == 0
-
-    def test_the_oldest_of_too_many_is_forgotten(self) -> None:
-        keys, tokens = world.key_set(), VerifiedTokens(capacity=2)
-        tokens.find(b"", keys, NOW)
-        for digest in (b"1", b"2", b"3"):
-            tokens.remember(digest, keys, VerifiedToken("ES256", {}, Instant(NOW + 60)))
-        assert [tokens.find(digest, keys, NOW) is not None for digest in (b"1", b"2", b"3")] == [False, True, True]
-
     def test_a_memory_of_nothing_keeps_nothing(self) -> None:
         control = world.token_control(verified=VerifiedTokens(capacity=0))
         assert checked(control).claims is not None
         assert len(control.verified) == 0
-
-    def test_what_replaced_keys_verified_is_not_kept(self) -> None:
-        old, new, tokens = world.key_set(), KeySet.load(world.jwks()), VerifiedTokens()
-        tokens.find(b"digest", new, NOW)
-        tokens.remember(b"digest", old, VerifiedToken("ES256", {}, Instant(NOW + 60)))
-        assert tokens.find(b"digest", new, NOW) is None
 
     def test_a_known_token_is_known_however_its_scheme_is_spelt(self) -> None:
         control, text = world.token_control(), token()
@@ -369,12 +349,6 @@ class TestMemory:
         monkeypatch.setattr("gateway.controls.token.bearer_token", None)
         monkeypatch.setattr(ClaimRules, "check", None)
         assert checked(control, token=text).claims is known
-
-    def test_the_claims_are_remembered_for_the_rules_of_a_few_routes(self) -> None:
-        verified = VerifiedToken("ES256", world.claims(), Instant(NOW + 60))
-        for _ in range(100):
-            verified.claims_by(ClaimRules(world.issuer(), world.AUDIENCE, None), NOW)
-        assert 0 < len(verified._passed) <= 8
 
     def test_tokens_are_not_shown(self) -> None:
         control, text = world.token_control(), token()

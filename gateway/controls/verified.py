@@ -1,0 +1,92 @@
+"""Tokens whose signatures were verified, kept so that each is verified once."""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from gateway.controls.claims import ClaimRules
+from gateway.controls.credentials import BEARER, MAX_TOKEN_BYTES
+from gateway.core.facts import Claims
+from gateway.core.memo import Bounded
+from gateway.core.message import Instant
+from gateway.signing.jwks import KeySet
+
+RECENT = 256
+"""Tokens whose digests are remembered with their text, until as many others came or the keys change."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedToken:
+    """What a token says whose signature was verified, with its algorithm. Whether its claims hold is up to rules."""
+
+    algorithm: str
+    claims: Mapping[str, object]
+    expires: Instant
+    key_id: str | None = None
+    _passed: Bounded[ClaimRules, Claims] = field(
+        default_factory=lambda: Bounded(capacity=8, size=lambda _: 0), init=False, repr=False, compare=False
+    )
+    """What the rules of the routes where the token was used last made of the claims."""
+
+    def claims_by(self, rules: ClaimRules, now: Instant) -> Claims:
+        """Give the claims as `ClaimRules.check` does, and raise what it raises; read only once for each route."""
+        known = self._passed.get(rules)
+        if known is not None and rules.still_hold(known, now):
+            return known
+        return self._passed.keep(rules, rules.check(self.claims, now))
+
+
+class VerifiedTokens:
+    """The tokens of one issuer whose signatures were verified, so that each is verified once.
+
+    A token is known by the SHA-256 of its text. Only canonical text gets here, and only after its signature was
+    verified; it is forgotten at its exp, when the key set is replaced by another, or as the oldest of too many.
+    The digests of the tokens that came last are remembered, as hashing one costs more than looking it up.
+    """
+
+    __slots__ = ("_capacity", "_digests", "_keys", "_tokens")
+
+    def __init__(self, capacity: int = 10_000) -> None:
+        self._capacity = capacity
+        self._keys: KeySet | None = None
+        self._tokens: OrderedDict[bytes, VerifiedToken] = OrderedDict()
+        self._digests: Bounded[str, bytes] = Bounded(capacity=RECENT, longest=MAX_TOKEN_BYTES)
+
+    def digest(self, credentials: str) -> bytes | None:
+        """Give the digest of the token in an Authorization field, where it is known."""
+        digest = self._digests.get(credentials)
+        if digest is None:
+            digest = sha256(credentials[len(BEARER) :].encode()).digest()
+            if digest in self._tokens:
+                self._digests.keep(credentials, digest)
+        return digest if digest in self._tokens else None
+
+    def __len__(self) -> int:
+        return len(self._tokens)
+
+    def __repr__(self) -> str:
+        return f"VerifiedTokens({len(self)} of {self._capacity})"
+
+    def __contains__(self, digest: object) -> bool:
+        return digest in self._tokens
+
+    def find(self, digest: bytes, keys: KeySet, now: Instant) -> VerifiedToken | None:
+        """Give the token with this digest where `keys` verified it and `now` is before its exp."""
+        if keys is not self._keys:
+            self._tokens.clear()
+            self._digests.clear()
+            self._keys = keys
+        token = self._tokens.get(digest)
+        if token is not None and now >= token.expires:
+            del self._tokens[digest]
+            return None
+        return token
+
+    def remember(self, digest: bytes, keys: KeySet, token: VerifiedToken) -> None:
+        """Keep a token that `keys` verified, unless `keys` has been replaced meanwhile."""
+        if keys is not self._keys or self._capacity <= 0:
+            return
+        while len(self._tokens) >= self._capacity:
+            self._tokens.popitem(last=False)
+        self._tokens[digest] = token
