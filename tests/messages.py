@@ -9,6 +9,7 @@ from gateway.core.policy import SigningKey
 from gateway.core.secret import Secret
 from gateway.core.syntax import read_head
 from gateway.signing.algorithms import ALGORITHMS, PrivateSigner, PublicVerifier, SecretSigner, Signer
+from gateway.signing.httpsig.answers import AnswerRules
 from gateway.signing.httpsig.component import Component
 from gateway.signing.httpsig.scheme import HttpMessageScheme
 from gateway.signing.httpsig.sign import Terms
@@ -66,6 +67,11 @@ def keys() -> dict[str, SigningKey]:
 def components(*written: str) -> tuple[Component, ...]:
     """Give components as a policy writes them."""
     return tuple(map(Component.parse, written))
+
+
+def answers(*covered: str, **changes: Any) -> AnswerRules:
+    """Give the rules of answers that cover these components."""
+    return AnswerRules(components(*covered), **changes)
 
 
 def scheme(*covered: str, **changes: Any) -> HttpMessageScheme:

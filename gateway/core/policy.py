@@ -9,6 +9,7 @@ from gateway.core.chain import Control
 from gateway.core.memo import Bounded, Memo
 from gateway.core.message import Certificate, Instant, RequestHead
 from gateway.core.networks import NetworkSet
+from gateway.core.outgoing import AnswerSigner
 from gateway.core.reasons import Denied, Reason
 from gateway.core.routing import RouteTable
 from gateway.core.secret import Secret
@@ -246,6 +247,8 @@ class Route:
     chain: tuple[Control, ...]
     switched_off: tuple[SwitchedOff, ...] = ()
     body_limit: int = 65_536
+    answers: AnswerSigner | None = None
+    """Signs what its requests are answered; None: answers are not signed, and passed on as they come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +275,8 @@ class Policy:
     state: StateSettings = field(default_factory=StateSettings)
     owner: str = ""
     review_by: str = ""
+    answers: AnswerSigner | None = None
+    """Signs refusals of requests that came to no route."""
 
     def __post_init__(self) -> None:
         table = RouteTable([(route.match.methods, route.match.path, route.match.hosts, route) for route in self.routes])

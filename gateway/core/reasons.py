@@ -519,6 +519,18 @@ class Reason(Enum):
         "Nothing in a policy changes this.",
         "The request reached the upstream and its result is not known: reconcile it.",
     )
+    RESPONSE_TOO_LARGE = (
+        "response.too_large", 502, "Upstream answer too large to be signed",
+        "The upstream's answer was longer than the gate holds to sign it; the upstream has done the work.",
+        "sign_responses.limit bounds the answers of the route; a route without sign_responses has no such bound.",
+        "The request reached the upstream, and its answer was withheld: reconcile it.",
+    )
+    RESPONSE_UNSIGNABLE = (
+        "response.unsignable", 502, "Upstream answer could not be signed",
+        "See the record's detail: the gate's key is not in force, or the answer lacks what the signature covers.",
+        "sign_responses names the scheme and the gate's key; what must be covered stands in the scheme.",
+        "The request reached the upstream, and its answer was withheld since no signature could be made: reconcile it.",
+    )
 
     # fmt: on
 

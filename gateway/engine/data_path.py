@@ -26,6 +26,7 @@ from gateway.engine.passage import Passage
 from gateway.engine.problem import Answer
 from gateway.engine.request_head import check_raw, first_line_of, parse
 from gateway.engine.response_head import HEAD_OF_CONTINUE, answer_bytes
+from gateway.engine.signed_passage import SignedPassage
 from gateway.engine.upstream_pool import Pools
 
 logger = logging.getLogger(__name__)
@@ -274,7 +275,8 @@ class DataPath(ClientState):
         if route is None:
             raise RuntimeError("allowed without a route")
         pool = self._pools().of(route.upstream)
-        self._passage = passage = Passage(self, handling, pool, body, self._passed)
+        kind = Passage if route.answers is None else SignedPassage
+        self._passage = passage = kind(self, handling, pool, body, self._passed)
         passage.begin(b"".join(self._collected))
         self._collected = []
 

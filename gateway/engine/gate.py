@@ -17,11 +17,13 @@ from gateway.core.decision import Decision
 from gateway.core.exchange import decide, failure, refuse
 from gateway.core.forwarding import upstream_fields
 from gateway.core.message import Address, Instant, Peer, RequestHead, Tls
+from gateway.core.outgoing import Stamp
 from gateway.core.policy import Policy
 from gateway.core.reasons import Denied, Reason, Unavailable
 from gateway.engine import problem
 from gateway.engine.commit import GroupCommit
 from gateway.engine.health import Health
+from gateway.engine.signed_answers import answer_signer, signed_refusal
 from gateway.signing.jwks import KeySet
 from gateway.state.store import Store
 
@@ -349,7 +351,14 @@ class Handling:
         if decision is None:
             return problem.problem(Reason.CONTROL_FAILED, self.request_id, self.identity_field)
         reason = reason or decision.reason
-        return problem.problem(reason, self.request_id, self.identity_field, decision.response_fields)
+        answer = problem.problem(reason, self.request_id, self.identity_field, decision.response_fields)
+        signer = answer_signer(decision.exchange)
+        return answer if signer is None else signed_refusal(signer, decision.exchange, answer, self.stamp)
+
+    @property
+    def stamp(self) -> Stamp:
+        """What is new in a signature made for this request now."""
+        return Stamp(self.gate.clock.now(), self.request_id)
 
     def finish(self, reason: Reason, detail: str, status: int | None) -> None:
         """Record the outcome of an allowed request, once; further calls change nothing."""

@@ -60,3 +60,10 @@ def answer_bytes(answer: Answer, *, close: bool, bodiless: bool) -> bytes:
     lines.append("connection: close\r\n\r\n" if close else "\r\n")
     head = "".join(lines).encode("latin-1")
     return head if bodiless else head + answer.body
+
+
+def signed_bytes(status: int, fields: list[tuple[str, str]], body: bytes, *, close: bool) -> bytes:
+    """Write an answer that was signed: its fields are whole, its length among them."""
+    lines = [status_line(status), *(f"{name}: {value}\r\n" for name, value in fields)]
+    lines.append("connection: close\r\n\r\n" if close else "\r\n")
+    return "".join(lines).encode("latin-1") + body

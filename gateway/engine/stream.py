@@ -35,6 +35,7 @@ from gateway.engine.deadlines import DeadlinePassed
 from gateway.engine.gate import Handling
 from gateway.engine.http1 import ReadRequestHeaders
 from gateway.engine.problem import Answer
+from gateway.engine.signed_answers import HeldAnswer, held_answer
 from gateway.engine.user_flows import AddonFlow, AddonsHook
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ class GateStream(HttpStream):
         self._answered = False
         self._collected = 0
         self._ended = False
+        self._held: HeldAnswer | None = None
+        """The answer, while it is held to be signed."""
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
         if isinstance(event, DeadlinePassed):
@@ -199,10 +202,37 @@ class GateStream(HttpStream):
                 yield from self._fail(refusal.reason, refusal.detail, drop_upstream=True)
                 return
         self.flow.response = response
-        self._answered = True
         self._await_more()
+        self._held = held_answer(handling.decision.exchange, response.status_code, response.headers.fields)
+        if self._held is not None:
+            self.server_state = self.state_hold_response_body
+            return
+        self._answered = True
         yield SendHttp(ResponseHeaders(self.stream_id, response, event.end_stream), self.context.client)
         self.server_state = self.state_stream_response_body
+
+    def state_hold_response_body(self, event: events.Event) -> CommandGenerator[None]:
+        """Hold the answer until it can be signed."""
+        held, handling, response = self._held, self._must_handle(), self.flow.response
+        if held is None or handling.decision is None or response is None:
+            raise RuntimeError("no answer is held")
+        if isinstance(event, ResponseData):
+            self._await_more()
+            held.take(event.data)
+            if (denied := held.too_large) is not None:
+                yield from self._fail(denied.reason, denied.detail, drop_upstream=True)
+        elif isinstance(event, ResponseEndOfMessage):
+            try:
+                fields, body = held.signed(handling.decision.exchange, handling.stamp)
+            except Denied as denied:
+                yield from self._fail(denied.reason, denied.detail)
+                return
+            response.headers = http.Headers(translate.encoded(fields))
+            self._answered = True
+            yield SendHttp(ResponseHeaders(self.stream_id, response, not body), self.context.client)
+            if body:
+                yield from self.state_stream_response_body(ResponseData(self.stream_id, body))
+            yield from self.state_stream_response_body(event)
 
     def _show_answer(
         self, shown: AddonFlow, response: http.Response, own: frozenset[str]

@@ -1,5 +1,7 @@
 """Between mitmproxy's messages and the core's: translation only, no rules."""
 
+from collections.abc import Iterable
+
 from mitmproxy import http
 
 from gateway.core.forwarding import response_fields
@@ -63,8 +65,7 @@ def response_to_client(
     received: http.Response, head: RequestHead, added: list[tuple[str, str]], *, close: bool
 ) -> http.Response:
     """Write the upstream's response anew for the client: hop-by-hop fields removed, the gate's own added."""
-    listed = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in received.headers.fields)
-    fields = response_fields(listed, added)
+    fields = response_fields(decoded(received.headers.fields), added)
     if head.version == "1.1":
         bodiless = received.status_code in BODILESS or head.method == "HEAD"
         if not bodiless and not any(name.lower() == "content-length" for name, _ in fields):
@@ -88,6 +89,11 @@ def _response(status: int, fields: list[tuple[str, str]], body: bytes | None, ve
     response.data.content = body
     response.data.http_version = b"HTTP/1.1" if version == "1.1" else b"HTTP/2.0"
     return response
+
+
+def decoded(fields: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
+    """Give field lines as text."""
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields]
 
 
 def encoded(fields: list[tuple[str, str]]) -> list[tuple[bytes, bytes]]:

@@ -20,8 +20,10 @@ from gateway.policy import rules
 from gateway.policy.document import Definition, Document, assemble
 from gateway.policy.extensions import Extensions
 from gateway.policy.folder import digest, read_policy
+from gateway.policy.gateway_keys import read_gateway_key
 from gateway.policy.inventory import Material, Owner
 from gateway.policy.listeners import read_identity, read_listeners, read_state
+from gateway.policy.outward import Outward
 from gateway.policy.partners import PartnerEntry, PartnerReader
 from gateway.policy.peers import read_issuer, read_upstream
 from gateway.policy.problem import PolicyInvalid, Problem, Severity
@@ -32,6 +34,7 @@ from gateway.policy.settings import Settings
 from gateway.policy.tables import Table
 from gateway.policy.values import day, name
 from gateway.signing.jwks import KeySet
+from gateway.signing.own import OwnKey
 from gateway.signing.scheme import Scheme
 
 
@@ -107,6 +110,7 @@ class _Parts:
         self._identity = read_identity(reader, document.single("identity"))
         self._state = read_state(reader, document.single("state"))
         self._listeners = read_listeners(reader, document.named["listeners"])
+        self._keys: Table[OwnKey] = self._table("gateway key", "gateway_keys", read_gateway_key)
         self._upstreams = self._table("upstream", "upstreams", read_upstream)
         self.key_sets: dict[str, KeySet] = {}
         self._issuers = self._table("issuer", "issuers", self._read_issuer)
@@ -115,6 +119,8 @@ class _Parts:
         self._partners: Table[PartnerEntry] = self._table(
             "partner", "partners", lambda _, name, definition: partners.read(name, definition)
         )
+        self._outward = Outward(reader, self._schemes, self._keys)
+        self._answers = self._outward.answers(document.single("sign_responses"))
         self._routes = self._read_routes()
         self._check(shared_state=shared_state)
 
@@ -135,7 +141,9 @@ class _Parts:
     def _read_routes(self) -> list[RouteEntry]:
         extensions = Extensions.find()
         settings = Settings(self._reader, self._issuers, self._schemes, extensions)
-        routes = RouteReader(self._reader, self._upstreams, self._partners, settings, tuple(extensions.installed))
+        routes = RouteReader(
+            self._reader, self._upstreams, self._partners, settings, tuple(extensions.installed), self._outward
+        )
         found = [routes.read(node) for node in self._document.routes]
         return [route for route in found if route is not None]
 
@@ -150,7 +158,7 @@ class _Parts:
         rules.check_keys(reader, self._routes, everyone)
         rules.check_distinct(reader, self._routes)
         rules.warn_of_open_networks(reader, self._routes, everyone)
-        for table in (self._upstreams, self._issuers, self._schemes, self._partners):
+        for table in (self._upstreams, self._issuers, self._schemes, self._partners, self._keys):
             table.report_unused(reader)
 
     def _warn_of_review(self) -> None:
@@ -172,9 +180,10 @@ class _Parts:
             upstreams=self._upstreams.values,
             issuers=self._issuers.values,
             partners={name: entry.partner for name, entry in self._partners.values.items()},
-            routes=tuple(route.compiled() for route in self._routes),
+            routes=tuple(route.compiled(self._answers) for route in self._routes),
             identity=self._identity,
             state=self._state,
             owner=self._owner,
             review_by=self._review_by.isoformat(),
+            answers=self._answers,
         )

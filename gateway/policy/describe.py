@@ -23,6 +23,8 @@ def describe(route: Route) -> dict[str, str]:
     said = {control.name: _described(control) for control in route.chain}
     said |= {off.control: f"off: {off.because}" for off in route.switched_off}
     said.setdefault("partners", ", ".join(sorted(route.partners or ())))
+    if route.answers is not None:
+        said["sign_responses"] = route.answers.described
     known = ("partners", *ORDER)
     return {name: said[name] for name in (*known, *sorted(said.keys() - set(known))) if name in said}
 

@@ -12,10 +12,10 @@ from gateway.policy.values import Unfit, name
 VERSION = 1
 """The version of the policy's grammar."""
 
-SINGLES = ("name", "owner", "review_by", "listener", "identity", "state")
+SINGLES = ("name", "owner", "review_by", "listener", "identity", "state", "sign_responses")
 """Sections that stand once in a policy."""
 
-NAMED = ("listeners", "upstreams", "issuers", "partners", "schemes")
+NAMED = ("listeners", "upstreams", "issuers", "partners", "schemes", "gateway_keys")
 """Sections whose entries have names."""
 
 MAIN_LISTENER = "main"

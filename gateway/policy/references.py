@@ -134,6 +134,12 @@ def key_set(reader: Reader, node: Node | None) -> tuple[Path, KeySet] | None:
     return path, keys
 
 
+def private_key(reader: Reader, node: Node | None) -> PrivateKeyTypes | None:
+    """Read a PEM file of one private key; one that others may read is warned of."""
+    path = named_file(reader, node)
+    return None if node is None or path is None else _private_key(reader, node, path)
+
+
 def _private_key(reader: Reader, node: Node, path: Path) -> PrivateKeyTypes | None:
     data = read_named(reader, node, path)
     if data is None:

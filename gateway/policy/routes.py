@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from gateway.controls.demands import TokenBody
 from gateway.controls.token import TokenControl
 from gateway.core.chain import ORDER, Control
+from gateway.core.outgoing import AnswerSigner
 from gateway.core.policy import Match, Route, SwitchedOff, Upstream
 from gateway.core.reasons import Denied
 from gateway.core.routing import is_parameter
 from gateway.core.syntax import KNOWN_METHODS, read_head
 from gateway.policy.nodes import MappingNode, Node, ScalarNode
+from gateway.policy.outward import Outward
 from gateway.policy.partners import PartnerEntry
 from gateway.policy.problem import quoted
 from gateway.policy.reader import Reader, suggestion
@@ -51,6 +53,8 @@ class RouteEntry:
     settings: Mapping[str, Setting]
     """By control, in the order of the chain."""
     body_limit: int
+    answers: AnswerSigner | SwitchedOff | None = None
+    """None: as the policy says for all routes."""
 
     def control[T](self, kind: type[T]) -> T | None:
         """Give the route's control of a kind."""
@@ -62,13 +66,16 @@ class RouteEntry:
             return tuple(everyone.values())
         return [entry for _, entry in self.partners or () if entry is not None]
 
-    def compiled(self) -> Route:
-        """Give the route of the core. Only for one without problems."""
+    def compiled(self, answers: AnswerSigner | None = None) -> Route:
+        """Give the route of the core, whose answers are signed by `answers` unless it says otherwise.
+
+        Only for one without problems.
+        """
         assert self.name is not None
         assert self.match is not None
         assert self.upstream is not None
         listed = frozenset(entry.partner.name for entry in self.entries({}))
-        off = [setting for setting in self.settings.values() if isinstance(setting, SwitchedOff)]
+        off = [each for each in (*self.settings.values(), self.answers) if isinstance(each, SwitchedOff)]
         return Route(
             name=self.name,
             match=self.match,
@@ -80,6 +87,7 @@ class RouteEntry:
             ),
             switched_off=(*([self.partners_off] if self.partners_off is not None else ()), *off),
             body_limit=self.body_limit,
+            answers=None if isinstance(self.answers, SwitchedOff) else self.answers or answers,
         )
 
     def _last(self) -> list[Control]:
@@ -98,12 +106,14 @@ class RouteReader:
         partners: Table[PartnerEntry],
         settings: Settings,
         extensions: Sequence[str],
+        outward: Outward,
     ) -> None:
         self._reader = reader
         self._upstreams = upstreams
         self._partners = partners
         self._settings = settings
         self._extensions = tuple(sorted(extensions))
+        self._outward = outward
         self._names: dict[str, Node] = {}
 
     def read(self, node: Node) -> RouteEntry | None:
@@ -112,7 +122,7 @@ class RouteReader:
         fields = self._reader.fields(
             mapping,
             required=("name", "match", "upstream"),
-            optional=("partners", *ORDER, "body", *self._extensions),
+            optional=("partners", *ORDER, "body", "sign_responses", *self._extensions),
         )
         if mapping is None or fields is None:
             return None
@@ -127,6 +137,7 @@ class RouteReader:
             partners_off=partners_off,
             settings=self._read_settings(mapping, fields),
             body_limit=self._read_body(fields.get("body")),
+            answers=self._outward.answers_of_route(fields.get("sign_responses")),
         )
 
     def _read_name(self, node: Node | None) -> str | None:

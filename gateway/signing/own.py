@@ -7,7 +7,8 @@ applies what it gives to the message.
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from gateway.core.message import Headers, RequestHead
+from gateway.core.message import Headers, Instant, RequestHead
+from gateway.core.policy import SigningKey
 from gateway.core.secret import Secret
 from gateway.signing.algorithms import PrivateSigner
 
@@ -20,10 +21,23 @@ class OwnKey:
     algorithm: str
     material: Secret | PrivateSigner
     """A shared secret, or a private key."""
+    not_before: Instant | None = None
+    not_after: Instant | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.material, PrivateSigner) and self.material.algorithm != self.algorithm:
             raise ValueError(f"key {self.id!r} is for {self.material.algorithm}, not {self.algorithm}")
+
+    @classmethod
+    def shared(cls, key: SigningKey) -> "OwnKey | None":
+        """Give a partner's key as one to sign for the partner with; None where only the partner can sign with it."""
+        if not isinstance(key.material, Secret):
+            return None
+        return cls(key.id, key.algorithm, key.material, key.not_before, key.not_after)
+
+    def in_force(self, now: Instant) -> bool:
+        """Whether it may sign at `now`: from `not_before` until before `not_after`."""
+        return (self.not_before is None or self.not_before <= now) and (self.not_after is None or now < self.not_after)
 
     @property
     def secret(self) -> Secret:

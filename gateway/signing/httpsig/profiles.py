@@ -13,6 +13,7 @@ class Profile:
     covered: tuple[Component, ...]
     covered_if_present: tuple[str, ...]
     tag: str
+    answers_tag: str
     algorithms: tuple[str, ...]
 
 
@@ -24,6 +25,7 @@ PROFILES: Mapping[str, Profile] = {
         covered=(Component.parse("@method"), Component.parse("@target-uri"), Component.parse("authorization")),
         covered_if_present=("dpop",),
         tag="fapi-2-request",
+        answers_tag="fapi-2-response",
         algorithms=("ed25519", "ecdsa-p256-sha256", "rsa-pss-sha512"),
     ),
 }

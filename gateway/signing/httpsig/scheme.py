@@ -17,9 +17,11 @@ from typing import ClassVar, NamedTuple
 from gateway.core.facts import VerifiedSignature
 from gateway.core.memo import Memo
 from gateway.core.message import Headers, Instant, RequestHead
+from gateway.core.outgoing import Answered
 from gateway.core.policy import SigningKey
 from gateway.core.reasons import Denied, Reason
 from gateway.signing.algorithms import ALGORITHMS, HMAC_SHA256, SecretSigner, Signer
+from gateway.signing.httpsig.answers import AnswerRules
 from gateway.signing.httpsig.base import Covered
 from gateway.signing.httpsig.component import Component
 from gateway.signing.httpsig.coverage import Demand, Verdict
@@ -33,7 +35,9 @@ from gateway.signing.httpsig.inputs import (
     read_inputs,
     read_signature,
 )
-from gateway.signing.httpsig.message import Request
+from gateway.signing.httpsig.message import Request, Response
+from gateway.signing.httpsig.negotiation import FIELD as ACCEPT_SIGNATURE
+from gateway.signing.httpsig.negotiation import read_wishes, write_demand
 from gateway.signing.httpsig.sign import Terms, sign
 from gateway.signing.httpsig.values import AbsentError
 from gateway.signing.own import OwnKey, Signed
@@ -90,9 +94,13 @@ class HttpMessageScheme:
     expires_required: bool = False
     structured_fields: Mapping[str, Kind] = field(default_factory=lambda: _NO_KINDS, hash=False)
     """The structure of fields that are not known by themselves, for `sf`."""
+    answers: AnswerRules = field(default_factory=AnswerRules)
+    """How the gate signs its responses."""
 
     _verdicts: Memo[str, Verdict] = field(init=False, repr=False, compare=False)
     """What the components lists that were seen leave open, by their text."""
+    _demands: tuple[str, str] = field(init=False, repr=False, compare=False)
+    """Accept-Signature for requests without a body, and with one."""
 
     needs_body: ClassVar[bool] = True
     names_key: ClassVar[bool] = True
@@ -116,6 +124,12 @@ class HttpMessageScheme:
 
         verdicts = Memo(verdict, capacity=REMEMBERED, longest=MAX_REMEMBERED)
         object.__setattr__(self, "_verdicts", verdicts)
+        digested = tuple(dict.fromkeys((*self.covered, Component(CONTENT_DIGEST, identifier=f'"{CONTENT_DIGEST}"'))))
+        demands = tuple(
+            write_demand(self.label or "sig1", components, tag=self.tag, expires=self.expires_required)
+            for components in (self.covered, digested)
+        )
+        object.__setattr__(self, "_demands", demands)
 
     def weaknesses(self) -> tuple[str, ...]:
         """Give what signatures may leave unprotected, one sentence each with the way to mend it; for the linter."""
@@ -139,8 +153,17 @@ class HttpMessageScheme:
 
         Raises Denied: SIGNATURE_MISSING where there is no signature, or a parameter is not there that is asked for;
         SIGNATURE_MALFORMED where a field is not what RFC 9421 says, or it is not clear which signature is meant;
-        SIGNATURE_COVERAGE where too little is covered.
+        SIGNATURE_COVERAGE where too little is covered. MISSING and COVERAGE say what is asked for, in Accept-Signature.
         """
+        try:
+            return self._read(head, known)
+        except Denied as denied:
+            if denied.reason not in (Reason.SIGNATURE_MISSING, Reason.SIGNATURE_COVERAGE):
+                raise
+            demand = (ACCEPT_SIGNATURE, self._demands[head.has_body])
+            raise Denied(denied.reason, denied.detail, (*denied.fields, demand)) from None
+
+    def _read(self, head: RequestHead, known: Known | None) -> PresentedMessage:
         try:
             announced, signature = self._find(head.headers, known)
         except ValueError as error:
@@ -272,11 +295,14 @@ class HttpMessageScheme:
 
         A signature expires EXPIRES_AFTER later where the scheme asks for that. Raises ValueError as every scheme does.
         """
-        if key.algorithm not in self.algorithms:
-            raise ValueError(f"key {key.id!r} is for {key.algorithm}, not for {', '.join(sorted(self.algorithms))}")
-        signer: Signer = SecretSigner(key.secret) if key.algorithm == HMAC_SHA256 else key.private
+        signer = self._signer(key)
         expires = Instant(now + EXPIRES_AFTER) if self.expires_required else None
         return Signed(self.sign_on(head, body, signer=signer, terms=Terms(now, key.id, expires=expires, nonce=nonce)))
+
+    def _signer(self, key: OwnKey) -> Signer:
+        if key.algorithm not in self.algorithms:
+            raise ValueError(f"key {key.id!r} is for {key.algorithm}, not for {', '.join(sorted(self.algorithms))}")
+        return SecretSigner(key.secret) if key.algorithm == HMAC_SHA256 else key.private
 
     def sign_on(self, head: RequestHead, body: bytes, *, signer: Signer, terms: Terms) -> list[tuple[str, str]]:
         """Give the fields that a client adds to its request: Content-Digest where there is a body, and the signature.
@@ -297,6 +323,24 @@ class HttpMessageScheme:
         except Denied as denied:
             raise ValueError(f"scheme {self.name} would refuse the request: {denied.detail}") from None
         return fields
+
+    def sign_answer(self, answer: Answered, request: RequestHead | None, *, key: OwnKey, now: Instant) -> Signed:
+        """Give the fields that the gate adds to a response: its Content-Digest, and the signature.
+
+        Raises ValueError where the response cannot be signed.
+        """
+        added = [(CONTENT_DIGEST, write_digest(answer.body))]
+        wishes = read_wishes(request.headers) if request is not None and ACCEPT_SIGNATURE in request.headers else ()
+        if wishes:  # RFC 9421 5.1: a cache must not take this answer for one to another wish
+            varies = [value for name, value in answer.fields if name == "vary"]
+            added.append(("vary", ", ".join([*varies, ACCEPT_SIGNATURE])))
+        own = {name for name, _ in added} | _CARRIERS
+        headers = Headers([*((name, value) for name, value in answer.fields if name not in own), *added])
+        response = Response(answer.status, headers, None if request is None else Request.of(request))
+        signature = self.answers.sign(
+            response, self._signer(key), key.id, now, wishes=wishes, whatever_there_is=answer.own
+        )
+        return Signed([*added, *signature])
 
 
 def _verifies(key: SigningKey, signed: bytes, signature: bytes) -> bool:

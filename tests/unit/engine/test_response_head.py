@@ -2,7 +2,7 @@ import pytest
 
 from gateway.engine.gate import Handling
 from gateway.engine.problem import Answer
-from gateway.engine.response_head import answer_bytes, response_bytes, status_line
+from gateway.engine.response_head import answer_bytes, response_bytes, signed_bytes, status_line
 from tests import world
 from tests.unit.engine.gates import Made
 
@@ -89,3 +89,10 @@ def test_an_answer_of_the_gates_own_is_whole(close: bool, bodiless: bool) -> Non
     assert (line, fields.pop("content-type")) == ("HTTP/1.1 403 Forbidden", "application/problem+json")
     assert fields == {"content-length": "2"} | ({"connection": "close"} if close else {})
     assert body == (b"" if bodiless else b"{}")
+
+
+@pytest.mark.parametrize(("close", "end"), [(False, ""), (True, "connection: close\r\n")])
+def test_a_signed_answer_is_written_as_it_was_signed(close: bool, end: str) -> None:
+    fields = [("X-A", "\xe9"), ("content-length", "2")]
+    raw = f"HTTP/1.1 200 OK\r\nX-A: \xe9\r\ncontent-length: 2\r\n{end}\r\nok".encode("latin-1")
+    assert signed_bytes(200, fields, b"ok", close=close) == raw

@@ -3,6 +3,7 @@ import pytest
 from gateway.policy.message_schemes import read_message_scheme
 from gateway.policy.schemes import read_scheme
 from gateway.signing.algorithms import ALGORITHMS
+from gateway.signing.httpsig.answers import AnswerRules
 from gateway.signing.httpsig.scheme import HttpMessageScheme
 from tests.messages import components
 from tests.policy.reading import definition, problems, reader
@@ -38,6 +39,7 @@ def test_every_setting() -> None:
         nonce_required=False,
         expires_required=True,
         structured_fields={"x-dict": "list"},
+        answers=AnswerRules(kinds={"x-dict": "list"}),
     )
 
 

@@ -4,6 +4,7 @@ from gateway.controls.mutual_tls import MutualTls
 from gateway.controls.rate_limit import RateLimits
 from gateway.core.policy import Endpoint, Match, SwitchedOff, Upstream
 from gateway.policy.extensions import Extensions
+from gateway.policy.outward import Outward
 from gateway.policy.partners import PartnerReader
 from gateway.policy.reader import Reader
 from gateway.policy.routes import RouteEntry, RouteReader
@@ -34,7 +35,8 @@ def route(used: Reader, **changed: str | None) -> RouteEntry | None:
         **changed,
     }
     text = ", ".join(f"{key}: {value}" for key, value in keys.items() if value is not None)
-    return RouteReader(used, upstreams, known, settings, ()).read(node(f"{{{text}}}"))  # type: ignore[arg-type]
+    outward = Outward(used, Table("scheme"), Table("gateway key"))
+    return RouteReader(used, upstreams, known, settings, (), outward).read(node(f"{{{text}}}"))  # type: ignore[arg-type]
 
 
 def matched(match: str) -> Match:

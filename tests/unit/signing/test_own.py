@@ -1,10 +1,11 @@
 import pytest
 
+from gateway.core.message import Instant
 from gateway.core.secret import Secret
 from gateway.core.syntax import read_head
 from gateway.signing.algorithms import PrivateSigner
 from gateway.signing.own import OwnKey, Signed, with_fields
-from tests import messages
+from tests import messages, world
 from tests.mint import private_key
 
 HEAD = read_head(
@@ -50,3 +51,17 @@ def test_the_length_follows_the_body_where_it_is_declared() -> None:
     head, body = Signed([], body=b"{}").applied(undeclared, b"")
     assert (head.has_body, head.content_length) == (True, None)
     assert "content-length" not in head.headers
+
+
+def test_a_key_signs_while_it_is_in_force() -> None:
+    key = OwnKey("k", "hmac-sha256", Secret(b"x" * 32), Instant(10), Instant(20))
+    assert [key.in_force(Instant(at)) for at in (9, 10, 19, 20)] == [False, True, True, False]
+    assert OwnKey("k", "hmac-sha256", Secret(b"x" * 32)).in_force(Instant(0))
+
+
+def test_a_partners_secret_signs_for_the_partner_and_its_public_key_cannot() -> None:
+    shared = OwnKey.shared(world.signing_key(not_after=Instant(5)))
+    assert shared is not None
+    assert (shared.id, shared.not_after) == (world.SIGNING_KEY_ID, 5)
+    assert shared.secret.reveal() == world.SIGNING_SECRET
+    assert OwnKey.shared(messages.signing_key("ed25519")) is None

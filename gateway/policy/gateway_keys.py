@@ -1,0 +1,65 @@
+"""The section `gateway_keys`: keys of the gate's own, which it signs answers and requests to upstreams with."""
+
+from collections.abc import Mapping
+from typing import cast
+
+from gateway.policy.document import Definition
+from gateway.policy.nodes import Node
+from gateway.policy.problem import quoted
+from gateway.policy.reader import Reader
+from gateway.policy.references import private_key
+from gateway.policy.secrets import ENCODINGS, read_secret
+from gateway.policy.values import instant, key_id
+from gateway.signing.algorithms import PUBLIC_KEY_ALGORITHMS, PrivateKey, PrivateSigner
+from gateway.signing.composed import HASHES
+from gateway.signing.own import OwnKey
+
+PARTNER = "partner"
+"""Instead of the name of a key: the secret that the caller shares with the gate."""
+
+_ALGORITHMS = (*HASHES, *PUBLIC_KEY_ALGORITHMS)
+
+
+def read_gateway_key(reader: Reader, name: str, definition: Definition) -> OwnKey | None:
+    """Read one key; its id is its name unless it says otherwise."""
+    optional = ("id", "private_key", "secret", "encoding", "not_before", "not_after")
+    fields = reader.fields(definition.node, required=("algorithm",), optional=optional)
+    if fields is None:
+        return None
+    if name == PARTNER:
+        hint = "choose another name: `key: partner` means the caller's own secret"
+        reader.error(definition.key, f"no gateway key can be called {quoted(name)}", hint)
+    identifier = reader.value_or(fields.get("id"), key_id, name)
+    algorithm = reader.choice(fields.get("algorithm"), _ALGORITHMS, "algorithm of signing keys")
+    begins = reader.value(fields.get("not_before"), instant)
+    ends = reader.value(fields.get("not_after"), instant)
+    if begins is not None and ends is not None and ends <= begins:
+        reader.error(fields["not_after"], "the key ends before it begins", "expected a later not_after")
+    elif ends is not None and reader.now is not None and ends <= reader.now:
+        reader.warning(fields["not_after"], "the key is no longer in force", "what it should sign is refused")
+    if algorithm is None:
+        return None
+    public = algorithm in PUBLIC_KEY_ALGORITHMS
+    for key in ("secret", "encoding") if public else ("private_key",):
+        if key in fields:
+            reader.error(fields[key], f"a key for {algorithm} has no {key}")
+    if ("private_key" if public else "secret") not in fields:
+        reader.error(definition.node, f"`{'private_key' if public else 'secret'}` is missing")
+    if public:
+        signer = _read_private(reader, fields, algorithm)
+        return None if signer is None else OwnKey(identifier, algorithm, signer, begins, ends)
+    encoding = reader.choice(fields.get("encoding"), ENCODINGS, "encoding of secrets") or "utf-8"
+    secret = read_secret(reader, fields.get("secret"), encoding, HASHES[algorithm][1])
+    return None if secret is None else OwnKey(identifier, algorithm, secret, begins, ends)
+
+
+def _read_private(reader: Reader, fields: Mapping[str, Node], algorithm: str) -> PrivateSigner | None:
+    node = fields.get("private_key")
+    key = private_key(reader, node)
+    if node is None or key is None:
+        return None
+    try:
+        return PrivateSigner(algorithm, cast("PrivateKey", key))
+    except ValueError as error:
+        reader.error(node, f"the key {error}", f"for {algorithm}")
+        return None
