@@ -1,12 +1,13 @@
 """Request signatures: the bytes received are those that a partner signed, lately, with a key in force."""
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from gateway.core.chain import Answer, Ask
 from gateway.core.policy import Partner, Policy, SigningKey
 from gateway.core.reasons import Denied, Reason
+from gateway.signing.diagnosis import EXPLAINED, Explanations, Failed, explain
 from gateway.signing.scheme import Scheme
 from gateway.signing.window import CHALLENGE, Window
 
@@ -20,6 +21,8 @@ class SignatureControl:
 
     scheme: Scheme[Any]
     window: Window
+    explanations: Explanations = field(default_factory=Explanations, compare=False, repr=False)
+    """How often failures are explained in the log."""
 
     name: ClassVar[str] = "signature"
 
@@ -44,8 +47,19 @@ class SignatureControl:
         keys: Mapping[str, SigningKey] = partner.signing_keys
         admitted = scheme.admit(presented, keys, self.window, exchange.now)
         body = (yield from exchange.read_body()) if scheme.needs_body else b""
-        exchange.signature = scheme.match(head, body, presented, admitted, self.window)
+        try:
+            exchange.signature = scheme.match(head, body, presented, admitted, self.window)
+        except Denied as denied:
+            raise self._explained(denied, exchange, partner, Failed(scheme, presented, admitted, self.window)) from None
         exchange.identify(partner, Reason.SIGNATURE_KEY_UNKNOWN)
+
+    def _explained(self, denied: Denied, exchange: "Exchange", partner: Partner, failed: Failed) -> Denied:
+        """Give the denial with what the signature matches instead, for the log."""
+        if denied.reason not in EXPLAINED or not self.explanations.may_explain(partner.name, exchange.now):
+            return denied
+        others = partner.signing_keys.values()
+        words = explain(failed, exchange.request, exchange.body or b"", others, exchange.now)
+        return Denied(denied.reason, f"{denied.detail}; it {words}", denied.fields) if words else denied
 
     def _may_be_meant(self, exchange: "Exchange", key_id: str) -> bool:
         """Whether a key is one that this request may be signed with, where it carries several signatures."""

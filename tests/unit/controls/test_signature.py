@@ -259,3 +259,15 @@ def test_a_key_out_of_its_time_signs_nothing(changes: dict[str, Instant]) -> Non
     decision = world.World(policy=world.policy(partners=partners)).decide()
 
     assert (decision.reason, decision.control) == (Reason.SIGNATURE_KEY_INACTIVE, "signature")
+
+
+def test_the_log_says_what_a_wrong_signature_matches_once_a_second() -> None:
+    signature = world.signed(b"POST", b"/v1/deposits", BODY)
+    policy = world.policy()
+    details = []
+    for at in (0.0, 0.4, 1.0):
+        fields: dict[str, str | None] = {**signature}
+        made = World(policy=policy, body=BODY + b"\n", fields=fields, now=Instant(NOW + at))
+        details.append(made.decide().detail)
+    assert all(each.startswith("differs from what") for each in details)
+    assert ["it matches without the trailing newline" in each for each in details] == [True, False, True]

@@ -5,6 +5,7 @@ from gateway.core.reasons import Denied, Reason
 from gateway.signing.window import Window
 
 NOW = Instant(1_000_000.0)
+ZONE = "as if local time were taken for UTC"
 WINDOW = Window(60.0, 5.0)
 
 
@@ -19,8 +20,11 @@ def test_both_ends_belong_to_the_window(age: float) -> None:
     [
         (60.5, Reason.SIGNATURE_STALE, "dated 60 s ago, the window is 60 s"),
         (340.0, Reason.SIGNATURE_STALE, "dated 340 s ago, the window is 60 s"),
-        (-5.5, Reason.SIGNATURE_FUTURE, "dated 6 s ahead, the window is 5 s"),
-        (-3600.0, Reason.SIGNATURE_FUTURE, "dated 3600 s ahead, the window is 5 s"),
+        (-5.5, Reason.SIGNATURE_FUTURE, "dated 6 s ahead, the window is 5 s: its clock is ahead"),
+        (-3600.0, Reason.SIGNATURE_FUTURE, f"dated 3600 s ahead, the window is 5 s: 1 h, {ZONE}"),
+        (7_220.0, Reason.SIGNATURE_STALE, f"dated 7220 s ago, the window is 60 s: 2 h, {ZONE}"),
+        (7_300.0, Reason.SIGNATURE_STALE, "dated 7300 s ago, the window is 60 s"),
+        (54_000.0, Reason.SIGNATURE_STALE, "dated 54000 s ago, the window is 60 s"),
     ],
 )
 def test_a_date_outside_is_refused_with_its_distance(age: float, reason: Reason, detail: str) -> None:
