@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gateway.audit.events import ConnectionRefused, RequestFinished
+from gateway.audit.events import ConnectionCut, ConnectionRefused, RequestFinished
 from gateway.core.decision import Decision
 from gateway.core.reasons import Denied, Reason, Unavailable
 
@@ -131,6 +131,7 @@ def load(config: pytest.Config) -> None:
         (Decision, produced.decided),
         (RequestFinished, produced.ended),
         (ConnectionRefused, produced.ended),
+        (ConnectionCut, produced.ended),
     ):
         watch(kind, note)
     config.pluginmanager.register(Plugin(produced), "gateway-reasons")

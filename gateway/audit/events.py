@@ -67,6 +67,24 @@ class ConnectionRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectionCut:
+    """An established connection that may not be used any more: its certificate was revoked, ended, or is nobody's.
+
+    A request that was allowed before still comes to its outcome; all others are denied.
+    """
+
+    at: Instant
+    policy: PolicyFacts
+    connection_id: str
+    listener: str
+    address: Address
+    port: int
+    reason: Reason
+    detail: str
+    tls: Tls | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class GateStarted:
     """The gate listens."""
 
@@ -139,6 +157,7 @@ type Event = (
     RequestDecided
     | RequestFinished
     | ConnectionRefused
+    | ConnectionCut
     | GateStarted
     | GateStopped
     | PolicyLoaded

@@ -48,6 +48,7 @@ class Kind(Enum):
     DECISION = ("decision", 6, 6003, 0)  # API Activity; the activity is the method's
     OUTCOME = ("outcome", 6, 6003, 0)
     CONNECTION = ("connection", 4, 4001, 5)  # Network Activity: Refuse
+    CUT = ("connection.cut", 4, 4001, 2)  # Network Activity: Close
     START = ("start", 6, 6002, 3)  # Application Lifecycle: Start
     STOP = ("stop", 6, 6002, 4)  # Application Lifecycle: Stop
     POLICY_LOADED = ("policy.loaded", 3, 3004, 3)  # Entity Management: Update
@@ -159,7 +160,8 @@ def _certificate(certificate: Certificate) -> Json:
 _ALARMING = frozenset(
     {
         Reason.TLS_CERTIFICATE_UNTRUSTED, Reason.PROXY_UNTRUSTED, Reason.FRAMING_AMBIGUOUS, Reason.TARGET_AMBIGUOUS,
-        Reason.CERTIFICATE_AMBIGUOUS, Reason.TOKEN_ALGORITHM, Reason.TOKEN_SIGNATURE, Reason.TOKEN_SUBJECT,
+        Reason.CERTIFICATE_AMBIGUOUS, Reason.TLS_CERTIFICATE_REVOKED, Reason.TLS_CERTIFICATE_CHAIN,
+        Reason.CERTIFICATE_REVOKED, Reason.TOKEN_ALGORITHM, Reason.TOKEN_SIGNATURE, Reason.TOKEN_SUBJECT,
         Reason.SIGNATURE_MISMATCH, Reason.REPLAY_SEEN,
         Reason.UPSTREAM_TIMEOUT, Reason.UPSTREAM_BROKEN, Reason.ADDON_WITHHELD,
     }

@@ -8,6 +8,7 @@ from functools import singledispatch
 import orjson
 
 from gateway.audit.events import (
+    ConnectionCut,
     ConnectionRefused,
     ControlFailed,
     ControlRecovered,
@@ -82,8 +83,17 @@ def _record(event: Event) -> Json:
 
 @_record.register
 def _(event: ConnectionRefused) -> Json:
+    return _connection(event, Kind.CONNECTION)
+
+
+@_record.register
+def _(event: ConnectionCut) -> Json:
+    return _connection(event, Kind.CUT)
+
+
+def _connection(event: ConnectionRefused | ConnectionCut, kind: Kind) -> Json:
     connection_id = clean_id(event.connection_id)
-    made = envelope(Kind.CONNECTION, event.at, event.policy, SEVERITY[event.reason], connection_id)
+    made = envelope(kind, event.at, event.policy, SEVERITY[event.reason], connection_id)
     made["action_id"] = DENIED
     made["disposition_id"] = DISPOSITION[event.reason]
     made["status_id"] = FAILURE

@@ -131,7 +131,14 @@ class Exchange:
             raise Denied(Reason.BODY_TOO_LARGE, f"Content-Length {length}, the route takes {limit} bytes")
 
     def allow(self) -> Decision:
-        """Allow: the one place where it is done. Raises Denied where the caller is none of the route's partners."""
+        """Allow: the one place where it is done.
+
+        Raises Denied where the caller is none of the route's partners, and where the connection may not be used any
+        more: its certificate was revoked while it stood.
+        """
+        withdrawn = self.peer.standing.withdrawn
+        if withdrawn is not None:
+            raise Denied(*withdrawn)
         if self.route is None:
             raise Denied(Reason.ROUTE_UNKNOWN, "no route was found")
         if self.route.partners is not None and self.partner is None:

@@ -1,8 +1,9 @@
 """What came in, in the words of RFC 9110 and RFC 5280: untrusted facts, frozen when they were read."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
+from math import inf
 from types import MappingProxyType
 from typing import NamedTuple, NewType
 
@@ -35,6 +36,9 @@ class Certificate:
     """Earliest end of validity in the verified chain, so that an expired issuer counts too."""
     san_dns: tuple[str, ...] = ()
     san_uri: tuple[str, ...] = ()
+    san_email: tuple[str, ...] = ()
+    authorities: tuple[str, ...] = ()
+    """SHA-256 of the SubjectPublicKeyInfo of each issuer in the verified chain, the nearest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,20 @@ class Tls:
     """The name the client asked for (SNI, unverified)."""
     alpn: str | None
     certificate: Certificate | None
+
+
+class Standing:
+    """Whether a connection may still be used: true of each one when it is admitted, until the engine withdraws it."""
+
+    __slots__ = ("chain", "until", "withdrawn")
+
+    def __init__(self, chain: object = None, until: Instant = Instant(inf)) -> None:
+        self.chain = chain
+        """The certificate chain that the engine verified; nobody else reads it."""
+        self.until = until
+        """When it has to be looked at anew."""
+        self.withdrawn: tuple[Reason, str] | None = None
+        """Why every request of the connection is denied from now on, and the detail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +82,7 @@ class Peer:
     """Name of the policy's listener that accepted the connection."""
     tls: Tls | None
     connection_id: str
+    standing: Standing = field(default_factory=Standing, compare=False, repr=False)
 
 
 _NOTHING: Mapping[str, tuple[str, ...]] = MappingProxyType({})

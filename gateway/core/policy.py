@@ -167,6 +167,18 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Revocation:
+    """How a listener learns that a client certificate was taken back."""
+
+    files: tuple[PurePath, ...] = ()
+    """Revocation lists."""
+    leaf_only: bool = False
+    """Whether only the client's own certificate is checked; else its issuers too, but for the trusted one."""
+    stale_for: float = 0.0
+    """Seconds beyond its end for which a list still counts."""
+
+
+@dataclass(frozen=True, slots=True)
 class ListenerTls:
     """Files and settings of a listener's TLS."""
 
@@ -175,6 +187,7 @@ class ListenerTls:
     client_ca: PurePath
     minimum: str = "1.2"
     client_certificate_required: bool = True
+    revocation: Revocation | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,30 @@ class Reason(Enum):
         "The purpose is always checked; no policy lifts it.",
         "A certificate issued for another purpose was refused in the handshake.",
     )
+    TLS_CERTIFICATE_CHAIN = (
+        "tls.certificate_chain", None, "Client certificate issued against its CA's rules",
+        "A CA in the chain was not allowed to issue this: path length, name constraints, no CA at all. See the detail.",
+        "The chain is checked by OpenSSL with its strict rules; no policy lifts it.",
+        "A certificate that its issuer had no right to issue was refused; look for a misused or stolen CA.",
+    )
+    TLS_CERTIFICATE_WEAK = (
+        "tls.certificate_weak", None, "Client certificate too weak",
+        "RSA below 2,048 bits, a curve below 256, DSA, or a signature by SHA-1 or MD5, somewhere in the chain.",
+        "Key sizes and algorithms are always checked; no policy lifts it.",
+        "A certificate that could be forged, or whose key could be found, was refused.",
+    )
+    TLS_CERTIFICATE_REVOKED = (
+        "tls.certificate_revoked", None, "Client certificate revoked",
+        "The issuer took the certificate, or its CA's, back; the partner needs a new one.",
+        "listener.tls.revocation says where revocation is looked up.",
+        "A revoked certificate was refused: find out why it was revoked and who still uses it.",
+    )
+    TLS_CERTIFICATE_STATUS = (
+        "tls.certificate_status", None, "Client certificate's status unknown",
+        "No revocation list of the issuer, or it is out of date: fetch the next one. The detail names the issuer.",
+        "revocation.on_stale lets an outdated list count for a while; without any list nobody is let in.",
+        "Whether the certificate was revoked could not be told, so it was refused.",
+    )
     TLS_CERTIFICATE_INVALID = (
         "tls.certificate_invalid", None, "Client certificate invalid",
         "OpenSSL's own words stand in the record's detail.",
@@ -230,6 +254,24 @@ class Reason(Enum):
         "The certificate, or its issuer, expired while the connection stood; connect again with a renewed one.",
         "Validity is checked on every request; no policy lifts it.",
         "A long-lived connection outlived its certificate and was refused.",
+    )
+    CERTIFICATE_REVOKED = (
+        "certificate.revoked", 403, "Client certificate revoked",
+        "The certificate, or its CA's, was revoked while the connection stood; the partner needs a new one.",
+        "Connections are looked at anew whenever a revocation list changes.",
+        "A connection of a revoked certificate was cut; what it had been allowed before stands in the log.",
+    )
+    CERTIFICATE_STATUS_UNKNOWN = (
+        "certificate.status_unknown", 503, "Temporarily unavailable",
+        "The issuer's revocation list went out of date while the connection stood: fetch the next one.",
+        "revocation.on_stale lets an outdated list count for a while.",
+        "Whether the certificate was still good could not be told, so its connection was cut.",
+    )
+    CERTIFICATE_UNTRUSTED = (
+        "certificate.untrusted", 403, "Client certificate no longer trusted",
+        "A reload took the certificate's CA out of listener.tls.client_ca while the connection stood.",
+        "What client_ca no longer holds is out at once, open connections included.",
+        "A connection whose CA is no longer trusted was cut.",
     )
     CERTIFICATE_AMBIGUOUS = (
         "certificate.ambiguous", 403, "Client certificate fits two partners",

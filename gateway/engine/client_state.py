@@ -33,7 +33,7 @@ class ClientState(ClientTransport):
     def __init__(self, gate: Gate, peer: Peer, time_is_up: Callable[[str], None]) -> None:
         super().__init__()
         self._gate = gate
-        self._peer, self.listener = peer, peer.listener
+        self._peer = peer
         self._loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[None] = self._loop.create_future()
         """Done once the connection is closed."""
@@ -51,6 +51,11 @@ class ClientState(ClientTransport):
         self._body: BodyReader | None = None
         self._collected: list[bytes] = []
         self._passage: Passage | None = None
+
+    @property
+    def peer(self) -> Peer:
+        """The other end."""
+        return self._peer
 
     @property
     def open_requests(self) -> int:

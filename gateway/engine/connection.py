@@ -143,9 +143,9 @@ class GateConnectionHandler(ProxyConnectionHandler):
             self.connection.deadlines.clear_all()
 
     @property
-    def listener(self) -> str:
-        """Name of the listener that admitted it."""
-        return self.connection.peer.listener
+    def peer(self) -> Peer:
+        """The other end."""
+        return self.connection.peer
 
     @property
     def open_requests(self) -> int:

@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Awaitable, Callable, Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from gateway.audit.events import ConnectionRefused, Event, PolicyFacts, RequestDecided, RequestFinished
@@ -23,7 +23,11 @@ from gateway.core.reasons import Denied, Reason, Unavailable
 from gateway.engine import problem
 from gateway.engine.commit import GroupCommit
 from gateway.engine.health import Health
+<<<<<<< HEAD
 from gateway.engine.signed_answers import answer_signer, signed_refusal
+=======
+from gateway.engine.revocation import RevocationCheck
+>>>>>>> 2dbe4f9 (Revocation lists of client certificates; connections that may not be used any more are cut)
 from gateway.signing.jwks import KeySet
 from gateway.state.store import Store
 
@@ -55,6 +59,8 @@ class InForce:
 
     policy: Policy
     key_sets: Mapping[str, KeySet]
+    revocation: Mapping[str, RevocationCheck] = field(default_factory=dict)
+    """By the name of the listener; those that do not check it are left out."""
 
     @property
     def facts(self) -> PolicyFacts:

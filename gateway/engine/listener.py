@@ -17,14 +17,16 @@ from ipaddress import ip_address
 from typing import cast
 
 from gateway.core.exchange import failure
-from gateway.core.message import Address, Peer
+from gateway.core.message import Address, Peer, Standing
 from gateway.core.networks import normalised
 from gateway.core.policy import Listener
-from gateway.core.reasons import Reason
+from gateway.core.reasons import Denied, Reason
 from gateway.engine.binding import bound
 from gateway.engine.gate import Gate
 from gateway.engine.proxy_protocol import Header, InvalidHeaderError
-from gateway.engine.tls import ResumptionError, ServerContext, handshake_failure
+from gateway.engine.tls import ServerContext, handshake_failure
+from gateway.pki.chain import Chain
+from gateway.pki.revocation import Status
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +35,9 @@ READ_LIMIT = 65_536
 """Bytes buffered of a connection before its peer is made to wait."""
 ACCEPT_PAUSE = 0.1
 """Seconds to wait where the system has no descriptor left for another connection."""
+
+
+_REVOCATION = {Status.REVOKED: Reason.TLS_CERTIFICATE_REVOKED, Status.UNKNOWN: Reason.TLS_CERTIFICATE_STATUS}
 
 
 class Arrival(asyncio.Protocol):
@@ -221,18 +226,34 @@ class AcceptLoop:
             return None
         connection = transport.get_extra_info("ssl_object")
         try:
-            tls = context.facts(connection)
-            peer = Peer(address=address, port=port, listener=self.name, tls=tls, connection_id=connection_id)
-        except (ResumptionError, ValueError) as error:
-            resumed = isinstance(error, ResumptionError)
-            reason = Reason.TLS_RESUMPTION if resumed else Reason.TLS_CERTIFICATE_INVALID
-            refuse(reason, str(error) or "the chain verified before is not remembered")
+            chain = context.chain(connection)
+            standing = self._standing(chain)
+            tls = context.facts(connection, chain)
+            peer = Peer(address, port, self.name, tls, connection_id, standing)
+        except Denied as denied:
+            refuse(denied.reason, denied.detail)
             transport.abort()
             return None
         except BaseException:
             transport.abort()
             raise
         return Accepted(peer, transport, arrival)
+
+    def _standing(self, chain: Chain | None) -> Standing:
+        """Give the standing of a new connection.
+
+        Raises Denied(TLS_CERTIFICATE_REVOKED), or (TLS_CERTIFICATE_STATUS) where that cannot be told.
+        """
+        if chain is None:
+            return Standing()
+        check = self.gate.in_force.revocation.get(self.name)
+        until = chain.facts.not_after
+        if check is not None:
+            verdict = check.judge(chain, self.gate.clock.now())
+            if verdict.status in _REVOCATION:
+                raise Denied(_REVOCATION[verdict.status], verdict.detail)
+            until = min(until, verdict.until)
+        return Standing(chain, until)
 
 
 async def _read_header(client: socket.socket) -> Header:

@@ -16,6 +16,7 @@ from gateway.engine.data_path import DataPath
 from gateway.engine.gate import Gate
 from gateway.engine.listener import AcceptLoop
 from gateway.engine.mode import spec_of
+from gateway.engine.standings import Standings
 from gateway.engine.start import StartError
 from gateway.engine.tls import ServerContext
 from gateway.engine.upstream_pool import Pools
@@ -37,6 +38,7 @@ class GateMaster(Master):
         self.contexts = make_contexts(policy)
         self.listeners: dict[str, AcceptLoop] = {}
         self.handlers: set[GateConnectionHandler | DataPath] = set()
+        self.standings = Standings(gate, self.handlers)
         self.flows = flows or bool(addons)
         self.shared = shared
         self.pools = Pools(UpstreamTls(policy.upstreams), gate)

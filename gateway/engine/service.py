@@ -26,6 +26,7 @@ from gateway.engine.expiry import Expiries
 from gateway.engine.gate import Clock, Gate, InForce
 from gateway.engine.master import GateMaster, make_contexts
 from gateway.engine.mode import spec_of
+from gateway.engine.revocation import RevocationCheck, record_staleness
 from gateway.engine.start import StartError, check_environment, explained, listeners_of
 from gateway.engine.tls import ServerContext
 from gateway.engine.upstream_pool import Pools
@@ -115,7 +116,7 @@ class Service:
         try:
             self.state = open_state(self.settings.state, policy, self.clock.now())
             store = self.state if self._alone else Unshared()
-            self.gate = Gate(InForce(policy, loaded.key_sets), store, self.log, self.clock)
+            self.gate = Gate(coming_into_force(loaded), store, self.log, self.clock)
             self.watch = Watch(loaded.files, began)
             try:
                 self.master = GateMaster(
@@ -179,6 +180,9 @@ class Service:
         if self.log.failing != self._log_failing:
             self._log_failing = self.log.failing
             logger.error("audit log: %s", "cannot be written, requests are refused" if self._log_failing else "works")
+        self.master.standings.look()
+        in_force = self.gate.in_force
+        record_staleness(in_force.revocation.values(), self.gate.health, self.clock.now(), in_force.facts)
         for line in self.expiries.due(self.clock.now()):
             logger.warning("%s", line)
         if self.clock.monotonic() >= self._beat_at:
@@ -234,7 +238,8 @@ class Service:
         self.master.pools.close()
         self.master.pools = pools
         self._admit_under(contexts)
-        self.gate.in_force = InForce(loaded.policy, loaded.key_sets)
+        self.gate.in_force = coming_into_force(loaded)
+        self.master.standings.reloaded(old, contexts)
         self.expiries.adopt(loaded.material)
         pools.forget_others(loaded.policy.upstreams.values())
         self.watch = Watch(loaded.files, began, before)
@@ -245,12 +250,9 @@ class Service:
         return True
 
     def _admit_under(self, contexts: Mapping[str, ServerContext]) -> None:
-        """Have handshakes made under new contexts; who was admitted under other authorities must come anew."""
+        """Have handshakes made under new contexts."""
         for name, listener in self.master.listeners.items():
-            before, listener.context = listener.context, contexts[name]
-            if before.trusted != listener.context.trusted:
-                for handler in [one for one in self.master.handlers if one.listener == name]:
-                    handler.drain()
+            listener.context = contexts[name]
 
     def _refuse_reload(self, because: str, problems: tuple[str, ...]) -> None:
         for problem in problems:
@@ -292,6 +294,17 @@ class Service:
             # The next start takes this run for a crash, and refuses what may have been taken.
             logger.error("nonces could not be saved: %s", error.strerror or error)  # noqa: TRY400
         self.state.close()
+
+
+def coming_into_force(loaded: Loaded) -> InForce:
+    """Give what comes into force with a policy that was read."""
+    tls = {name: listener.tls.revocation for name, listener in loaded.policy.listeners.items()}
+    checks = {
+        name: RevocationCheck(settings, loaded.revocation_lists.get(name, ()))
+        for name, settings in tls.items()
+        if settings is not None
+    }
+    return InForce(loaded.policy, loaded.key_sets, checks)
 
 
 def open_log(directory: Path) -> AuditLog:

@@ -3,17 +3,16 @@
 mitmproxy's own contexts take any certificate or none, so they are not used.
 """
 
+import _ssl
 import hashlib
 import ssl
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from cryptography import x509
-
-from gateway.core.message import Instant, Tls
+from gateway.core.message import Tls
 from gateway.core.policy import ListenerTls
-from gateway.core.reasons import Reason
-from gateway.pki.inspect import certificate_facts
+from gateway.core.reasons import Denied, Reason
+from gateway.pki.chain import Chain
 
 ALPN = ("h2", "http/1.1")
 
@@ -34,6 +33,15 @@ _VERIFY_CODES = {
     20: Reason.TLS_CERTIFICATE_UNTRUSTED,  # unable to get local issuer
     21: Reason.TLS_CERTIFICATE_UNTRUSTED,  # unable to verify the leaf
     26: Reason.TLS_CERTIFICATE_PURPOSE,
+    22: Reason.TLS_CERTIFICATE_CHAIN,  # too long
+    25: Reason.TLS_CERTIFICATE_CHAIN,  # path length exceeded
+    32: Reason.TLS_CERTIFICATE_CHAIN,  # an issuer without keyCertSign
+    47: Reason.TLS_CERTIFICATE_CHAIN,  # name not among those permitted
+    48: Reason.TLS_CERTIFICATE_CHAIN,  # name among those excluded
+    79: Reason.TLS_CERTIFICATE_CHAIN,  # an issuer that is no CA
+    66: Reason.TLS_CERTIFICATE_WEAK,  # key of the client's certificate too small
+    67: Reason.TLS_CERTIFICATE_WEAK,  # key of a CA too small
+    68: Reason.TLS_CERTIFICATE_WEAK,  # digest too weak
 }
 """OpenSSL's X509_V_ERR codes."""
 
@@ -46,10 +54,6 @@ _ERROR_WORDS = (
     ("UNSUPPORTED_PROTOCOL", Reason.TLS_VERSION),
     ("VERSION_TOO_LOW", Reason.TLS_VERSION),
 )
-
-
-class ResumptionError(Exception):
-    """A session was resumed whose verified chain is not known any more."""
 
 
 class ServerContext:
@@ -75,46 +79,55 @@ class ServerContext:
         context.set_alpn_protocols(list(ALPN))
         context.sni_callback = _keep_server_name
         self.context = context
-        self._chain_ends: OrderedDict[bytes, Instant] = OrderedDict()
-
-    @property
-    def trusted(self) -> frozenset[bytes]:
+        self._chains: OrderedDict[bytes, Chain] = OrderedDict()
+        self.trusted = frozenset(context.get_ca_certs(binary_form=True))
         """The authorities that client certificates may lead to, as DER."""
-        return frozenset(self.context.get_ca_certs(binary_form=True))
 
-    def facts(self, connection: ssl.SSLObject) -> Tls:
-        """Read the facts of a finished handshake.
-
-        Raises ResumptionError for a resumed session whose chain is not remembered, and ValueError where the
-        certificate that OpenSSL accepted cannot be read.
-        """
-        # OpenSSL's own idea of the peer certificate, never the first of a list the peer sent.
-        der = connection.getpeercert(binary_form=True)
+    def facts(self, connection: ssl.SSLObject, chain: Chain | None) -> Tls:
+        """Read the facts of a finished handshake, in which `chain` was verified."""
         cipher = connection.cipher()
-        certificate = None
-        if der is not None:
-            certificate = certificate_facts(der, self._chain_end(der, connection))
         return Tls(
             version=connection.version() or "",
             cipher=cipher[0] if cipher else "",
             server_name=getattr(connection, "gateway_server_name", None),
             alpn=connection.selected_alpn_protocol(),
-            certificate=certificate,
+            certificate=None if chain is None else chain.facts,
         )
 
-    def _chain_end(self, der: bytes, connection: ssl.SSLObject) -> Instant:
-        """Give the earliest end of validity in the verified chain; a resumed session brings no chain along."""
+    def chain(self, connection: ssl.SSLObject) -> Chain | None:
+        """Give the chain that OpenSSL verified; None where the client showed no certificate.
+
+        Raises Denied(TLS_RESUMPTION) for a resumed session whose chain is not remembered, (TLS_CERTIFICATE_WEAK) for a
+        chain that can be forged, and (TLS_CERTIFICATE_INVALID) for one that OpenSSL accepted and that cannot be read.
+        """
+        # OpenSSL's own idea of the peer certificate, never the first of a list the peer sent.
+        der = connection.getpeercert(binary_form=True)
+        if der is None:
+            return None
         leaf = hashlib.sha256(der).digest()
+        known = self._chains.get(leaf)
         if connection.session_reused:
-            if leaf not in self._chain_ends:
-                raise ResumptionError
-            return self._chain_ends[leaf]
-        ends = min(_not_after(link) for link in (der, *_verified_chain(connection)[1:]))
-        self._chain_ends[leaf] = ends
-        self._chain_ends.move_to_end(leaf)
-        if len(self._chain_ends) > REMEMBERED_CHAINS:
-            self._chain_ends.popitem(last=False)
-        return ends
+            if known is None:
+                raise Denied(Reason.TLS_RESUMPTION, "the chain verified before is not remembered")
+            return known
+        ders = (der, *_verified_chain(connection)[1:])
+        if known is None or known.ders != ders:
+            known = self._chains[leaf] = _read(ders)
+        self._chains.move_to_end(leaf)
+        if len(self._chains) > REMEMBERED_CHAINS:
+            self._chains.popitem(last=False)
+        return known
+
+
+def _read(ders: Sequence[bytes]) -> Chain:
+    try:
+        chain = Chain.read(ders)
+    except ValueError as error:
+        raise Denied(Reason.TLS_CERTIFICATE_INVALID, str(error)) from error
+    weakness = chain.weakness()
+    if weakness is not None:
+        raise Denied(Reason.TLS_CERTIFICATE_WEAK, weakness)
+    return chain
 
 
 def _keep_server_name(connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
@@ -122,12 +135,10 @@ def _keep_server_name(connection: ssl.SSLObject, name: str | None, _: ssl.SSLCon
 
 
 def _verified_chain(connection: ssl.SSLObject) -> Sequence[bytes]:
-    get = getattr(connection, "get_verified_chain", None)  # from CPython 3.13 on
-    return get() if get is not None else ()
-
-
-def _not_after(der: bytes) -> Instant:
-    return Instant(x509.load_der_x509_certificate(der).not_valid_after_utc.timestamp())
+    # CPython 3.12 has it here only; from 3.13 on, the public method does just this.
+    inner = connection._sslobj  # type: ignore[attr-defined]  # noqa: SLF001 - as above
+    verified: Sequence[_ssl.Certificate] = inner.get_verified_chain() or ()
+    return [certificate.public_bytes(_ssl.ENCODING_DER) for certificate in verified]
 
 
 def handshake_failure(error: BaseException) -> tuple[Reason, str]:

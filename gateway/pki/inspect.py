@@ -7,12 +7,16 @@ from cryptography import x509
 from cryptography.utils import CryptographyDeprecationWarning
 
 from gateway.core.message import Certificate, Instant
+from gateway.pki.der import element
 
 
-def certificate_facts(der: bytes, chain_not_after: Instant | None = None) -> Certificate:
+def certificate_facts(
+    der: bytes, chain_not_after: Instant | None = None, authorities: tuple[str, ...] = ()
+) -> Certificate:
     """Give the facts of the DER certificate that the handshake authenticated.
 
     `chain_not_after` is the earliest end of validity among its issuers; where it comes first, it counts.
+    `authorities` are the public keys of its issuers, by their SHA-256.
 
     OpenSSL accepts more than cryptography reads (odd names, repeated extensions, unknown kinds of name): raises
     ValueError that says what could not be read, and nothing else.
@@ -21,12 +25,12 @@ def certificate_facts(der: bytes, chain_not_after: Instant | None = None) -> Cer
         with warnings.catch_warnings():
             # Such as a serial number of zero: OpenSSL took it, and all it is used for is the log.
             warnings.simplefilter("ignore", CryptographyDeprecationWarning)
-            return _facts(der, chain_not_after)
+            return _facts(der, chain_not_after, authorities)
     except Exception as error:
         raise ValueError(f"certificate cannot be read: {type(error).__name__}: {error}") from error
 
 
-def _facts(der: bytes, chain_not_after: Instant | None) -> Certificate:
+def _facts(der: bytes, chain_not_after: Instant | None, authorities: tuple[str, ...]) -> Certificate:
     certificate = x509.load_der_x509_certificate(der)
     try:
         alternatives = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -45,6 +49,8 @@ def _facts(der: bytes, chain_not_after: Instant | None) -> Certificate:
         not_after=not_after,
         san_dns=tuple(name.lower() for name in alternatives.get_values_for_type(x509.DNSName)),
         san_uri=tuple(alternatives.get_values_for_type(x509.UniformResourceIdentifier)),
+        san_email=tuple(alternatives.get_values_for_type(x509.RFC822Name)),
+        authorities=authorities,
     )
 
 
@@ -64,25 +70,11 @@ def _public_key_info(der: bytes) -> bytes:
     Encoding the loaded key anew could give other octets (compressed points, absent parameters), hence another pin,
     and fails on key types that cryptography does not know.
     """
-    certificate, _ = _element(der, 0)
-    position, _ = _element(der, certificate)
+    certificate, _ = element(der, 0)
+    position, _ = element(der, certificate)
     if der[position] == _EXPLICIT_VERSION:
-        _, position = _element(der, position)
+        _, position = element(der, position)
     for _ in ("serialNumber", "signature", "issuer", "validity", "subject"):
-        _, position = _element(der, position)
-    _, end = _element(der, position)
+        _, position = element(der, position)
+    _, end = element(der, position)
     return der[position:end]
-
-
-def _element(der: bytes, start: int) -> tuple[int, int]:
-    """Give where the contents of the DER element at `start` begin, and where it ends; its tag is one octet."""
-    length = der[start + 1]
-    contents = start + 2
-    if length & 0x80:
-        octets = length & 0x7F
-        length = int.from_bytes(der[contents : contents + octets])
-        contents += octets
-    end = contents + length
-    if end > len(der):
-        raise ValueError(f"element at octet {start} ends beyond the certificate")
-    return contents, end

@@ -9,13 +9,14 @@
 import gc
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from gateway.core.message import Instant
 from gateway.core.policy import Issuer, Policy
+from gateway.pki.crl import RevocationList
 from gateway.policy import rules
 from gateway.policy.document import Definition, Document, assemble
 from gateway.policy.extensions import Extensions
@@ -48,6 +49,8 @@ class Loaded:
     key_sets: Mapping[str, KeySet]
     """Verification keys by the name of their issuer."""
     warnings: tuple[Problem, ...]
+    revocation_lists: Mapping[str, tuple[RevocationList, ...]] = field(default_factory=dict)
+    """By the name of the listener that asks them."""
     material: tuple[Material, ...] = ()
     """Every key and certificate that the policy trusts or uses, in the order of reading."""
 
@@ -73,7 +76,12 @@ def _load(path: Path, reader: Reader, *, shared_state: bool) -> Loaded:
     if parts is None or any(problem.severity is Severity.ERROR for problem in problems):
         raise PolicyInvalid(problems, frozenset(reader.files))
     return Loaded(
-        parts.policy(digest(sources)), frozenset(reader.files), parts.key_sets, problems, tuple(reader.material)
+        parts.policy(digest(sources)),
+        frozenset(reader.files),
+        parts.key_sets,
+        problems,
+        {name: tuple(lists) for name, lists in reader.revocation_lists.items()},
+        tuple(reader.material),
     )
 
 

@@ -13,6 +13,7 @@ from gateway.policy.nodes import Node
 from gateway.policy.problem import quoted
 from gateway.policy.reader import Reader
 from gateway.policy.references import authorities, key_pair
+from gateway.policy.revocation import read_revocation
 from gateway.policy.values import Unfit, duration, field_name, network, size, socket_address
 
 LEAST_HEAD = 1_024
@@ -55,7 +56,7 @@ def _check_free(reader: Reader, node: Node, bound: tuple[Address, int], taken: l
 
 def _read_tls(reader: Reader, node: Node | None) -> ListenerTls | None:
     fields = reader.fields(
-        node, required=("certificate", "key", "client_ca"), optional=("minimum", "client_certificate")
+        node, required=("certificate", "key", "client_ca"), optional=("minimum", "client_certificate", "revocation")
     )
     if fields is None:
         return None
@@ -63,9 +64,10 @@ def _read_tls(reader: Reader, node: Node | None) -> ListenerTls | None:
     client_ca = authorities(reader, fields.get("client_ca"))
     minimum = reader.choice(fields.get("minimum"), ("1.2", "1.3"), "TLS version") or "1.2"
     client = reader.choice(fields.get("client_certificate"), ("required", "optional"))
+    revocation = read_revocation(reader, fields.get("revocation"))
     if pair is None or client_ca is None:
         return None
-    return ListenerTls(*pair, client_ca, minimum, client_certificate_required=client != "optional")
+    return ListenerTls(*pair, client_ca, minimum, client != "optional", revocation)
 
 
 def _read_proxy_protocol(reader: Reader, fields: Mapping[str, Node]) -> bool:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from gateway.core.message import Instant
 from gateway.core.policy import SwitchedOff
+from gateway.pki.crl import RevocationList
 from gateway.policy.inventory import Crypto, Material, Owner, Role
 from gateway.policy.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from gateway.policy.problem import Problem, Severity, quoted
@@ -37,6 +38,8 @@ class Reader:
         """Of what is being read."""
         self.material: list[Material] = []
         """Every key and certificate that was read, in the order of reading."""
+        self.revocation_lists: dict[str, list[RevocationList]] = {}
+        """By the name of the listener that asks them."""
 
     def error(self, node: Node, message: str, hint: str = "") -> None:
         """Record what keeps the policy from coming into force."""

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import ssl
 import warnings
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -148,7 +149,7 @@ async def test_a_resumed_session_is_validated_again(up: Running) -> None:
 async def test_a_session_whose_chain_is_forgotten_is_refused(up: Running) -> None:
     client = Resumed(up)
     await client.send()
-    up.master.contexts["public"]._chain_ends.clear()
+    up.master.contexts["public"]._chains.clear()
 
     assert await client.send() == b""
 
@@ -160,8 +161,9 @@ async def test_a_session_whose_chain_is_forgotten_is_refused(up: Running) -> Non
 async def test_the_end_of_the_chain_counts_in_a_resumed_session(up: Running) -> None:
     client = Resumed(up)
     await client.send()
-    ends = up.master.contexts["public"]._chain_ends
-    ends[next(iter(ends))] = Instant(up.time.now - 1)  # as if an issuer of it had ended
+    chains = up.master.contexts["public"]._chains
+    (leaf, chain), ended = next(iter(chains.items())), Instant(up.time.now - 1)  # as if an issuer of it had ended
+    chains[leaf] = replace(chain, facts=replace(chain.facts, not_after=ended))
 
     assert b"certificate.expired" in await client.send()
 

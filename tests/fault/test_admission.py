@@ -35,9 +35,10 @@ async def refused(up: Running) -> bytes:
     ("owner", "name"),
     [
         (ServerContext, "facts"),
-        (ServerContext, "_chain_end"),
-        (tls_module, "certificate_facts"),
+        (ServerContext, "chain"),
+        (tls_module, "_read"),
         (tls_module, "_verified_chain"),
+        (listener_module, "Standing"),
         (listener_module, "Peer"),
     ],
     ids=lambda one: getattr(one, "__name__", one),
@@ -56,7 +57,7 @@ async def test_facts_that_cannot_be_read(up: Running, monkeypatch: pytest.Monkey
 
 async def test_a_certificate_that_cannot_be_read(up: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(tls_module, "certificate_facts", invalid)
+        patched.setattr(tls_module.Chain, "read", invalid)
         assert await refused(up) == b""
         await up.until_refused()
 

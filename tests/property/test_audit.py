@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.audit.events import (
+    ConnectionCut,
     ConnectionRefused,
     ControlFailed,
     ControlRecovered,
@@ -149,6 +150,10 @@ events = st.one_of(
     requests,
     st.builds(
         ConnectionRefused, instants, facts, text, text, addresses, st.integers(0, 65_535), st.sampled_from(Reason),
+        text, st.none() | tls,
+    ),
+    st.builds(
+        ConnectionCut, instants, facts, text, text, addresses, st.integers(0, 65_535), st.sampled_from(Reason),
         text, st.none() | tls,
     ),
     st.builds(GateStarted, instants, facts, texts, texts),

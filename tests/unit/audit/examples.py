@@ -7,6 +7,7 @@ from pathlib import PurePath
 from typing import Any
 
 from gateway.audit.events import (
+    ConnectionCut,
     ConnectionRefused,
     ControlFailed,
     ControlRecovered,
@@ -200,4 +201,8 @@ EVENTS: Mapping[str, Event] = {
     "control.recovered": ControlRecovered(
         Instant(NOW + 12.5), POLICY, "audit", NOW, "written again; not recorded: 3 decisions, none of them forwarded", 3
     ),
-}
+    "connection.cut": ConnectionCut(
+        NOW, POLICY, CONNECTION_ID, "public", ip_address("203.0.113.80"), 40_222, Reason.CERTIFICATE_REVOKED,
+        "CN=casino (number 0a1b2c) is on the list of CN=Partners CA",
+    ),
+}  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.core.policy import Limits
-from gateway.core.reasons import Reason
+from gateway.core.reasons import Denied, Reason
 from gateway.engine import listener
 from gateway.engine.listener import Accepted, AcceptLoop, Arrival
 from gateway.engine.tls import ServerContext
@@ -174,7 +174,7 @@ async def test_an_error_while_serving_ends_its_connection_alone(up: Up, caplog: 
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
-        (ValueError("certificate cannot be read"), Reason.TLS_CERTIFICATE_INVALID),
+        (Denied(Reason.TLS_CERTIFICATE_INVALID, "certificate cannot be read"), Reason.TLS_CERTIFICATE_INVALID),
         (ZeroDivisionError(), Reason.CONTROL_FAILED),
     ],
 )

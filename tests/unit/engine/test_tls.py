@@ -7,9 +7,9 @@ import pytest
 
 from gateway.core.message import Instant, Tls
 from gateway.core.policy import ListenerTls
-from gateway.core.reasons import Reason
+from gateway.core.reasons import Denied, Reason
 from gateway.engine import tls
-from gateway.engine.tls import ResumptionError, ServerContext, handshake_failure
+from gateway.engine.tls import ServerContext, handshake_failure
 from gateway.pki.authority import Names, Purpose, Validity
 from tests.engine import pki
 
@@ -49,6 +49,10 @@ def server(settings: ListenerTls) -> ServerContext:
     return ServerContext(settings)
 
 
+def facts_of(server: ServerContext, connection: ssl.SSLObject) -> Tls:
+    return server.facts(connection, server.chain(connection))
+
+
 def leaf_end(name: str = "partner") -> Instant:
     return Instant(pki.pki().clients[name].certificate.not_valid_after_utc.timestamp())
 
@@ -57,7 +61,7 @@ def leaf_end(name: str = "partner") -> Instant:
 
 
 def test_the_facts_are_those_of_the_handshake(server: ServerContext, tmp_path: Path) -> None:
-    facts = server.facts(Client(tmp_path, alpn="h2").connect(server))
+    facts = facts_of(server, Client(tmp_path, alpn="h2").connect(server))
     assert isinstance(facts, Tls)
     assert (facts.version, facts.server_name, facts.alpn) == ("TLSv1.3", "localhost", "h2")
     assert facts.cipher.startswith("TLS_")
@@ -70,7 +74,7 @@ def test_a_client_may_come_without_a_certificate_where_the_listener_lets_it(
     settings: ListenerTls, tmp_path: Path
 ) -> None:
     server = ServerContext(replace(settings, client_certificate_required=False))
-    assert server.facts(Client(tmp_path, None).connect(server)).certificate is None
+    assert facts_of(server, Client(tmp_path, None).connect(server)).certificate is None
 
 
 def test_an_issuer_that_ends_before_the_certificate_counts(settings: ListenerTls, tmp_path: Path) -> None:
@@ -80,11 +84,10 @@ def test_an_issuer_that_ends_before_the_certificate_counts(settings: ListenerTls
     (tmp_path / "below.pem").write_bytes(client.certificate_pem() + client.key_pem())
 
     server = ServerContext(settings)
-    certificate = server.facts(Client(tmp_path, "below").connect(server)).certificate
+    certificate = facts_of(server, Client(tmp_path, "below").connect(server)).certificate
 
     assert certificate is not None
-    if hasattr(ssl.SSLObject, "get_verified_chain"):  # CPython 3.13
-        assert certificate.not_after == sooner.not_after
+    assert certificate.not_after == sooner.not_after
 
 
 def test_a_certificate_that_cannot_be_read_is_an_error(
@@ -93,9 +96,10 @@ def test_a_certificate_that_cannot_be_read_is_an_error(
     def unreadable(*_: object) -> None:
         raise ValueError("certificate cannot be read")
 
-    monkeypatch.setattr(tls, "certificate_facts", unreadable)
-    with pytest.raises(ValueError, match="cannot be read"):
-        server.facts(Client(tmp_path).connect(server))
+    monkeypatch.setattr(tls.Chain, "read", unreadable)
+    with pytest.raises(Denied, match="cannot be read") as caught:
+        facts_of(server, Client(tmp_path).connect(server))
+    assert caught.value.reason is Reason.TLS_CERTIFICATE_INVALID
 
 
 # Resumption
@@ -110,10 +114,10 @@ def returning(tmp_path: Path) -> Client:
 
 
 def test_a_resumed_session_has_the_end_of_the_chain_that_was_verified(server: ServerContext, returning: Client) -> None:
-    first = server.facts(returning.connect(server))
+    first = facts_of(server, returning.connect(server))
     connection = returning.connect(server)
     assert connection.session_reused
-    assert server.facts(connection) == first
+    assert facts_of(server, connection) == first
     assert first.certificate is not None
 
 
@@ -121,29 +125,30 @@ def test_a_resumed_session_whose_chain_is_not_remembered_is_refused(
     server: ServerContext, returning: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tls, "REMEMBERED_CHAINS", 1)
-    server.facts(returning.connect(server))
-    server.facts(Client(tmp_path, "other").connect(server))  # takes its place
+    facts_of(server, returning.connect(server))
+    facts_of(server, Client(tmp_path, "other").connect(server))  # takes its place
 
     connection = returning.connect(server)
 
     assert connection.session_reused
-    with pytest.raises(ResumptionError):
-        server.facts(connection)
+    with pytest.raises(Denied) as caught:
+        facts_of(server, connection)
+    assert caught.value.reason is Reason.TLS_RESUMPTION
 
 
 def test_a_chain_that_is_used_stays_remembered(
     server: ServerContext, returning: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tls, "REMEMBERED_CHAINS", 2)
-    server.facts(returning.connect(server))
+    facts_of(server, returning.connect(server))
     for name in ("other", "partner", "nobody"):
-        server.facts(Client(tmp_path, name).connect(server))
+        facts_of(server, Client(tmp_path, name).connect(server))
 
     connection = returning.connect(server)
 
     assert connection.session_reused
-    assert server.facts(connection).certificate is not None
-    assert len(server._chain_ends) == 2
+    assert facts_of(server, connection).certificate is not None
+    assert len(server._chains) == 2
 
 
 def test_a_session_of_another_context_is_not_resumed(settings: ListenerTls, returning: Client) -> None:
@@ -235,7 +240,10 @@ def failures() -> Iterator[tuple[BaseException, Reason, str]]:
         2: Reason.TLS_CERTIFICATE_UNTRUSTED, 9: Reason.TLS_CERTIFICATE_EXPIRED, 10: Reason.TLS_CERTIFICATE_EXPIRED,
         18: Reason.TLS_CERTIFICATE_UNTRUSTED, 19: Reason.TLS_CERTIFICATE_UNTRUSTED,
         20: Reason.TLS_CERTIFICATE_UNTRUSTED, 21: Reason.TLS_CERTIFICATE_UNTRUSTED,
-        26: Reason.TLS_CERTIFICATE_PURPOSE, 79: Reason.TLS_CERTIFICATE_INVALID, 92: Reason.TLS_CERTIFICATE_INVALID,
+        22: Reason.TLS_CERTIFICATE_CHAIN, 25: Reason.TLS_CERTIFICATE_CHAIN, 32: Reason.TLS_CERTIFICATE_CHAIN,
+        47: Reason.TLS_CERTIFICATE_CHAIN, 48: Reason.TLS_CERTIFICATE_CHAIN, 79: Reason.TLS_CERTIFICATE_CHAIN,
+        66: Reason.TLS_CERTIFICATE_WEAK, 67: Reason.TLS_CERTIFICATE_WEAK, 68: Reason.TLS_CERTIFICATE_WEAK,
+        26: Reason.TLS_CERTIFICATE_PURPOSE, 34: Reason.TLS_CERTIFICATE_INVALID, 92: Reason.TLS_CERTIFICATE_INVALID,
     }.items():  # fmt: skip
         yield verification(code), reason, f"in OpenSSL's words (OpenSSL {code})"
     for word, reason in {

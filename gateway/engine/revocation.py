@@ -1,0 +1,44 @@
+"""What a listener knows of revoked certificates, and what of that is out of date."""
+
+from collections.abc import Iterable, Mapping
+
+from gateway.audit.events import PolicyFacts
+from gateway.core.message import Instant
+from gateway.core.policy import Revocation
+from gateway.engine.health import Health
+from gateway.pki.chain import Chain
+from gateway.pki.crl import RevocationList
+from gateway.pki.revocation import Lists, Verdict, judge
+
+CONTROL = "revocation:"
+"""Beginning of the name under which a failure is recorded; the issuer follows."""
+
+
+class RevocationCheck:
+    """Tells whether a chain may be used. One for each listener that checks revocation, made anew on each reload."""
+
+    def __init__(self, settings: Revocation, lists: Iterable[RevocationList] = ()) -> None:
+        self._settings = settings
+        self._lists = Lists(lists)
+
+    def judge(self, chain: Chain, now: Instant) -> Verdict:
+        """Say what is known of a chain now."""
+        settings = self._settings
+        return judge(chain, self._lists, now, stale_for=settings.stale_for, leaf_only=settings.leaf_only)
+
+    def stale(self, now: Instant) -> Mapping[str, Instant]:
+        """Name the issuers whose list is out of date, and since when, whether it still counts or not."""
+        return self._lists.stale(now)
+
+
+def record_staleness(checks: Iterable[RevocationCheck], health: Health, now: Instant, policy: PolicyFacts) -> None:
+    """Record lists that went out of date, and those that are up to date again."""
+    stale: dict[str, Instant] = {}
+    for check in checks:
+        stale.update(check.stale(now))
+    for issuer, since in stale.items():
+        detail = f"the revocation list is out of date since {int(now - since)} s"
+        health.failed(f"{CONTROL}{issuer}", detail, now, policy)
+    if health.failing:
+        over = [name for name in health.failing if name.startswith(CONTROL) and name.removeprefix(CONTROL) not in stale]
+        health.worked(over, now, policy, "no list of it is out of date")
