@@ -6,11 +6,11 @@ Both data paths work through `Handling`, one for each request: it holds no rules
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, Generator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Generator
+from dataclasses import dataclass
 from typing import cast
 
-from gateway.audit.events import ConnectionRefused, Event, PolicyFacts, RequestDecided, RequestFinished
+from gateway.audit.events import ConnectionRefused, Event, RequestDecided, RequestFinished
 from gateway.audit.log import AuditLog
 from gateway.core.chain import Answer, Ask, ClaimOnce, FetchKeys, ReadBody, TakeRate
 from gateway.core.decision import Decision
@@ -18,17 +18,12 @@ from gateway.core.exchange import decide, failure, refuse
 from gateway.core.forwarding import upstream_fields
 from gateway.core.message import Address, Instant, Peer, RequestHead, Tls
 from gateway.core.outgoing import Stamp
-from gateway.core.policy import Policy
 from gateway.core.reasons import Denied, Reason, Unavailable
 from gateway.engine import problem
 from gateway.engine.commit import GroupCommit
 from gateway.engine.health import Health
-<<<<<<< HEAD
+from gateway.engine.in_force import InForce
 from gateway.engine.signed_answers import answer_signer, signed_refusal
-=======
-from gateway.engine.revocation import RevocationCheck
->>>>>>> 2dbe4f9 (Revocation lists of client certificates; connections that may not be used any more are cut)
-from gateway.signing.jwks import KeySet
 from gateway.state.store import Store
 
 logger = logging.getLogger(__name__)
@@ -51,21 +46,6 @@ class Clock:
 
     now: Callable[[], Instant] = _system_time
     monotonic: Callable[[], float] = time.monotonic
-
-
-@dataclass(frozen=True, slots=True)
-class InForce:
-    """One policy and what was read with it; swapped whole on a reload."""
-
-    policy: Policy
-    key_sets: Mapping[str, KeySet]
-    revocation: Mapping[str, RevocationCheck] = field(default_factory=dict)
-    """By the name of the listener; those that do not check it are left out."""
-
-    @property
-    def facts(self) -> PolicyFacts:
-        """The policy's name and digest, for records."""
-        return PolicyFacts(self.policy.name, self.policy.digest)
 
 
 class Gate:

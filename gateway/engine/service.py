@@ -23,7 +23,8 @@ from gateway.core.message import Instant
 from gateway.core.policy import Policy
 from gateway.core.reasons import Unavailable
 from gateway.engine.expiry import Expiries
-from gateway.engine.gate import Clock, Gate, InForce
+from gateway.engine.gate import Clock, Gate
+from gateway.engine.in_force import InForce
 from gateway.engine.master import GateMaster, make_contexts
 from gateway.engine.mode import spec_of
 from gateway.engine.revocation import RevocationCheck, record_staleness

@@ -18,7 +18,8 @@ from typing import Protocol
 from gateway.audit.events import ConnectionCut
 from gateway.core.message import Instant, Peer
 from gateway.core.reasons import Reason
-from gateway.engine.gate import Gate, InForce
+from gateway.engine.gate import Gate
+from gateway.engine.in_force import InForce
 from gateway.engine.tls import ServerContext
 from gateway.pki.chain import Chain
 from gateway.pki.revocation import Status, Verdict

@@ -1,16 +1,23 @@
 """Certificates: none, foreign, expired, for another purpose, and the index-0 trap."""
 
+import contextlib
 import ssl
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from gateway.core.reasons import Reason
+from gateway.pki.authority import Authority, Credential, Names, Purpose
 from tests import world
 from tests.engine import pki
 from tests.engine.harness import Running, balance, get, read_to_end, running
 from tests.engine.http2 import Http2Client, get_fields
+from tests.mint import private_key
 
 
 @pytest.mark.parametrize(
@@ -143,3 +150,48 @@ async def test_a_route_without_certificates_serves_who_has_none(tmp_path: Path) 
 
         assert (await up.send(get(), certificate=None)).status == 200
         assert dict(up.upstream.fields())["x-gateway-partner"] == world.PARTNER  # by the token
+
+
+def offering(up: Running, credential: Credential, key: Any = None) -> ssl.SSLContext:
+    """Give a client that shows a certificate made for the test."""
+    written = (
+        credential.key_pem() if key is None else key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
+    (up.directory / "made.pem").write_bytes(credential.certificate_pem() + written)
+    context = ssl.create_default_context(cafile=str(up.directory / "operator-ca.pem"))
+    context.set_ciphers("DEFAULT@SECLEVEL=0")
+    context.load_cert_chain(up.directory / "made.pem")
+    return context
+
+
+async def test_a_certificate_that_another_leaf_issued(up: Running) -> None:
+    leaf = pki.pki().clients["partner"]
+    made = Authority(replace(leaf, intermediates=(leaf.certificate,)), is_root=False)
+    names = Names("casino", uris=(pki.PARTNER_URI,))
+    reader, writer = await up.connect(tls=offering(up, made.issue(names, Purpose.CLIENT, pki.VALID)))
+    writer.write(get())
+
+    assert await read_to_end(reader) == b""
+    await up.until_refused()
+    assert up.refused == [Reason.TLS_CERTIFICATE_CHAIN]
+    assert up.upstream.untouched
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"), [("RSA-1024", Reason.TLS_CERTIFICATE_WEAK), ("P-224", Reason.TLS_HANDSHAKE)]
+)
+async def test_a_key_that_can_be_found(up: Running, kind: str, reason: Reason) -> None:
+    key: Any = ec.generate_private_key(ec.SECP224R1()) if kind == "P-224" else private_key(kind, "weak")
+    partners = pki.pki().partners
+    builder = partners._builder_below(Names("casino").subject(), key.public_key(), pki.VALID)
+    made = builder.sign(partners.credential.key, hashes.SHA256())
+    context = offering(up, Credential(made, partners.credential.key), key)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    with contextlib.suppress(ssl.SSLError, ConnectionError):
+        reader, writer = await up.connect(tls=context)
+        writer.write(get())
+        assert await read_to_end(reader) == b""
+
+    await up.until_refused()
+    assert up.refused == [reason]
+    assert up.upstream.untouched

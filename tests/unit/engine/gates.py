@@ -12,7 +12,8 @@ from gateway.core.message import Instant
 from gateway.core.policy import Policy
 from gateway.core.reasons import Reason, Unavailable
 from gateway.engine.commit import GroupCommit, Waiter
-from gateway.engine.gate import Clock, Gate, Handling, InForce, Step
+from gateway.engine.gate import Clock, Gate, Handling, Step
+from gateway.engine.in_force import InForce
 from tests import world
 
 

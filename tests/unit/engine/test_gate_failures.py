@@ -9,7 +9,7 @@ from gateway.core.chain import Claim
 from gateway.core.decision import Decision
 from gateway.core.exchange import Exchange
 from gateway.core.reasons import Denied, Reason, Unavailable
-from gateway.engine.gate import InForce
+from gateway.engine.in_force import InForce
 from tests import world
 from tests.unit.engine.gates import Made, decided, denial, step
 from tests.world import BODY, NOW, World, raising

@@ -1,0 +1,24 @@
+"""What decides about requests at one time."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gateway.audit.events import PolicyFacts
+from gateway.core.policy import Policy
+from gateway.engine.revocation import RevocationCheck
+from gateway.signing.jwks import KeySet
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """One policy and what was read with it; swapped whole on a reload."""
+
+    policy: Policy
+    key_sets: Mapping[str, KeySet]
+    revocation: Mapping[str, RevocationCheck] = field(default_factory=dict)
+    """By the name of the listener; those that do not check it are left out."""
+
+    @property
+    def facts(self) -> PolicyFacts:
+        """The policy's name and digest, for records."""
+        return PolicyFacts(self.policy.name, self.policy.digest)
