@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import socket
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from ipaddress import IPv4Network, IPv6Network, ip_address
@@ -30,6 +31,7 @@ _MOMENT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?(?:Z|[+-][0-9]{2}:[0-9]{2})\Z"
 )
 _PREFIX = re.compile(r"[0-9]{1,3}\Z")
+_IPV4_NETWORK = re.compile(r"([0-9.]{7,15})/([0-9]{1,2})\Z")
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\Z")
 _FIELD_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^`|~-]{1,128}\Z")
 _FIELD_TEXT = re.compile(r"[\x21-\x7e]+(?: [\x21-\x7e]+)*\Z")
@@ -129,6 +131,12 @@ def instant(text: str) -> Instant:
 
 def network(text: str) -> Network:
     """Read an IPv4 or IPv6 network, or a single address. Host bits must be zero."""
+    usual = _IPV4_NETWORK.match(text)
+    if usual is not None:  # allowlists are long, and `ipaddress` takes three times as long to read one
+        try:
+            return IPv4Network((socket.inet_pton(socket.AF_INET, usual[1]), int(usual[2])))
+        except (OSError, ValueError):
+            pass  # what is wrong with it is told below
     written, slash, prefix = text.partition("/")
     expected = "expected an address or a network such as 198.51.100.0/24 or 2001:db8::/32"
     has_prefix = _PREFIX.match(prefix) is not None
