@@ -127,7 +127,7 @@ def key_set(reader: Reader, node: Node | None) -> tuple[Path, KeySet] | None:
     except ValueError as error:
         reader.error(node, f"file {shown_path(node, path)}: {error}")
         return None
-    for key in keys.keys.values():
+    for key in keys.every:
         reader.uses(node, Role.TOKENS, key, shown_path(node, path))
     for skipped in keys.skipped:
         reader.warning(node, f"file {shown_path(node, path)}: {skipped}", "it is left out")

@@ -187,6 +187,32 @@ def host(text: str) -> str:
     return lowered
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, without asking anybody."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def url(text: str) -> str:
+    """Read the URL of a resource, which is fetched as written."""
+    expected = "expected a URL such as https://idp.example/jwks"
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise Unfit("is no URL", expected) from None
+    if parts.username is not None or parts.password is not None:
+        raise Unfit("credentials do not belong into a URL", expected)
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or not _URI.match(text):
+        raise Unfit(f"{quoted(text)} is no URL that can be fetched", expected)
+    if "#" in text:
+        raise Unfit(f"{quoted(text)} has a fragment", expected)
+    host(f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname)
+    return text
+
+
 def origin(text: str) -> tuple[str, str, int]:
     """Read the scheme, host and port of an upstream: a URL without anything after the port."""
     expected = "expected a URL such as https://psp.internal:9000, without path"
