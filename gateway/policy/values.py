@@ -39,6 +39,7 @@ _KEY_ID = re.compile(r"[\x21-\x7e]{1,128}\Z")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}\Z")  # RFC 6749 section 3.3
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 _HEX_PAIRS = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2})*\Z")
+_EMAIL = re.compile(r"[\x21-\x3f\x41-\x7e]{1,64}\Z")
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[\x21-\x7e]+\Z")
 
 
@@ -240,6 +241,14 @@ def uri(text: str) -> str:
     if not _URI.match(text):
         raise Unfit(f"{quoted(text)} is no URI", "expected one such as spiffe://acme.example/casino")
     return text
+
+
+def email_address(text: str) -> str:
+    """Read an email address; its domain is compared without regard to case."""
+    local, at, domain = text.rpartition("@")
+    if not at or not _EMAIL.match(local) or "[" in domain:
+        raise Unfit(f"{quoted(text)} is no email address", "expected one such as payments@acme.example")
+    return f"{local}@{host(domain)}"
 
 
 def field_name(text: str) -> str:

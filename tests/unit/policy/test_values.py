@@ -202,3 +202,16 @@ def test_a_url_stays_as_written(text: str) -> None:
 def test_what_is_no_url(text: str) -> None:
     with pytest.raises(v.Unfit):
         v.url(text)
+    ("text", "address"),
+    [("a@b.example", "a@b.example"), ("Pay.ments+x@ACME.Example", "Pay.ments+x@acme.example")],
+)
+def test_an_email_address(text: str, address: str) -> None:
+    assert v.email_address(text) == address
+
+
+@pytest.mark.parametrize(
+    "text", ["acme.example", "@acme.example", "a b@acme.example", "a@b@acme.example", "a@[127.0.0.1]"]
+)
+def test_what_is_no_email_address(text: str) -> None:
+    with pytest.raises(v.Unfit):
+        v.email_address(text)
