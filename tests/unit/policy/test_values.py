@@ -202,6 +202,9 @@ def test_a_url_stays_as_written(text: str) -> None:
 def test_what_is_no_url(text: str) -> None:
     with pytest.raises(v.Unfit):
         v.url(text)
+
+
+@pytest.mark.parametrize(
     ("text", "address"),
     [("a@b.example", "a@b.example"), ("Pay.ments+x@ACME.Example", "Pay.ments+x@acme.example")],
 )
