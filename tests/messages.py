@@ -27,6 +27,10 @@ KINDS = {
     "ecdsa-p384-sha384": "P-384",
     "rsa-pss-sha512": "RSA-2048",
     "rsa-v1_5-sha256": "RSA-2048",
+    "rsa-pss-sha256": "RSA-2048",
+    "rsa-v1_5-sha512": "RSA-2048",
+    "ecdsa-p521-sha512": "P-521",
+    "rsa-v1_5-sha1": "RSA-2048",
 }
 
 

@@ -55,6 +55,7 @@ from gateway.core.syntax import read_head
 from gateway.signing import parts
 from gateway.signing.composed import ComposedScheme
 from gateway.signing.own import OwnKey
+from gateway.signing.places import InHeader
 from gateway.signing.window import Window
 from tests.mint import (
     AUDIENCE,
@@ -116,10 +117,10 @@ def scheme(**changes: Any) -> ComposedScheme:
         "separator": b"\n",
         "algorithm": "hmac-sha256",
         "encoding": "hex",
-        "signature_field": "x-signature",
-        "key_id_field": "x-key-id",
-        "timestamp_field": "x-timestamp",
-        "nonce_field": "x-nonce",
+        "signature": InHeader("x-signature"),
+        "key_id": InHeader("x-key-id"),
+        "timestamp": InHeader("x-timestamp"),
+        "nonce": InHeader("x-nonce"),
     }
     return ComposedScheme(**valid | changes)
 

@@ -35,14 +35,21 @@ class SignatureControl:
            SIGNATURE_KEY_UNKNOWN, SIGNATURE_KEY_INACTIVE, PARTNER_UNKNOWN; it is for the signature's algorithm:
            SIGNATURE_ALGORITHM
         3. the timestamp lies within the window: SIGNATURE_STALE, SIGNATURE_FUTURE
-        4. only then the body is asked for, where the scheme signs it, so that a stranger cannot have the gate hold it
+        4. only then the body is asked for, where the scheme signs it, so that a stranger cannot have the gate hold it;
+           a scheme that carries signature or key id in the body needs it before 1 is done
         5. its digests are the body's: SIGNATURE_DIGEST; the signature is the key's over what was received:
            SIGNATURE_MISMATCH
 
         Raises Denied with those reasons.
         """
         head, scheme = exchange.request, self.scheme
-        presented = scheme.read(head, lambda key_id: self._may_be_meant(exchange, key_id))
+
+        def known(key_id: str) -> bool:
+            return self._may_be_meant(exchange, key_id)
+
+        presented = scheme.read(head, known)
+        if scheme.carried_in_body:
+            presented = scheme.read_body(presented, head, (yield from exchange.read_body()), known)
         partner = exchange.partner or self._claimed_partner(exchange, presented.key_id)
         keys: Mapping[str, SigningKey] = partner.signing_keys
         admitted = scheme.admit(presented, keys, self.window, exchange.now)

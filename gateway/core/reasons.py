@@ -273,12 +273,6 @@ class Reason(Enum):
         "What client_ca no longer holds is out at once, open connections included.",
         "A connection whose CA is no longer trusted was cut.",
     )
-    CERTIFICATE_ISSUER = (
-        "certificate.issuer", 403, "Client certificate from another CA",
-        "The route takes certificates of certain CAs only; the detail names who issued this one.",
-        "mutual_tls: {ca: FILE} on the route names its CAs; the listener's client_ca must trust them too.",
-        "A certificate that the listener trusts was refused on a route that wants another CA's.",
-    )
     CERTIFICATE_AMBIGUOUS = (
         "certificate.ambiguous", 403, "Client certificate fits two partners",
         "The record's detail names the partners it fits.",
@@ -476,6 +470,12 @@ class Reason(Enum):
         "The record's detail names what is not covered, or is covered and not in the request.",
         "The scheme's `covered` lists what must be; content-digest must be wherever there is a body.",
         "Parts of the request were not protected by its signature, so it was refused.",
+    )
+    SIGNATURE_WEAK = (
+        "signature.weak", 401, "Signature scheme no longer accepted",
+        "The vendor's scheme rests on a weak algorithm, and the time for which it was allowed is over.",
+        "The scheme's allow_weak.until has passed: move the vendor to a sound algorithm, or have its owner extend it.",
+        "A request signed by a weak algorithm was refused, as the exception for it had ended.",
     )
     SIGNATURE_DIGEST = (
         "signature.digest_mismatch", 401, "Digest of the body does not match",

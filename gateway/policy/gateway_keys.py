@@ -11,13 +11,13 @@ from gateway.policy.references import private_key
 from gateway.policy.secrets import ENCODINGS, read_secret
 from gateway.policy.values import instant, key_id
 from gateway.signing.algorithms import PUBLIC_KEY_ALGORITHMS, PrivateKey, PrivateSigner
-from gateway.signing.composed import HASHES
 from gateway.signing.own import OwnKey
+from gateway.signing.secret_algorithms import SECRET_ALGORITHMS, least_secret
 
 PARTNER = "partner"
 """Instead of the name of a key: the secret that the caller shares with the gate."""
 
-_ALGORITHMS = (*HASHES, *PUBLIC_KEY_ALGORITHMS)
+_ALGORITHMS = (*SECRET_ALGORITHMS, *PUBLIC_KEY_ALGORITHMS)
 
 
 def read_gateway_key(reader: Reader, name: str, definition: Definition) -> OwnKey | None:
@@ -49,7 +49,7 @@ def read_gateway_key(reader: Reader, name: str, definition: Definition) -> OwnKe
         signer = _read_private(reader, fields, algorithm)
         return None if signer is None else OwnKey(identifier, algorithm, signer, begins, ends)
     encoding = reader.choice(fields.get("encoding"), ENCODINGS, "encoding of secrets") or "utf-8"
-    secret = read_secret(reader, fields.get("secret"), encoding, HASHES[algorithm][1])
+    secret = read_secret(reader, fields.get("secret"), encoding, least_secret(algorithm, encoding))
     return None if secret is None else OwnKey(identifier, algorithm, secret, begins, ends)
 
 

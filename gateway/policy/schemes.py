@@ -1,50 +1,65 @@
-"""The section `schemes`: signature schemes composed of parts, and HTTP Message Signatures."""
+"""The section `schemes`: composed signature schemes, HTTP Message Signatures, JWS, and presets of all of them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
-from typing import Literal as Choice
 
+from gateway.core.message import Instant
+from gateway.policy.composed_parts import read_parts
 from gateway.policy.document import Definition
 from gateway.policy.message_schemes import TYPE, read_message_scheme
-from gateway.policy.nodes import MappingNode, Node, ScalarNode
+from gateway.policy.nodes import MappingNode, Node
+from gateway.policy.presets import merged, preset_names
 from gateway.policy.problem import quoted
 from gateway.policy.reader import Reader, suggestion
-from gateway.policy.values import field_name, field_text
+from gateway.policy.scheme_places import read_place
+from gateway.policy.values import instant
 from gateway.signing import parts as p
-from gateway.signing.composed import Algorithm, ComposedScheme
+from gateway.signing.algorithms import PUBLIC_KEY_ALGORITHMS
+from gateway.signing.composed import ComposedScheme
+from gateway.signing.composition import signs, weakness_of
 from gateway.signing.encoding import Encoding, TimestampFormat
+from gateway.signing.httpsig.profiles import PROFILES
+from gateway.signing.places import Place
 from gateway.signing.scheme import Scheme
+from gateway.signing.secret_algorithms import SECRET_ALGORITHMS
 
 COMPOSED = "composed"
 
-MAX_PARTS = 32
+DAY = 86_400.0
 
-_SIMPLE: Mapping[str, p.Part] = {
-    "method": p.Method(),
-    "path": p.Path(),
-    "query": p.Query(),
-    "target": p.Target(),
-    "body": p.Body(),
-    "timestamp": p.Timestamp(),
-    "nonce": p.Nonce(),
-}
-_COMPOSED = ("literal", "header", "digest")
-_ALGORITHMS: tuple[Algorithm, ...] = ("hmac-sha256", "hmac-sha384", "hmac-sha512")
-_DIGESTS: tuple[Choice["sha256", "sha384", "sha512"], ...] = ("sha256", "sha384", "sha512")
-_ENCODINGS: tuple[Encoding, ...] = ("hex", "base64")
+ENDS_SOON = 30 * DAY
+"""Seconds before the end of an exception from which on it is warned of."""
+
+_ENCODINGS: tuple[Encoding, ...] = ("hex", "hex-upper", "base64", "base64url")
 _TIMES: tuple[TimestampFormat, ...] = ("unix", "unix-ms", "rfc3339")
+
+KEYS = (
+    "type", "preset", "encoding", "separator", "key_id", "timestamp", "nonce", "ecdsa", "allow_weak", "settings",
+)  # fmt: skip
+"""What a composed scheme may have beside what it must have."""
+
+type Read = Callable[[Reader, str, Definition], Scheme[Any] | None]
 
 
 def read_scheme(reader: Reader, name: str, definition: Definition) -> Scheme[Any] | None:
     """Read one scheme of any type: composed where it names no other."""
     named = definition.node.values if isinstance(definition.node, MappingNode) else {}
-    if "preset" in named:
-        return read_message_scheme(reader, name, definition)
-    written = reader.choice(named.get("type"), (COMPOSED, TYPE), "type of schemes")
+    preset = named.get("preset")
+    if preset is not None:
+        chosen = reader.text(preset, "the name of a preset")
+        if chosen in PROFILES:
+            return read_message_scheme(reader, name, definition)
+        if chosen is None or chosen not in preset_names():
+            if chosen is not None:
+                hint = suggestion(chosen, (*PROFILES, *preset_names()), "docs/signatures.md lists them")
+                reader.error(preset, f"{quoted(chosen)} is no preset", hint)
+            return None
+        definition = merged(chosen, definition)
+        named = definition.node.values if isinstance(definition.node, MappingNode) else {}
+    written = reader.choice(named.get("type"), tuple(_TYPES), "type of schemes")
     if "type" in named and written is None:
         return None
-    read = read_message_scheme if written == TYPE else _read_composed
-    return read(reader, name, definition)
+    return _TYPES[written or COMPOSED](reader, name, definition)
 
 
 def _read_composed(reader: Reader, name: str, definition: Definition) -> ComposedScheme | None:
@@ -52,26 +67,26 @@ def _read_composed(reader: Reader, name: str, definition: Definition) -> Compose
 
     What it leaves unprotected is warned of; a timestamp or nonce left unsigned is an error.
     """
-    fields = reader.fields(
-        definition.node,
-        required=("algorithm", "string_to_sign", "signature"),
-        optional=("type", "encoding", "separator", "key_id", "timestamp", "nonce"),
-    )
+    fields = reader.fields(definition.node, required=("algorithm", "string_to_sign", "signature"), optional=KEYS)
     if fields is None:
         return None
     errors = reader.errors
-    algorithm = reader.choice(fields.get("algorithm"), _ALGORITHMS, "algorithm of signatures")
+    algorithm = reader.choice(
+        fields.get("algorithm"), (*SECRET_ALGORITHMS, *PUBLIC_KEY_ALGORITHMS), "algorithm of signatures"
+    )
     encoding = reader.choice(fields.get("encoding"), _ENCODINGS, "encoding of signatures") or "hex"
     separator = reader.raw_text(fields.get("separator"), 'a text in quotes such as "\\n"')
-    parts = _read_parts(reader, fields.get("string_to_sign"))
-    signature, signature_options = _read_field(reader, fields.get("signature"), "prefix")
-    key_id, _ = _read_field(reader, fields.get("key_id"))
-    timestamp, timestamp_options = _read_field(reader, fields.get("timestamp"), "format")
-    nonce, _ = _read_field(reader, fields.get("nonce"))
-    prefix = reader.value(signature_options.get("prefix"), field_text) if not _is_empty(signature_options) else ""
-    form = reader.choice(timestamp_options.get("format"), _TIMES, "form of timestamps") or "unix"
+    der = reader.choice(fields.get("ecdsa"), ("raw", "der"), "form of ECDSA signatures") == "der"
+    parts = read_parts(reader, fields.get("string_to_sign"), fields.get("settings"))
+    signature, until = read_place(reader, fields.get("signature"), "key_id_until")
+    key_id, _ = read_place(reader, fields.get("key_id"))
+    timestamp, form = read_place(reader, fields.get("timestamp"), "format")
+    nonce, _ = read_place(reader, fields.get("nonce"))
+    ends = reader.raw_text(until, "the text after the key id") or ""
+    stated = reader.choice(form, _TIMES, "form of timestamps") or "unix"
+    weak_until = _read_allow_weak(reader, definition, fields, algorithm)
     if parts is not None:
-        _check_signed(reader, fields, parts)
+        _check_signed(reader, fields, parts, {"timestamp": timestamp, "nonce": nonce})
     if reader.errors > errors or algorithm is None or parts is None or signature is None:
         return None
     try:
@@ -81,12 +96,14 @@ def _read_composed(reader: Reader, name: str, definition: Definition) -> Compose
             separator=("\n" if separator is None else separator).encode(),
             algorithm=algorithm,
             encoding=encoding,
-            signature_field=signature,
-            signature_prefix=prefix or "",
-            key_id_field=key_id,
-            timestamp_field=timestamp,
-            timestamp_format=form,
-            nonce_field=nonce,
+            signature=signature,
+            key_id=key_id,
+            timestamp=timestamp,
+            timestamp_format=stated,
+            nonce=nonce,
+            der=der,
+            key_id_until=ends,
+            weak_until=weak_until,
         )
     except ValueError as error:
         reader.error(definition.key, str(error))
@@ -97,61 +114,41 @@ def _read_composed(reader: Reader, name: str, definition: Definition) -> Compose
     return scheme
 
 
-def _read_parts(reader: Reader, node: Node | None) -> tuple[p.Part, ...] | None:
-    items = reader.items(node, "parts")
-    if node is None or items is None:
+def _read_allow_weak(
+    reader: Reader, definition: Definition, fields: Mapping[str, Node], algorithm: str | None
+) -> Instant | None:
+    """Read who answers for a weak algorithm, and until when; without that it is an error."""
+    node = fields.get("allow_weak")
+    why = weakness_of(algorithm) if algorithm is not None else ""
+    written = reader.fields(node, required=("owner", "until"))
+    until = reader.value(written.get("until"), instant) if written is not None else None
+    if written is not None:
+        reader.text(written.get("owner"), "who answers for it")
+    if algorithm is None:
         return None
-    if len(items) > MAX_PARTS:
-        reader.error(node, f"{len(items)} parts", f"at most {MAX_PARTS}")
-        return None
-    parts = [_read_part(reader, item) for item in items]
-    read = tuple(part for part in parts if part is not None)
-    return read if len(read) == len(parts) else None
+    if why and node is None:
+        hint = "expected `allow_weak: {owner: WHO, until: 2027-06-30}` beside it, or another algorithm"
+        reader.error(fields.get("algorithm", definition.key), f"{algorithm} is weak: {why}", hint)
+    elif not why and node is not None:
+        reader.error(node, f"{algorithm} is not weak", "remove `allow_weak`")
+    if until is not None and reader.now is not None and written is not None:
+        if until <= reader.now:
+            reader.warning(written["until"], "the exception has ended", "requests by this scheme are refused")
+        elif until - reader.now < ENDS_SOON:
+            days = int((until - reader.now) // DAY)
+            reader.warning(written["until"], f"the exception ends in {days} days", "requests are refused from then on")
+    return until
 
 
-def _read_part(reader: Reader, node: Node) -> p.Part | None:
-    known = ", ".join(f"`{name}`" for name in _SIMPLE)
-    expected = f"{known}, {{literal: TEXT}}, {{header: NAME}} or {{digest: sha256}}"
-    if not isinstance(node, MappingNode):
-        word = reader.text(node, expected)
-        if word is not None and word not in _SIMPLE:
-            reader.error(
-                node, f"no part {quoted(word)}", suggestion(word, [*_SIMPLE, *_COMPOSED], f"expected {expected}")
-            )
-        return _SIMPLE.get(word) if word is not None else None
-    kind = next((kind for kind in _COMPOSED if kind in node.values), None)
-    if kind is None:
-        reader.error(node, "no part of a string to sign", f"expected {expected}")
-        return None
-    fields = reader.fields(node, required=(kind,), optional=("encoding",) if kind == "digest" else ()) or {}
-    if kind == "literal":
-        text = reader.raw_text(fields.get(kind), "a text in quotes")
-        return p.Literal(text) if text is not None else None
-    if kind == "header":
-        header = reader.value(fields.get(kind), field_name)
-        return p.Header(header) if header is not None else None
-    digest = reader.choice(fields.get(kind), _DIGESTS, "hash")
-    encoding = reader.choice(fields.get("encoding"), _ENCODINGS, "encoding of digests") or "hex"
-    return p.BodyDigest(digest, encoding) if digest is not None else None
+_TYPES: Mapping[str, Read] = {COMPOSED: _read_composed, TYPE: read_message_scheme}
 
 
-def _read_field(reader: Reader, node: Node | None, option: str = "") -> tuple[str | None, Mapping[str, Node]]:
-    """Read `{header: NAME}`, and give the node of the one option it may have beside."""
-    fields = reader.fields(node, required=("header",), optional=(option,) if option else ())
-    if fields is None:
-        return None, {}
-    return reader.value(fields.get("header"), field_name), fields
-
-
-def _is_empty(options: Mapping[str, Node]) -> bool:
-    """Whether the prefix is written as an empty text, which says what leaving it out says."""
-    prefix = options.get("prefix")
-    return isinstance(prefix, ScalarNode) and not prefix.plain and not prefix.text
-
-
-def _check_signed(reader: Reader, fields: Mapping[str, Node], parts: tuple[p.Part, ...]) -> None:
+def _check_signed(
+    reader: Reader, fields: Mapping[str, Node], parts: tuple[p.Part, ...], places: Mapping[str, Place | None]
+) -> None:
     for what, part in (("timestamp", p.Timestamp()), ("nonce", p.Nonce())):
-        if what in fields and part not in parts:
+        place = places[what]
+        if place is not None and part not in parts and not signs(parts, place):
             hint = f"add `{what}` to string_to_sign"
             reader.error(fields[what], f"the {what} is not signed, so anyone could change it", hint)
         if what not in fields and part in parts:

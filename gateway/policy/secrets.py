@@ -11,8 +11,11 @@ from gateway.policy.nodes import Node, ScalarNode
 from gateway.policy.reader import Reader
 from gateway.policy.references import OTHERS
 
-ENCODINGS = ("utf-8", "hex", "base64")
+ENCODINGS = ("utf-8", "hex", "base64", "whsec")
 """How a secret's bytes are written where it is kept."""
+
+WHSEC = b"whsec_"
+"""Stands before the base64 of a secret of Standard Webhooks."""
 
 MAX_SECRET_BYTES = 65_536
 
@@ -44,9 +47,8 @@ def read_secret(reader: Reader, node: Node | None, encoding: str, least: int) ->
     if value is None:
         return None
     if len(value) < least:
-        reader.error(
-            node, f"the secret has {len(value)} bytes, too few", f"at least {least}: {_recipe(encoding, least)}"
-        )
+        hint = f"at least {least}: {_recipe(encoding, least)}; one that a vendor issued needs `allow_weak`"
+        reader.error(node, f"the secret has {len(value)} bytes, too few", hint)
         return None
     return Secret(value)
 
@@ -82,8 +84,10 @@ def _decoded(reader: Reader, node: Node, written: bytes, encoding: str) -> bytes
     try:
         if encoding == "hex":
             return binascii.unhexlify(written)
-        if encoding == "base64":
-            return base64.b64decode(written, validate=True)
+        if encoding in {"base64", "whsec"}:
+            # Without its prefix, a secret of Standard Webhooks is refused, as an underscore is in no base64.
+            bare = written.removeprefix(WHSEC) if encoding == "base64" or written.startswith(WHSEC) else b"_"
+            return base64.b64decode(written if encoding == "base64" else bare, validate=True)
     except (ValueError, binascii.Error):
         reader.error(node, f"the secret is not {encoding}", f"expected what the key's `encoding` says: {encoding}")
         return None
@@ -91,6 +95,6 @@ def _decoded(reader: Reader, node: Node, written: bytes, encoding: str) -> bytes
 
 
 def _recipe(encoding: str, least: int) -> str:
-    if encoding == "base64":
+    if encoding in {"base64", "whsec"}:
         return f"make one with `head -c {least} /dev/urandom | base64 -w0`"
     return f"make one with `openssl rand -hex {least}`"

@@ -1,11 +1,13 @@
 """The keys that partners sign with: shared secrets, and public keys in PEM files."""
 
 import hashlib
+from base64 import b64decode
 from collections.abc import Mapping
 from typing import cast
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from gateway.core.message import Instant
@@ -20,12 +22,15 @@ from gateway.policy.references import named_file, read_named, warn_of_validity
 from gateway.policy.secrets import ENCODINGS, read_secret
 from gateway.policy.values import instant, key_id
 from gateway.signing.algorithms import PUBLIC_KEY_ALGORITHMS, PublicKey, PublicVerifier
-from gateway.signing.composed import HASHES
+from gateway.signing.secret_algorithms import SECRET_ALGORITHMS, least_secret
 
 MAX_KEY_BYTES = 65_536
 """Bytes of a public key's file: room for a certificate with many names."""
 
-_ALGORITHMS = (*HASHES, *PUBLIC_KEY_ALGORITHMS)
+WHPK = b"whpk_"
+"""Stands before the base64 of a public key of Standard Webhooks."""
+
+_ALGORITHMS = (*SECRET_ALGORITHMS, *PUBLIC_KEY_ALGORITHMS)
 
 
 class SigningKeyReader:
@@ -45,7 +50,7 @@ class SigningKeyReader:
             fields = self._reader.fields(
                 item,
                 required=("id", "algorithm"),
-                optional=("secret", "public_key", "encoding", "not_before", "not_after"),
+                optional=("secret", "public_key", "encoding", "not_before", "not_after", "allow_weak"),
             )
             key = self._read_key(partner, item, fields) if fields is not None else None
             if fields is not None and key is not None:
@@ -72,19 +77,39 @@ class SigningKeyReader:
                 reader.error(fields["id"], f"key id {quoted(identifier)} stands twice", hint)
         if identifier is None or algorithm is None or material is None:
             return None
-        return SigningKey(identifier, algorithm, material, begins, ends)
+        weak = self._read_allow_weak(fields, algorithm, material)
+        return SigningKey(identifier, algorithm, material, begins, _earlier(ends, weak))
+
+    def _read_allow_weak(
+        self, fields: Mapping[str, Node], algorithm: str, material: Secret | PublicVerifier
+    ) -> Instant | None:
+        """Read who answers for a secret that is too short, and until when: the key ends with the exception."""
+        reader, node = self._reader, fields.get("allow_weak")
+        written = reader.fields(node, required=("owner", "until"))
+        if node is None or written is None:
+            return None
+        reader.text(written.get("owner"), "who answers for it")
+        if not isinstance(material, Secret) or len(material.reveal()) >= least_secret(algorithm):
+            reader.error(node, "the key is not weak", "remove `allow_weak`")
+        else:
+            short, least = len(material.reveal()), least_secret(algorithm)
+            reader.warning(
+                node, f"the secret has {short} bytes of at least {least}", "have the vendor issue a longer one"
+            )
+        return reader.value(written.get("until"), instant)
 
     def _read_secret(
         self, partner: str, item: Node, fields: Mapping[str, Node], algorithm: str | None
     ) -> Secret | None:
         reader, node = self._reader, fields.get("secret")
         if "public_key" in fields:
-            hint = f"expected `secret: env:NAME`, or one of {', '.join(PUBLIC_KEY_ALGORITHMS)}"
+            hint = "expected `secret: env:NAME`, or an algorithm of public keys such as ed25519"
             reader.error(fields["public_key"], f"a key for {algorithm} is a shared secret", hint)
         elif node is None:
             reader.error(item, "`secret` is missing")
         encoding = reader.choice(fields.get("encoding"), ENCODINGS, "encoding of secrets") or "utf-8"
-        secret = read_secret(reader, node, encoding, HASHES[algorithm][1] if algorithm is not None else 0)
+        least = least_secret(algorithm, encoding) if algorithm is not None and "allow_weak" not in fields else 0
+        secret = read_secret(reader, node, encoding, least)
         if secret is not None and node is not None:
             self._check_owner(partner, node, hashlib.sha256(secret.reveal()).digest(), "secret")
         return secret
@@ -128,6 +153,18 @@ class SigningKeyReader:
             self._reader.warning(fields["not_after"], "the key is no longer in force", "remove it")
 
 
+def _bare_key(data: bytes) -> object:
+    """Read a key by itself: PEM, or Ed25519 as Standard Webhooks writes it. Raises ValueError."""
+    if data.startswith(WHPK):
+        return Ed25519PublicKey.from_public_bytes(b64decode(data.removeprefix(WHPK).strip(), validate=True))
+    return load_pem_public_key(data)
+
+
+def _earlier(one: Instant | None, other: Instant | None) -> Instant | None:
+    given = [each for each in (one, other) if each is not None]
+    return min(given) if given else None
+
+
 def read_public_key(reader: Reader, node: Node) -> PublicKey | None:
     """Read the one public key in a PEM file: by itself (SubjectPublicKeyInfo), or of a certificate."""
     path = named_file(reader, node)
@@ -149,7 +186,7 @@ def read_public_key(reader: Reader, node: Node) -> PublicKey | None:
             certificate = x509.load_pem_x509_certificate(data)
             warn_of_validity(reader, node, certificate)
             reader.uses(node, Role.SIGNATURES, certificate, shown_path(node, path))
-        key = certificate.public_key() if certificate is not None else load_pem_public_key(data)
+        key = certificate.public_key() if certificate is not None else _bare_key(data)
     except (ValueError, UnsupportedAlgorithm):
         reader.error(node, f"{shown} holds no readable public key", "expected PEM: -----BEGIN PUBLIC KEY-----")
         return None

@@ -1,4 +1,4 @@
-"""Signature algorithms of RFC 9421 section 3.3, and the keys that are fit for them.
+"""Signature algorithms of RFC 9421 section 3.3, of JWS and of vendors, and the keys that are fit for them.
 
 A key is checked when it is taken up, so that a signature is only ever checked by a sound key for its one algorithm.
 """
@@ -25,11 +25,18 @@ type PrivateKey = RSAPrivateKey | ec.EllipticCurvePrivateKey | Ed25519PrivateKey
 
 HMAC_SHA256 = "hmac-sha256"
 
+MAX_SIGNATURE = 1_024
+"""Bytes of a signature that are read: those of an RSA key of 8,192 bits."""
+
 SALT_OCTETS = 64
 """Length of the salt in rsa-pss-sha512 (RFC 9421 3.3.1); OpenSSL's own choice is the longest that fits."""
 
 _PSS = padding.PSS(mgf=padding.MGF1(hashes.SHA512()), salt_length=SALT_OCTETS)
 _PSS_ANY_SALT = padding.PSS(mgf=padding.MGF1(hashes.SHA512()), salt_length=padding.PSS.AUTO)
+
+
+_PSS_SHA256 = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=32)
+"""As PS256 has it (RFC 7518 3.5)."""
 
 
 class Signer(Protocol):
@@ -189,13 +196,45 @@ _PUBLIC: Mapping[str, _Algorithm] = {
     "ecdsa-p384-sha384": _ecdsa(ec.SECP384R1, "P-384", hashes.SHA384(), 48),
     "rsa-pss-sha512": _rsa(_PSS, hashes.SHA512()),
     "rsa-v1_5-sha256": _rsa(padding.PKCS1v15(), hashes.SHA256()),
+    "rsa-pss-sha256": _rsa(_PSS_SHA256, hashes.SHA256()),
+    "rsa-v1_5-sha512": _rsa(padding.PKCS1v15(), hashes.SHA512()),
+    "ecdsa-p521-sha512": _ecdsa(ec.SECP521R1, "P-521", hashes.SHA512(), 66),
+    "rsa-v1_5-sha1": _rsa(padding.PKCS1v15(), hashes.SHA1()),  # noqa: S303 - for vendors, by `allow_weak` only
 }
 
 PUBLIC_KEY_ALGORITHMS = tuple(_PUBLIC)
 """Algorithms whose signatures are verified with a public key."""
 
-ALGORITHMS = (HMAC_SHA256, *PUBLIC_KEY_ALGORITHMS)
-"""All of RFC 9421 section 3.3."""
+ALGORITHMS = (HMAC_SHA256, "ed25519", "ecdsa-p256-sha256", "ecdsa-p384-sha384", "rsa-pss-sha512", "rsa-v1_5-sha256")
+"""All of RFC 9421 section 3.3; the others are those of JWS and of vendors."""
+
+WEAK_PUBLIC: Mapping[str, str] = {"rsa-v1_5-sha1": "SHA-1 is broken for signatures, and withdrawn by NIST"}
+"""Why algorithms should no longer be used."""
+
+_FIXED = {"ed25519": 64, "ecdsa-p256-sha256": 64, "ecdsa-p384-sha384": 96, "ecdsa-p521-sha512": 132}
+
+
+def signature_size(algorithm: str) -> int | None:
+    """Give how many bytes a signature has, DER left aside; None where the key says it."""
+    return _FIXED.get(algorithm)
+
+
+def der_to_raw(algorithm: str, der: bytes) -> bytes:
+    """Give r and s of an ECDSA signature in DER, as RFC 9421 3.3.4 has them. Raises ValueError."""
+    size = _FIXED[algorithm] // 2
+    r, s = decode_dss_signature(der)
+    if encode_dss_signature(r, s) != der:
+        raise ValueError("not the one spelling of DER")
+    try:
+        return r.to_bytes(size) + s.to_bytes(size)
+    except OverflowError:
+        raise ValueError("beyond the curve's order") from None
+
+
+def raw_to_der(raw: bytes) -> bytes:
+    """Give an ECDSA signature in DER."""
+    half = len(raw) // 2
+    return encode_dss_signature(int.from_bytes(raw[:half]), int.from_bytes(raw[half:]))
 
 
 def _kind(key: object) -> str:

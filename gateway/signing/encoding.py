@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from gateway.core.message import Instant
+from gateway.signing.jose import decode_base64url, encode_base64url
 
-type Encoding = Literal["hex", "base64"]
+type Encoding = Literal["hex", "hex-upper", "base64", "base64url"]
 type TimestampFormat = Literal["unix", "unix-ms", "rfc3339"]
 
 _DIGITS = {"unix": 10, "unix-ms": 13}
@@ -26,17 +27,25 @@ _RFC3339 = re.compile(
 
 def encoded_length(size: int, encoding: Encoding) -> int:
     """Give the number of characters that `size` bytes take."""
-    return 2 * size if encoding == "hex" else 4 * -(-size // 3)
+    if encoding == "base64url":
+        return -(-size * 4 // 3)
+    return 4 * -(-size // 3) if encoding == "base64" else 2 * size
 
 
 def encode(raw: bytes, encoding: Encoding) -> str:
-    """Write bytes as lower-case hex, or as base64 with padding (RFC 4648 4)."""
-    return raw.hex() if encoding == "hex" else binascii.b2a_base64(raw, newline=False).decode("ascii")
+    """Write bytes as hex, as base64 with padding (RFC 4648 4), or as base64url without (RFC 7515 2)."""
+    if encoding == "base64":
+        return binascii.b2a_base64(raw, newline=False).decode("ascii")
+    if encoding == "base64url":
+        return encode_base64url(raw)
+    return raw.hex() if encoding == "hex" else raw.hex().upper()
 
 
 def decode(text: str, encoding: Encoding) -> bytes:
-    """Read hex in either case, or canonical base64 with padding. Raises ValueError."""
-    if encoding == "hex":
+    """Read hex in either case, or base64 or base64url in its one spelling. Raises ValueError."""
+    if encoding == "base64url":
+        return decode_base64url(text)
+    if encoding != "base64":
         return binascii.a2b_hex(text)
     raw = binascii.a2b_base64(text, strict_mode=True)
     if binascii.b2a_base64(raw, newline=False).decode("ascii") != text:

@@ -39,7 +39,7 @@ def read_object(raw: bytes) -> dict[str, object]:
         raise ValueError("not UTF-8") from None
     try:
         value = json.loads(
-            text, object_pairs_hook=_unique_members, parse_constant=_refuse_constant, parse_float=_finite_number
+            text, object_pairs_hook=unique_members, parse_constant=refuse_constant, parse_float=_finite_number
         )
         if "\\u" in text:
             json.dumps(value, ensure_ascii=False).encode("utf-8")
@@ -54,14 +54,16 @@ def read_object(raw: bytes) -> dict[str, object]:
     return value
 
 
-def _unique_members(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def unique_members[V](pairs: list[tuple[str, V]]) -> dict[str, V]:
+    """Make an object of its members. Raises ValueError where one stands twice."""
     members = dict(pairs)
     if len(members) != len(pairs):
         raise ValueError("a member stands twice in one object (RFC 7493 2.3)")
     return members
 
 
-def _refuse_constant(constant: str) -> Never:
+def refuse_constant(constant: str) -> Never:
+    """Refuse NaN and Infinity, which Python reads."""
     raise ValueError(f"{constant} is not JSON")
 
 

@@ -7,11 +7,35 @@ string can be read from both ends towards it. `Layout` finds that part, the guar
 that nothing tells apart.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from string import ascii_uppercase, digits
 
 from gateway.signing.encoding import TimestampFormat
-from gateway.signing.parts import Body, BodyDigest, Header, Literal, Method, Part, Path, Query, Target, Timestamp
+from gateway.signing.parts import (
+    DERIVED,
+    Body,
+    BodyDigest,
+    Crc32,
+    Field,
+    Header,
+    Literal,
+    Method,
+    Part,
+    Path,
+    Query,
+    QueryWithout,
+    Shared,
+    Target,
+    Timestamp,
+)
+
+_ALPHABETS: Mapping[type[Part], str] = {
+    Method: ascii_uppercase,
+    Crc32: digits,
+    Timestamp: f"{digits}-+:.TZ",
+}
+"""All that some parts can hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +93,7 @@ def _slots(parts: Sequence[Part], separator: bytes) -> tuple[list[Part], list[by
             gap += separator
         if isinstance(part, Literal):
             gap += part.text.encode()
-        else:
+        elif not isinstance(part, Shared):  # the same in every request of a key, and known to nobody else
             slots.append(part)
             gaps.append(gap)
             gap = b""
@@ -78,11 +102,11 @@ def _slots(parts: Sequence[Part], separator: bytes) -> tuple[list[Part], list[by
 
 def _freedom(part: Part, form: TimestampFormat) -> int:
     """Rank the parts by what a guard would cost them: the one with the most is the one that may hold anything."""
-    if isinstance(part, Body):
+    if isinstance(part, Body) or (isinstance(part, DERIVED) and not isinstance(part, (Crc32, Field, QueryWithout))):
         return 4
     if isinstance(part, (Target, Path)):
         return 3
-    if isinstance(part, (Query, Header)):
+    if isinstance(part, (Query, QueryWithout, Header)) or (isinstance(part, Field) and part.free):
         return 2
     return 0 if _is_fixed(part, form) else 1
 
@@ -105,10 +129,9 @@ def _may_hold(guard: Guard, form: TimestampFormat) -> bool:
     if not guard.delimiter or _is_fixed(part, form):
         return False
     byte = guard.delimiter[0] if guard.follows else guard.delimiter[-1]
-    if isinstance(part, Method):
-        return chr(byte).isupper()
     if isinstance(part, Header):
         return byte >= 0x20 or byte == 0x09
-    if isinstance(part, Timestamp):
-        return chr(byte) in "0123456789-+:.TZ"
-    return 0x21 <= byte <= 0x7E
+    alphabet = next((text for kind, text in _ALPHABETS.items() if isinstance(part, kind)), None)
+    if alphabet is not None:
+        return chr(byte) in alphabet
+    return (isinstance(part, DERIVED) and not isinstance(part, QueryWithout)) or 0x21 <= byte <= 0x7E

@@ -28,7 +28,8 @@ class Scheme[P: Presented](Protocol):
     """A way to sign requests: `read`, `admit` and `match` check a signature, `sign` makes one.
 
     A check comes in three steps, so that nothing is read of a body before its sender has named a key in force and a
-    time within the window: `read`, `admit`, `match`. Each raises Denied, whose detail MUST NOT hold a signature, a
+    time within the window: `read`, `admit`, `match`. A scheme that carries some of it in the body has the body asked
+    for before `admit`. Each raises Denied, whose detail MUST NOT hold a signature, a
     secret, or what was signed. None of them may do more work than the bounds of a head allow.
     """
 
@@ -40,6 +41,11 @@ class Scheme[P: Presented](Protocol):
     @property
     def needs_body(self) -> bool:
         """Whether `match` must be given the body."""
+        ...
+
+    @property
+    def carried_in_body(self) -> bool:
+        """Whether signature, key id, timestamp or nonce stand in the body, so that `read_body` follows `read`."""
         ...
 
     @property
@@ -68,6 +74,10 @@ class Scheme[P: Presented](Protocol):
 
     def read(self, head: RequestHead, known: Known, /) -> P:
         """Read what the request presents. `known` may choose among several signatures."""
+        ...
+
+    def read_body(self, presented: P, head: RequestHead, body: bytes, known: Known, /) -> P:
+        """Read the rest of what the request presents, where the scheme carries it in the body."""
         ...
 
     def admit(

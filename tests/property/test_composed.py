@@ -17,6 +17,7 @@ from gateway.signing.assembly import Assembly
 from gateway.signing.composed import ComposedScheme
 from gateway.signing.layout import Layout
 from gateway.signing.own import OwnKey
+from gateway.signing.places import InHeader
 from gateway.signing.window import Window
 
 UNTIMED = settings(deadline=None)
@@ -60,12 +61,11 @@ def schemes(draw: st.DrawFn) -> ComposedScheme:
             separator=draw(st.sampled_from([b"\n", b"", b".", b":", b"|", b"::", b"&", b"\r\n", b"%s", b"\x00"])),
             algorithm=algorithm,  # type: ignore[arg-type]
             encoding=draw(st.sampled_from(["hex", "base64"])),  # type: ignore[arg-type]
-            signature_field="x-signature",
-            signature_prefix=draw(st.sampled_from(["", "v1="])),
-            key_id_field=draw(st.sampled_from([None, "x-key-id"])),
-            timestamp_field="x-timestamp" if p.Timestamp() in parts else None,
+            signature=InHeader("x-signature", draw(st.sampled_from(["", "v1="]))),
+            key_id=draw(st.sampled_from([None, InHeader("x-key-id")])),
+            timestamp=InHeader("x-timestamp") if p.Timestamp() in parts else None,
             timestamp_format=draw(st.sampled_from(["unix", "unix-ms", "rfc3339"])),  # type: ignore[arg-type]
-            nonce_field="x-nonce" if p.Nonce() in parts else None,
+            nonce=InHeader("x-nonce") if p.Nonce() in parts else None,
         )
     except ValueError:
         # A separator that every time holds.

@@ -18,6 +18,7 @@ from gateway.core.secret import Secret
 from gateway.core.syntax import read_head
 from gateway.signing import parts as p
 from gateway.signing.composed import ComposedScheme
+from gateway.signing.places import InHeader
 from gateway.signing.window import Window
 
 FILES = sorted((Path(__file__).parent / "composed").glob("*.json"))
@@ -51,7 +52,10 @@ def part(written: Any) -> p.Part:
 
 def scheme(written: Mapping[str, Any]) -> ComposedScheme:
     fields = {**written, "parts": tuple(map(part, written["parts"])), "separator": written["separator"].encode()}
-    return ComposedScheme(name="vector", **fields)
+    places = ("signature", "key_id", "timestamp", "nonce")
+    return ComposedScheme(
+        name="vector", **{name: InHeader(**value) if name in places else value for name, value in fields.items()}
+    )
 
 
 def key(name: str, algorithm: str, written: Mapping[str, Any]) -> SigningKey:

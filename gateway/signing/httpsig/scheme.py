@@ -103,6 +103,7 @@ class HttpMessageScheme:
     """Accept-Signature for requests without a body, and with one."""
 
     needs_body: ClassVar[bool] = True
+    carried_in_body: ClassVar[bool] = False
     names_key: ClassVar[bool] = True
     dated: ClassVar[bool] = True
     carriers: ClassVar[frozenset[str]] = _CARRIERS
@@ -187,6 +188,12 @@ class HttpMessageScheme:
             raise refusal(Reason.SIGNATURE_COVERAGE, detail)
         covered = announced.covered.covered
         return PresentedMessage(announced.label, covered, parameters, key_id, created, signature)
+
+    def read_body(
+        self, presented: PresentedMessage, _head: RequestHead, _body: bytes, _known: Known, /
+    ) -> PresentedMessage:
+        """Give back what was read: everything stands in fields."""
+        return presented
 
     def _find(self, headers: Headers, known: Known | None) -> tuple[Announced[Verdict], bytes | None]:
         texts = [joined(headers, name) for name in ("signature-input", "signature")]

@@ -1,14 +1,20 @@
+from dataclasses import dataclass, field
+from typing import Any
+
 import pytest
 
+from gateway.controls.mutual_tls import MutualTls
 from gateway.controls.signature import SignatureControl, widest_window
 from gateway.core.chain import ReadBody
 from gateway.core.exchange import Exchange
-from gateway.core.message import Instant
+from gateway.core.message import Instant, RequestHead
 from gateway.core.policy import Match, Partner, Policy
 from gateway.core.reasons import Denied, Reason
 from gateway.signing import parts as p
+from gateway.signing.scheme import Scheme
 from gateway.signing.window import Window
-from tests import messages, world
+from tests import messages, vendors, world
+from tests.vendors import Request
 from tests.world import BODY, NOW, SIGNING_KEY_ID, Answers, World, check
 
 WINDOW = Window(60.0, 5.0)
@@ -152,7 +158,7 @@ def test_a_key_id_of_two_partners_identifies_neither() -> None:
 
 def test_a_scheme_without_key_id_cannot_tell_who_calls() -> None:
     answers = Answers()
-    denied = refused(exchange(), answers, control(key_id_field=None))
+    denied = refused(exchange(), answers, control(key_id=None))
     assert (denied.reason, answers.asked) == (Reason.PARTNER_UNKNOWN, [])
 
 
@@ -271,3 +277,49 @@ def test_the_log_says_what_a_wrong_signature_matches_once_a_second() -> None:
         details.append(made.decide().detail)
     assert all(each.startswith("differs from what") for each in details)
     assert ["it matches without the trailing newline" in each for each in details] == [True, False, True]
+
+
+# Schemes of vendors
+
+
+@dataclass
+class VendorsWorld(World):
+    """A request of a vendor."""
+
+    received: Request = field(default_factory=lambda: vendors.signed("softswiss"))
+
+    def head(self) -> RequestHead:
+        return self.received.head
+
+
+def vendors_world(name: str, body: bytes | None = None, scheme: Scheme[Any] | None = None) -> VendorsWorld:
+    """Give a preset's sample, signed, before a gate whose route takes it by certificate and signature."""
+    made = vendors.signed(name)
+    signature = SignatureControl(scheme or vendors.scheme(name), vendors.WINDOW)
+    match = Match(frozenset({made.head.method}), made.head.path)
+    route = world.route(match=match, chain=(MutualTls(), signature))
+    partner = world.partner(signing_keys=vendors.keys(vendors.preset(name).key["algorithm"]))
+    return VendorsWorld(
+        policy=world.policy(route, partners={world.PARTNER: partner}),
+        body=made.body if body is None else body,
+        received=made,
+    )
+
+
+@pytest.mark.parametrize("name", vendors.NAMES)
+def test_a_vendors_request_passes_the_gate(name: str) -> None:
+    assert vendors_world(name).decide().reason is Reason.ALLOWED
+
+
+def test_a_scheme_that_carries_its_signature_in_the_body_reads_it_first() -> None:
+    changed = vendors_world("gitslotpark", body=b'{"agentID":"Partner01"}')
+    assert changed.decide().reason is Reason.SIGNATURE_MISSING
+    assert changed.answers.asked == [ReadBody(65_536)]
+    assert vendors_world("gitslotpark", body=b"{").decide().reason is Reason.SIGNATURE_MALFORMED
+
+
+def test_a_weak_scheme_is_refused_once_its_exception_ended() -> None:
+    ended = vendors.scheme("aviatrix", allow_weak="{owner: tests, until: 2026-11-22}")
+    made = vendors_world("aviatrix", scheme=ended)
+    assert made.decide().reason is Reason.SIGNATURE_WEAK
+    assert made.answers.asked == []

@@ -5,7 +5,6 @@ from pathlib import PurePath
 import pytest
 
 from gateway.controls.ip_allowlist import IpAllowlist
-from gateway.controls.mutual_tls import MutualTls
 from gateway.controls.rate_limit import RateLimits, RouteLimit
 from gateway.controls.replay import Replay
 from gateway.controls.signature import SignatureControl
@@ -15,6 +14,7 @@ from gateway.core.policy import ClientCertificate, Endpoint, Match, Route, Switc
 from gateway.policy.describe import describe, described_match, described_upstream, duration
 from gateway.signing import parts as p
 from gateway.signing.composed import ComposedScheme
+from gateway.signing.places import InHeader
 from gateway.signing.window import Window
 from tests import world
 
@@ -35,17 +35,8 @@ def test_partners_that_are_switched_off() -> None:
     assert describe(everyone)["partners"] == "off: health check"
 
 
-@pytest.mark.parametrize(
-    ("authorities", "said"),
-    [(None, "required"), ({"ca"}, "required, from 1 CA"), ({"ca", "cb"}, "required, from 2 CAs")],
-)
-def test_whose_certificates_the_route_takes(authorities: set[str] | None, said: str) -> None:
-    control = MutualTls(None if authorities is None else frozenset(authorities))
-    assert describe(route(control))["mutual_tls"] == said
-
-
-SCHEME = ComposedScheme("vendor", (p.Body(),), b"", "hmac-sha256", "hex", "x-sign")
-TIMED = replace(SCHEME, parts=(p.Timestamp(), p.Body()), timestamp_field="x-time")
+SCHEME = ComposedScheme("vendor", (p.Body(),), b"", "hmac-sha256", "hex", InHeader("x-sign"))
+TIMED = replace(SCHEME, parts=(p.Timestamp(), p.Body()), timestamp=InHeader("x-time"))
 NETWORKS = [ip_network(f"198.51.{n}.0/24") for n in range(5)]
 
 

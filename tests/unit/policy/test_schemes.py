@@ -1,8 +1,10 @@
 import pytest
 
-from gateway.policy.schemes import MAX_PARTS, read_scheme
+from gateway.policy.composed_parts import MAX_PARTS
+from gateway.policy.schemes import read_scheme
 from gateway.signing import parts as p
 from gateway.signing.composed import ComposedScheme
+from gateway.signing.places import InHeader
 from tests.policy.reading import definition, problems, reader
 
 REFERENCE = """
@@ -26,11 +28,11 @@ def test_the_reference_scheme() -> None:
         separator=b"\n",
         algorithm="hmac-sha256",
         encoding="hex",
-        signature_field="x-signature",
-        key_id_field="x-key-id",
-        timestamp_field="x-timestamp",
+        signature=InHeader("x-signature"),
+        key_id=InHeader("x-key-id"),
+        timestamp=InHeader("x-timestamp"),
         timestamp_format="unix",
-        nonce_field="x-nonce",
+        nonce=InHeader("x-nonce"),
     )
     assert used.errors == 0
 
@@ -61,15 +63,15 @@ def test_every_part_and_setting() -> None:
         p.BodyDigest("sha256", "hex"),
     )
     assert (scheme.algorithm, scheme.encoding, scheme.separator) == ("hmac-sha512", "base64", b".")
-    assert (scheme.signature_field, scheme.signature_prefix, scheme.timestamp_format) == ("x-sign", "hmac ", "unix-ms")
-    assert (scheme.key_id_field, scheme.nonce_field) == (None, None)
+    assert (scheme.signature, scheme.timestamp_format) == (InHeader("x-sign", "hmac "), "unix-ms")
+    assert (scheme.key_id, scheme.nonce) == (None, None)
 
 
 def test_what_may_be_left_out() -> None:
     text = "{algorithm: hmac-sha256, string_to_sign: [method, target, body], signature: {header: X-Sign}}"
     scheme = read_scheme(reader(), "vendor", definition(text))
     assert scheme is not None
-    assert (scheme.encoding, scheme.separator, scheme.signature_prefix) == ("hex", b"\n", "")
+    assert (scheme.encoding, scheme.separator, scheme.signature) == ("hex", b"\n", InHeader("x-sign"))
 
 
 def test_an_empty_separator_is_written_in_quotes() -> None:

@@ -111,7 +111,7 @@ def test_a_short_secret_is_counted_and_not_shown() -> None:
     used = reader()
     assert read_secret(used, definition("env:SHORT_SIGNING_KEY").node, "utf-8", 32) is None
     (said,) = problems(used)
-    assert "the secret has 13 bytes, too few (at least 32: make one with `openssl rand -hex 32`)" in said
+    assert "the secret has 13 bytes, too few (at least 32: make one with `openssl rand -hex 32`; " in said
     assert ENVIRON["SHORT_SIGNING_KEY"] not in said
 
 

@@ -1,6 +1,8 @@
+import base64
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from gateway.core.message import Instant
 from gateway.pki.authority import Authority, Validity
@@ -9,6 +11,7 @@ from gateway.policy.reader import Reader
 from gateway.policy.signing_keys import MAX_KEY_BYTES, SigningKeyReader
 from gateway.signing.algorithms import PublicVerifier
 from tests import messages
+from tests.mint import private_key
 from tests.policy.files import ENVIRON, NOW
 from tests.policy.reading import definition, problems, reader
 
@@ -94,3 +97,36 @@ def test_the_certificate_of_a_key_is_in_the_inventory(tmp_path: Path) -> None:
     (found,) = used.material
     assert (found.role, found.what) == (Role.SIGNATURES, authority.credential.certificate)
     assert found.file.endswith("acme.pem")
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [("whpk_{key}\n", ""), ("whpk_{key}", ""), ("whpk_AAAA", "no readable"), ("whpk_*{key}", "no readable")],
+)
+def test_a_public_key_of_standard_webhooks(written: str, said: str, tmp_path: Path) -> None:
+    public = private_key("Ed25519", "partner").public_key()
+    key = base64.b64encode(public.public_bytes(Encoding.Raw, PublicFormat.Raw)).decode()
+    (tmp_path / "webhooks.key").write_text(written.replace("{key}", key))
+    used = reader()
+    text = f"[{{id: a, algorithm: ed25519, public_key: {tmp_path}/webhooks.key}}]"
+    keys, _ = SigningKeyReader(used).read("acme", definition(text).node)
+    assert said in "".join(problems(used))
+    assert bool(problems(used)) == bool(said)
+    if not said:
+        assert keys["a"].public.verifies(b"message", messages.signer().sign(b"message"))
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("secret: env:SHORT_SIGNING_KEY, allow_weak: {owner: a, until: 2027-01-01}", "has 13 bytes of at least 32"),
+        ("secret: env:OTHER_SIGNING_KEY, allow_weak: {owner: a, until: 2027-01-01}", "the key is not weak"),
+        ("secret: env:SHORT_SIGNING_KEY, allow_weak: {until: 2027-01-01}", "`owner` is missing"),
+    ],
+)
+def test_a_short_secret_ends_with_its_exception(key: str, said: str) -> None:
+    used = reader()
+    text = f"[{{id: a, algorithm: hmac-sha256, not_after: 2027-06-30, {key}}}]"
+    keys, _ = SigningKeyReader(used).read("acme", definition(text).node)
+    assert said in problems(used)[0]
+    assert keys["a"].not_after == 1_798_761_600.0

@@ -17,7 +17,7 @@ from gateway.signing.algorithms import (
 from tests.messages import KINDS, SECRET, signer, signing_key
 from tests.mint import private_key
 
-LENGTHS = {"ed25519": 64, "ecdsa-p256-sha256": 64, "ecdsa-p384-sha384": 96}
+LENGTHS = {"ed25519": 64, "ecdsa-p256-sha256": 64, "ecdsa-p384-sha384": 96, "ecdsa-p521-sha512": 132}
 
 
 @pytest.mark.parametrize("algorithm", PUBLIC_KEY_ALGORITHMS)

@@ -12,13 +12,14 @@ from gateway.core.reasons import Denied, Reason
 from gateway.core.secret import Secret
 from gateway.signing import parts as p
 from gateway.signing.composed import ComposedScheme
+from gateway.signing.places import InHeader
 from gateway.signing.window import CHALLENGE, Window
 from tests import world
 from tests.world import BODY, NOW, SIGNING_KEY_ID, SIGNING_SECRET, World, own_key, signing_key
 
 WINDOW = Window(60.0, 5.0)
 KEYS = {SIGNING_KEY_ID: signing_key()}
-SIGNATURE_ONLY = {"key_id_field": None, "timestamp_field": None, "nonce_field": None}
+SIGNATURE_ONLY = {"key_id": None, "timestamp": None, "nonce": None}
 
 
 def verify(
@@ -67,7 +68,7 @@ def test_key_and_nonce_do_not_run_together(key_id: str, nonce: str) -> None:
 
 
 def test_without_a_nonce_a_request_is_told_from_others_by_what_was_signed() -> None:
-    scheme = world.scheme(parts=(p.Timestamp(), p.Body()), nonce_field=None)
+    scheme = world.scheme(parts=(p.Timestamp(), p.Body()), nonce=None)
     assert verify(signed_by(scheme), scheme=scheme).identity == sha256(b"%d\n%b" % (NOW, BODY)).digest()
 
 
@@ -137,7 +138,7 @@ def test_hex_in_upper_case_is_the_same_signature() -> None:
 
 @pytest.mark.parametrize("value", ["", "sha512=", "SHA256=", "sha256 =", "0" * 64])
 def test_a_signature_without_its_prefix_is_malformed(value: str) -> None:
-    scheme = world.scheme(signature_prefix="sha256=")
+    scheme = world.scheme(signature=InHeader("x-signature", "sha256="))
     head = World(fields={"x-signature": value}).head()
     assert refused(head, scheme=scheme) == (
         Reason.SIGNATURE_MALFORMED,
@@ -146,7 +147,7 @@ def test_a_signature_without_its_prefix_is_malformed(value: str) -> None:
 
 
 def test_a_prefix_is_taken_off() -> None:
-    scheme = world.scheme(signature_prefix="sha256=")
+    scheme = world.scheme(signature=InHeader("x-signature", "sha256="))
     assert verify(signed_by(scheme), scheme=scheme).key_id == SIGNING_KEY_ID
 
 
@@ -220,7 +221,7 @@ def test_without_a_key_id_every_key_in_force_is_tried(which: str) -> None:
         "old": SigningKey("old", "hmac-sha256", Secret(b"1" * 32), not_after=Instant(NOW + 60)),
         "new": SigningKey("new", "hmac-sha256", Secret(b"2" * 32), not_before=Instant(NOW - 60)),
     }
-    scheme = world.scheme(key_id_field=None)
+    scheme = world.scheme(key_id=None)
     assert verify(signed_by(scheme, key=keys[which]), scheme=scheme, keys=keys).key_id == which
 
 
@@ -229,7 +230,7 @@ def test_without_a_key_id_a_key_out_of_force_is_not_tried() -> None:
         "ended": SigningKey("ended", "hmac-sha256", Secret(b"0" * 32), not_after=NOW),
         "new": SigningKey("new", "hmac-sha256", Secret(b"2" * 32)),
     }
-    scheme = world.scheme(key_id_field=None)
+    scheme = world.scheme(key_id=None)
     head = signed_by(scheme, key=keys["ended"])
     assert refused(head, scheme=scheme, keys=keys)[0] is Reason.SIGNATURE_MISMATCH
     assert refused(head, scheme=scheme, keys={"ended": keys["ended"]}) == (
@@ -240,7 +241,7 @@ def test_without_a_key_id_a_key_out_of_force_is_not_tried() -> None:
 
 @pytest.mark.parametrize("keys", [{}, {"a": SigningKey("a", "hmac-sha512", Secret(b"0" * 32))}])
 def test_without_a_key_id_a_partner_without_fitting_keys_is_refused(keys: dict[str, SigningKey]) -> None:
-    scheme = world.scheme(key_id_field=None)
+    scheme = world.scheme(key_id=None)
     assert refused(scheme=scheme, keys=keys) == (
         Reason.SIGNATURE_KEY_UNKNOWN,
         "the partner has no key for hmac-sha256",

@@ -13,7 +13,7 @@ from tests import messages, world
     ("scheme", "named", "dated", "algorithms", "carriers"),
     [
         (world.scheme(), True, True, {"hmac-sha256"}, {"x-signature", "x-key-id"}),
-        (world.scheme(key_id_field=None), False, True, {"hmac-sha256"}, {"x-signature"}),
+        (world.scheme(key_id=None), False, True, {"hmac-sha256"}, {"x-signature"}),
         (
             messages.scheme(algorithms=frozenset({"ed25519"})),
             True,
