@@ -143,6 +143,7 @@ def tls_object(tls: Tls) -> Json:
 
 def _certificate(certificate: Certificate) -> Json:
     names = [("URI", name) for name in certificate.san_uri] + [("DNS", name) for name in certificate.san_dns]
+    names += [("email", name) for name in certificate.san_email]
     made: Json = {
         "subject": clean(certificate.subject, TEXT),
         "issuer": clean(certificate.issuer, TEXT),

@@ -1,8 +1,6 @@
 """`gateway audit`: look into the audit log."""
 
-import re
 import sys
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -19,12 +17,12 @@ from rich.text import Text
 from gateway.audit.folders import log_folders, read_folders
 from gateway.audit.ocsf import SUCCESS
 from gateway.audit.reader import Damage, Dimension, Entry, Query, count_by, files_of
+from gateway.cli import audit_query
+from gateway.cli.output import When, console_for_tables, plain
 from gateway.core.message import Instant
 
 TABLE_ROWS = 100
 """Rows of the table where --limit does not say otherwise: the newest."""
-PIPE_WIDTH = 200
-"""Columns of the table where the output is no terminal."""
 PROGRESS_BYTES = 16_777_216
 """Size of the log from which reading it shows its progress: less is read in a blink."""
 REQUEST_WIDTH = 24
@@ -33,34 +31,13 @@ LEFT_OUT = ("worker", "seq", "upstream ms", "address", "gate ms", "route", "part
 """Columns of the table that a narrow terminal does without, in this order."""
 RIGHT = frozenset({"worker", "seq", "gate ms", "upstream ms"})
 
-_RELATIVE = re.compile(r"(\d{1,6})([smhd])\Z", re.ASCII)
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-
-
-class When(click.ParamType[Instant]):
-    """A point in time: ISO 8601, UTC where it names no zone, or how long ago: 15m, 2h, 1d."""
-
-    name = "time"
-
-    def convert(self, value: str | Instant, param: click.Parameter | None, ctx: click.Context | None) -> Instant:
-        """Give the instant; fails as a usage error."""
-        if not isinstance(value, str):
-            return value
-        relative = _RELATIVE.match(value)
-        if relative:
-            return Instant(time.time() - int(relative[1]) * _SECONDS[relative[2]])
-        try:
-            read_time = datetime.fromisoformat(value)
-            if read_time.tzinfo is None:
-                read_time = read_time.replace(tzinfo=UTC)
-            return Instant(read_time.timestamp())
-        except (ValueError, OverflowError):
-            self.fail(f"{value!r} is no time: use 2026-11-22T13:00:00Z, 2026-11-22, or 15m, 2h, 1d ago", param, ctx)
-
 
 @click.group()
 def audit() -> None:
     """Look into the audit log."""
+
+
+audit.add_command(audit_query.query)
 
 
 @audit.command()
@@ -194,8 +171,8 @@ def _print_counts(dimension: Dimension, counts: Counter[str]) -> None:
     table.add_column(dimension)
     table.add_column("count", justify="right")
     for value, count in counts.most_common():
-        table.add_row(_plain(value), str(count))
-    _console().print(table)
+        table.add_row(plain(value), str(count))
+    console_for_tables().print(table)
 
 
 def _print_table(entries: Iterable[_Shown], limit: int) -> None:
@@ -207,13 +184,13 @@ def _print_table(entries: Iterable[_Shown], limit: int) -> None:
     if not number:
         click.echo("no record fits", err=True)
         return
-    console = _console()
+    console = console_for_tables()
     days = {_utc(entry).date() for _, entry in shown}
     title = f"{min(days)} UTC" if len(days) == 1 else "time (UTC)"
     rows = [_row(entry, title, dated=len(days) > 1) for _, entry in shown]
     workers = [worker.removeprefix("worker-").removesuffix("/") for worker, _ in shown]
     if any(workers):
-        rows = [{"worker": _plain(worker), **row} for worker, row in zip(workers, rows, strict=True)]
+        rows = [{"worker": plain(worker), **row} for worker, row in zip(workers, rows, strict=True)]
     console.print(_table(rows, console.width))
     if number > limit:
         click.echo(f"the newest {limit} of {number} records; --limit shows more", err=True)
@@ -248,29 +225,19 @@ def _row(entry: Entry, title: str, *, dated: bool) -> dict[str, Text]:
     request = f"{entry.text('http_request', 'http_method')} {entry.text('http_request', 'url', 'path')}".strip()
     what = request or entry.text("unmapped", "unread") or entry.text("message")
     return {
-        title: _plain(f"{date}{when:%H:%M:%S}.{when.microsecond // 1000:03}"),
-        "seq": _plain(entry.sequence),
-        "kind": _plain(entry.kind),
-        "partner": _plain(entry.partner),
-        "address": _plain(entry.text("src_endpoint", "ip")),
-        "request": _plain(what),
-        "route": _plain(entry.route),
-        "status": _plain(entry.get("http_response", "code") or ""),
-        "reason": _plain(entry.reason, "" if entry.get("status_id") == SUCCESS else "red"),
-        "gate ms": _plain(_tenths(entry.get("unmapped", "gate_ms"))),
-        "upstream ms": _plain(_tenths(entry.get("unmapped", "upstream_ms"))),
+        title: plain(f"{date}{when:%H:%M:%S}.{when.microsecond // 1000:03}"),
+        "seq": plain(entry.sequence),
+        "kind": plain(entry.kind),
+        "partner": plain(entry.partner),
+        "address": plain(entry.text("src_endpoint", "ip")),
+        "request": plain(what),
+        "route": plain(entry.route),
+        "status": plain(entry.get("http_response", "code") or ""),
+        "reason": plain(entry.reason, "" if entry.get("status_id") == SUCCESS else "red"),
+        "gate ms": plain(_tenths(entry.get("unmapped", "gate_ms"))),
+        "upstream ms": plain(_tenths(entry.get("unmapped", "upstream_ms"))),
     }
 
 
 def _tenths(value: object) -> str:
     return f"{value:.1f}" if isinstance(value, int | float) else ""
-
-
-def _plain(value: object, style: str = "") -> Text:
-    """Text without markup, and without what could steer the terminal: a log that was changed may hold anything."""
-    return Text("".join(char if char.isprintable() else "�" for char in str(value)), style)
-
-
-def _console() -> Console:
-    console = Console()
-    return console if console.is_terminal else Console(width=PIPE_WIDTH)

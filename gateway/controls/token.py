@@ -21,7 +21,7 @@ from gateway.controls.verified import VerifiedToken, VerifiedTokens
 from gateway.core.chain import Answer, Ask, FetchKeys, answered
 from gateway.core.facts import Claims, Confirmation
 from gateway.core.message import Headers
-from gateway.core.policy import Issuer, SwitchedOff
+from gateway.core.policy import Issuer, KeySource, SwitchedOff
 from gateway.core.reasons import Denied, Reason
 from gateway.signing.jose import read_object
 from gateway.signing.jwks import ALGORITHMS, KeySet
@@ -57,6 +57,8 @@ class TokenControl:
     _rules: ClaimRules = field(init=False, repr=False, compare=False)
     _challenger: Challenger = field(init=False, repr=False, compare=False)
     _ask: FetchKeys = field(init=False, repr=False, compare=False)
+    _rotates: bool = field(init=False, repr=False, compare=False)
+    """Whether newer keys may be had than those that were answered."""
 
     def __post_init__(self) -> None:
         """Raise ValueError for an issuer whose algorithms are not all asymmetric ones that are known."""
@@ -66,6 +68,7 @@ class TokenControl:
         object.__setattr__(self, "_rules", rules)
         object.__setattr__(self, "_challenger", Challenger(self.scopes, self.authentication))
         object.__setattr__(self, "_ask", FetchKeys(self.issuer.name))
+        object.__setattr__(self, "_rotates", isinstance(self.issuer.keys, KeySource))
 
     def check(self, exchange: "Exchange") -> Generator[Ask, Answer, None]:
         """Check the token.
@@ -88,7 +91,11 @@ class TokenControl:
             keys = answered((yield self._ask), KeySet)
             verified = self.verified.find(digest, keys, exchange.now)
             if verified is None or verified.algorithm not in self.issuer.algorithms:
-                verified = self._verify(token, keys)
+                jws = self._read(token)
+                if self._rotates and jws.key_id is not None and keys.find(jws.key_id, jws.algorithm) is None:
+                    keys = answered((yield FetchKeys(self.issuer.name, jws.key_id)), KeySet)
+                    self.verified.find(digest, keys, exchange.now)
+                verified = self._verify(jws, keys)
                 self.verified.remember(digest, keys, verified)
             self._accept(exchange, verified)
         except Denied as denied:
@@ -105,14 +112,17 @@ class TokenControl:
         token = bearer_token(headers)
         return token, sha256(token.encode()).digest()
 
-    def _verify(self, token: str, keys: KeySet) -> VerifiedToken:
+    def _read(self, token: str) -> CompactJws:
         try:
             jws = CompactJws.read(token)
         except ValueError as error:
             raise Denied(Reason.TOKEN_MALFORMED, str(error)) from None
         if jws.algorithm not in self.issuer.algorithms:
             raise Denied(Reason.TOKEN_ALGORITHM, f"alg {jws.algorithm[:32]!r} is not allowed for {self.issuer.name}")
-        key = keys.keys.get(jws.key_id) if jws.key_id is not None else None
+        return jws
+
+    def _verify(self, jws: CompactJws, keys: KeySet) -> VerifiedToken:
+        key = keys.find(jws.key_id, jws.algorithm) if jws.key_id is not None else None
         if key is None:
             raise Denied(Reason.TOKEN_KEY_UNKNOWN, f"kid {(jws.key_id or '')[:64]!r} is no key of {self.issuer.name}")
         if jws.algorithm not in key.algorithms:

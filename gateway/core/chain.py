@@ -94,9 +94,14 @@ class ClaimOnce(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FetchKeys:
-    """Ask for an issuer's verification keys. Answer: a key set as the token control understands it."""
+    """Ask for an issuer's verification keys. Answer: a key set as the token control understands it.
+
+    Where `unknown` names a key that the last answer did not have, the engine MAY look for newer keys before it answers,
+    and MUST bound how often callers can have it do so.
+    """
 
     issuer: str
+    unknown: str | None = None
 
 
 type Ask = ReadBody | TakeRate | ClaimOnce | FetchKeys

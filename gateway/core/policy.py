@@ -22,20 +22,25 @@ class CertificateMatch:
     san_uri: str | None = None
     san_dns: str | None = None
     """Lower case."""
+    san_email: str | None = None
+    """Its domain in lower case."""
     subject: str | None = None
     """RFC 4514 form."""
     fingerprint: str | None = None
     public_key: str | None = None
+    authorities: frozenset[str] | None = None
+    """Public keys of CAs, by their SHA-256: the chain must hold one of them above the certificate."""
 
     def fits(self, certificate: Certificate) -> bool:
         """Whether the certificate carries all of it. One without any value fits nothing."""
-        given = (self.san_uri, self.san_dns, self.subject, self.fingerprint, self.public_key)
-        return any(value is not None for value in given) and (
+        return bool(_index_keys(self)) and (
             (self.san_uri is None or self.san_uri in certificate.san_uri)
             and (self.san_dns is None or self.san_dns in certificate.san_dns)
+            and (self.san_email is None or self.san_email in certificate.san_email)
             and (self.subject is None or self.subject == certificate.subject)
             and (self.fingerprint is None or self.fingerprint == certificate.fingerprint)
             and (self.public_key is None or self.public_key == certificate.public_key_fingerprint)
+            and (self.authorities is None or not self.authorities.isdisjoint(certificate.authorities))
         )
 
 
@@ -136,14 +141,32 @@ class Upstream:
 
 
 @dataclass(frozen=True, slots=True)
+class KeySource:
+    """Where an issuer publishes its keys, and how long they count."""
+
+    url: str | None
+    """Of the key set; None: the issuer's metadata names it (RFC 8414, OpenID Connect Discovery)."""
+    ca: PurePath | None = None
+    """PEM file of the CAs that the server's certificate must lead to; None: the system's."""
+    refresh: float = 600.0
+    """Seconds after which keys are fetched anew, where the answer's Cache-Control says nothing."""
+    stale: float = 3_600.0
+    """Seconds that keys go on counting when they cannot be fetched anew."""
+    timeout: float = 5.0
+    """Seconds for one fetch, discovery included."""
+    plaintext: bool = False
+    """Whether http:// to this machine is allowed, in words."""
+
+
+@dataclass(frozen=True, slots=True)
 class Issuer:
     """Who issues access tokens."""
 
     name: str
     issuer: str
     """The iss claim, compared character by character."""
-    keys: PurePath
-    """JWKS file (RFC 7517)."""
+    keys: PurePath | KeySource
+    """JWKS file (RFC 7517), or where it is fetched."""
     algorithms: frozenset[str]
     skew: float = 10.0
     """Seconds of tolerance for exp, nbf and iat."""
@@ -297,9 +320,15 @@ class Policy:
         by_value: dict[tuple[str, str], list[tuple[CertificateMatch, Partner]]] = {}
         for partner in self.partners.values():
             for match in partner.certificates:
-                by_value.setdefault(_index_key(match), []).append((match, partner))
+                keys = _index_keys(match)
+                if not keys:
+                    raise ValueError("a certificate match needs at least one value")
+                for key in keys:
+                    by_value.setdefault(key, []).append((match, partner))
         object.__setattr__(self, "_by_certificate", by_value)
-        object.__setattr__(self, "_known_certificates", Bounded(capacity=16_384))
+        matches = [match for partner in self.partners.values() for match in partner.certificates]
+        object.__setattr__(self, "_by_chain", any(match.authorities is not None for match in matches))
+        object.__setattr__(self, "_known_certificates", Bounded(capacity=16_384, longest=1_024))
         by_subject: dict[tuple[str, str], set[str]] = {}
         for partner in self.partners.values():
             for issuer, subjects in partner.subjects.items():
@@ -322,11 +351,14 @@ class Policy:
     def partners_of(self, certificate: Certificate) -> frozenset[str]:
         """Names of all partners the certificate fits. More than one is an ambiguity that must deny.
 
-        The fingerprint is a SHA-256 over all that is looked at, so what it gave once it gives again.
+        The fingerprint is a SHA-256 over all that is looked at but the chain, so what it gave once it gives again.
         """
         known: Bounded[str, frozenset[str]] = self._known_certificates  # type: ignore[attr-defined]
-        names = known.get(certificate.fingerprint)
-        return known.keep(certificate.fingerprint, self._find_partners(certificate)) if names is None else names
+        key = certificate.fingerprint
+        if self._by_chain:  # type: ignore[attr-defined]
+            key = ":".join((key, *certificate.authorities))
+        names = known.get(key)
+        return known.keep(key, self._find_partners(certificate)) if names is None else names
 
     def _find_partners(self, certificate: Certificate) -> frozenset[str]:
         by_value: dict[tuple[str, str], list[tuple[CertificateMatch, Partner]]]
@@ -337,6 +369,8 @@ class Policy:
             ("subject", certificate.subject),
             *(("san_uri", value) for value in certificate.san_uri),
             *(("san_dns", value) for value in certificate.san_dns),
+            *(("san_email", value) for value in certificate.san_email),
+            *(("authority", value) for value in certificate.authorities),
         ]
         return frozenset(
             partner.name for value in values for match, partner in by_value.get(value, ()) if match.fits(certificate)
@@ -348,10 +382,13 @@ class Policy:
         return frozenset(by_subject.get((issuer, subject), ()))
 
 
-def _index_key(match: CertificateMatch) -> tuple[str, str]:
-    """Give the one of the match's values under which it is looked up: any will do, all are checked."""
-    for kind in ("fingerprint", "public_key", "san_uri", "san_dns", "subject"):
+def _index_keys(match: CertificateMatch) -> list[tuple[str, str]]:
+    """Give one of the match's values, under which it is looked up: any will do, all are checked.
+
+    Where there is nothing but authorities, each of them will do. A match without any value has none.
+    """
+    for kind in ("fingerprint", "public_key", "san_uri", "san_dns", "san_email", "subject"):
         value: str | None = getattr(match, kind)
         if value is not None:
-            return kind, value
-    raise ValueError("a certificate match needs at least one value")
+            return [(kind, value)]
+    return [("authority", value) for value in match.authorities or ()]

@@ -273,6 +273,12 @@ class Reason(Enum):
         "What client_ca no longer holds is out at once, open connections included.",
         "A connection whose CA is no longer trusted was cut.",
     )
+    CERTIFICATE_ISSUER = (
+        "certificate.issuer", 403, "Client certificate from another CA",
+        "The route takes certificates of certain CAs only; the detail names who issued this one.",
+        "mutual_tls: {ca: FILE} on the route names its CAs; the listener's client_ca must trust them too.",
+        "A certificate that the listener trusts was refused on a route that wants another CA's.",
+    )
     CERTIFICATE_AMBIGUOUS = (
         "certificate.ambiguous", 403, "Client certificate fits two partners",
         "The record's detail names the partners it fits.",

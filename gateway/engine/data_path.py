@@ -72,7 +72,7 @@ class DataPath(ClientState):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Record what the client did not wait for."""
-        del exc
+        super().connection_lost(exc)
         self._deadline.clear()
         try:
             handling, status = self._handling, self._drop()

@@ -23,6 +23,7 @@ from gateway.engine import problem
 from gateway.engine.commit import GroupCommit
 from gateway.engine.health import Health
 from gateway.engine.in_force import InForce
+from gateway.engine.remote_keys import RemoteKeys
 from gateway.engine.signed_answers import answer_signer, signed_refusal
 from gateway.state.store import Store
 
@@ -230,7 +231,7 @@ class Handling:
         keys = self.in_force.key_sets.get(ask.issuer)
         if keys is None:
             raise Unavailable(Reason.TOKEN_KEYS_UNAVAILABLE, f"no key set of {ask.issuer}")
-        return keys
+        return keys.answer(ask) if isinstance(keys, RemoteKeys) else keys
 
     def _works(self, ask: Question) -> None:
         self._answered = self._answered or set()

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from gateway.audit.events import PolicyFacts
 from gateway.core.policy import Policy
+from gateway.engine.remote_keys import RemoteKeys
 from gateway.engine.revocation import RevocationCheck
 from gateway.signing.jwks import KeySet
 
@@ -14,7 +15,7 @@ class InForce:
     """One policy and what was read with it; swapped whole on a reload."""
 
     policy: Policy
-    key_sets: Mapping[str, KeySet]
+    key_sets: Mapping[str, KeySet | RemoteKeys]
     revocation: Mapping[str, RevocationCheck] = field(default_factory=dict)
     """By the name of the listener; those that do not check it are left out."""
 

@@ -22,6 +22,7 @@ from gateway.core.networks import normalised
 from gateway.core.policy import Listener
 from gateway.core.reasons import Denied, Reason
 from gateway.engine.binding import bound
+from gateway.engine.client_transport import ClientTransport
 from gateway.engine.gate import Gate
 from gateway.engine.proxy_protocol import Header, InvalidHeaderError
 from gateway.engine.tls import ServerContext, handshake_failure
@@ -63,7 +64,7 @@ class Arrival(asyncio.Protocol):
         del exc
         self._lost = True
 
-    def hand_to(self, protocol: asyncio.Protocol) -> None:
+    def hand_to(self, protocol: asyncio.Protocol | ClientTransport) -> None:
         """Let `protocol` go on with the connection."""
         assert self.transport is not None
         self.transport.set_protocol(protocol)

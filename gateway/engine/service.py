@@ -25,6 +25,7 @@ from gateway.core.reasons import Unavailable
 from gateway.engine.expiry import Expiries
 from gateway.engine.gate import Clock, Gate
 from gateway.engine.in_force import InForce
+from gateway.engine.issuers import Issuers
 from gateway.engine.master import GateMaster, make_contexts
 from gateway.engine.mode import spec_of
 from gateway.engine.revocation import RevocationCheck, record_staleness
@@ -120,6 +121,8 @@ class Service:
             self.gate = Gate(coming_into_force(loaded), store, self.log, self.clock)
             self.watch = Watch(loaded.files, began)
             try:
+                self.issuers = Issuers(policy, self.gate)
+                self.gate.in_force = coming_into_force(loaded, self.issuers)
                 self.master = GateMaster(
                     self.gate, policy,
                     flows=self.settings.layers, shared=not self._alone, addons=self.settings.addons,
@@ -158,6 +161,7 @@ class Service:
         for line in listeners:
             logger.info("listening: %s", line)
         logger.info("policy %s %s in force", policy.name, policy.digest[:12])
+        self.issuers.tick()
         if self.settings.ready is not None:
             self.settings.ready(self)
         self._beat_at = self.clock.monotonic() + HEARTBEAT
@@ -176,6 +180,7 @@ class Service:
         if self._reload.is_set():
             self._reload.clear()
             await self.reload(self._reload_because)
+        self.issuers.tick()
         # Off the loop: a slow disk must not hold up requests.
         await asyncio.to_thread(self.log.sync)
         if self.log.failing != self._log_failing:
@@ -220,6 +225,7 @@ class Service:
             )
             contexts = make_contexts(loaded.policy)
             pools = Pools(UpstreamTls(loaded.policy.upstreams), self.gate)
+            issuers = Issuers(loaded.policy, self.gate)
             unchangeable(old.policy, loaded.policy)
             now = self.clock.now()
             self.state.adopt(loaded.policy.state, widest_window(loaded.policy), now)
@@ -239,7 +245,11 @@ class Service:
         self.master.pools.close()
         self.master.pools = pools
         self._admit_under(contexts)
-        self.gate.in_force = coming_into_force(loaded)
+        issuers.follow(self.issuers)
+        self.gate.in_force = coming_into_force(loaded, issuers)
+        self.issuers.retire()
+        self.issuers = issuers
+        issuers.tick()
         self.master.standings.reloaded(old, contexts)
         self.expiries.adopt(loaded.material)
         pools.forget_others(loaded.policy.upstreams.values())
@@ -274,6 +284,7 @@ class Service:
         await self._until_ended(CUT_SECONDS)
         for listener in self.master.listeners.values():
             listener.abort()
+        await self.issuers.close()
         self.master.pools.close()
         await asyncio.sleep(0)
         await self.master.done()
@@ -297,7 +308,7 @@ class Service:
         self.state.close()
 
 
-def coming_into_force(loaded: Loaded) -> InForce:
+def coming_into_force(loaded: Loaded, issuers: Issuers | None = None) -> InForce:
     """Give what comes into force with a policy that was read."""
     tls = {name: listener.tls.revocation for name, listener in loaded.policy.listeners.items()}
     checks = {
@@ -305,7 +316,8 @@ def coming_into_force(loaded: Loaded) -> InForce:
         for name, settings in tls.items()
         if settings is not None
     }
-    return InForce(loaded.policy, loaded.key_sets, checks)
+    key_sets = loaded.key_sets if issuers is None else issuers.key_sets(loaded.key_sets)
+    return InForce(loaded.policy, key_sets, checks)
 
 
 def open_log(directory: Path) -> AuditLog:

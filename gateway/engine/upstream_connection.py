@@ -124,6 +124,7 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave the pool; a response that was not whole by then never will be (RFC 9112 9.8)."""
         self._look = None
+        self.transport = None  # its TLS takes tens of KiB, which would else wait for the garbage collector
         self._pool.lost(self)
         if self._sink is not None:
             why = f" (TLS: {exc.reason or exc})" if isinstance(exc, ssl.SSLError) else ""

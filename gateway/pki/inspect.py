@@ -49,9 +49,15 @@ def _facts(der: bytes, chain_not_after: Instant | None, authorities: tuple[str, 
         not_after=not_after,
         san_dns=tuple(name.lower() for name in alternatives.get_values_for_type(x509.DNSName)),
         san_uri=tuple(alternatives.get_values_for_type(x509.UniformResourceIdentifier)),
-        san_email=tuple(alternatives.get_values_for_type(x509.RFC822Name)),
+        san_email=tuple(map(email, alternatives.get_values_for_type(x509.RFC822Name))),
         authorities=authorities,
     )
+
+
+def email(address: str) -> str:
+    """Give an address as it is compared: only its domain without regard to case (RFC 5321 2.3.11)."""
+    local, _, domain = address.rpartition("@")
+    return f"{local}@{domain.lower()}"
 
 
 def _hex(serial: int) -> str:

@@ -23,10 +23,11 @@ from gateway.policy.extensions import Extensions
 from gateway.policy.folder import digest, read_policy
 from gateway.policy.gateway_keys import read_gateway_key
 from gateway.policy.inventory import Material, Owner
+from gateway.policy.issuers import read_issuer
 from gateway.policy.listeners import read_identity, read_listeners, read_state
 from gateway.policy.outward import Outward
 from gateway.policy.partners import PartnerEntry, PartnerReader
-from gateway.policy.peers import read_issuer, read_upstream
+from gateway.policy.peers import read_upstream
 from gateway.policy.problem import PolicyInvalid, Problem, Severity
 from gateway.policy.reader import Reader
 from gateway.policy.routes import RouteEntry, RouteReader
@@ -47,7 +48,7 @@ class Loaded:
     files: frozenset[Path]
     """Every file read or named, and the folder where the policy is one: what to watch for changes."""
     key_sets: Mapping[str, KeySet]
-    """Verification keys by the name of their issuer."""
+    """Verification keys from files, by the name of their issuer."""
     warnings: tuple[Problem, ...]
     revocation_lists: Mapping[str, tuple[RevocationList, ...]] = field(default_factory=dict)
     """By the name of the listener that asks them."""
@@ -143,7 +144,9 @@ class _Parts:
         read = read_issuer(reader, name, definition)
         if read is None:
             return None
-        issuer, self.key_sets[name] = read
+        issuer, keys = read
+        if keys is not None:
+            self.key_sets[name] = keys
         return issuer
 
     def _read_routes(self) -> list[RouteEntry]:

@@ -2,6 +2,7 @@
 
 from gateway.controls.demands import Demand, TokenBody
 from gateway.controls.ip_allowlist import IpAllowlist
+from gateway.controls.mutual_tls import MutualTls
 from gateway.controls.rate_limit import RateLimits
 from gateway.controls.replay import Replay
 from gateway.controls.signature import SignatureControl
@@ -48,6 +49,8 @@ def described_upstream(route: Route) -> str:
 
 def _described(control: Control) -> str:
     match control:
+        case MutualTls(authorities=frozenset() as authorities):
+            said = f"required, from {len(authorities)} CA{'' if len(authorities) == 1 else 's'}"
         case IpAllowlist():
             said = _allowlist(control)
         case TokenControl():

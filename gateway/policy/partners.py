@@ -14,9 +14,10 @@ from gateway.policy.inventory import Pin, Role
 from gateway.policy.nodes import MappingNode, Node, SequenceNode
 from gateway.policy.problem import quoted
 from gateway.policy.reader import Reader
+from gateway.policy.references import authority_keys
 from gateway.policy.signing_keys import SigningKeyReader
 from gateway.policy.tables import Table
-from gateway.policy.values import Unfit, host, network, sha256_hex, uri
+from gateway.policy.values import Unfit, email_address, host, network, sha256_hex, uri
 
 _EMAIL = {"E": NameOID.EMAIL_ADDRESS, "emailAddress": NameOID.EMAIL_ADDRESS}
 
@@ -29,7 +30,18 @@ def _subject(text: str) -> str:
         raise Unfit(f"{quoted(text)} is no distinguished name", hint) from None
 
 
-_MATCHES = {"san_uri": uri, "san_dns": host, "subject": _subject, "fingerprint": sha256_hex, "public_key": sha256_hex}
+_MATCHES = {
+    "san_uri": uri,
+    "san_dns": host,
+    "san_email": email_address,
+    "subject": _subject,
+    "fingerprint": sha256_hex,
+    "public_key": sha256_hex,
+}
+
+
+type _Values = frozenset[tuple[str, str | frozenset[str]]]
+"""What one match asks for, by its key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +62,8 @@ class PartnerReader:
     def __init__(self, reader: Reader, issuers: Table[Issuer]) -> None:
         self._reader = reader
         self._issuers = issuers
-        self._certificates: dict[frozenset[tuple[str, str]], tuple[str, Node]] = {}
-        self._certificate_parts: dict[frozenset[tuple[str, str]], tuple[str, Node]] = {}
+        self._certificates: dict[_Values, tuple[str, Node]] = {}
+        self._certificate_parts: dict[_Values, tuple[str, Node]] = {}
         self._subjects: dict[tuple[str, str], tuple[str, Node]] = {}
         self._signing_keys = SigningKeyReader(reader)
 
@@ -86,21 +98,25 @@ class PartnerReader:
         items = node.items if isinstance(node, SequenceNode) and node.items else [node] if node is not None else []
         found: list[CertificateMatch] = []
         for item in items:
-            fields = self._reader.fields(item, optional=tuple(_MATCHES))
+            fields = self._reader.fields(item, optional=(*_MATCHES, "ca"))
             if fields is None:
                 continue
             if isinstance(item, MappingNode) and not item.values:
-                self._reader.error(item, "fits no certificate", f"expected some of {', '.join(_MATCHES)}")
-            values = {kind: self._reader.value(value, _MATCHES[kind]) for kind, value in fields.items()}
+                self._reader.error(item, "fits no certificate", f"expected some of {', '.join((*_MATCHES, 'ca'))}")
+            values = {
+                kind: self._reader.value(value, _MATCHES[kind]) for kind, value in fields.items() if kind in _MATCHES
+            }
             given = {kind: value for kind, value in values.items() if value is not None}
-            if given and len(given) == len(values):
-                self._check_distinct(name, item, frozenset(given.items()))
-                found.append(CertificateMatch(**given))
+            keys = authority_keys(self._reader, fields.get("ca"))
+            if fields and len(given) + (keys is not None) == len(fields):
+                chain = [] if keys is None else [("ca", keys)]
+                self._check_distinct(name, item, frozenset([*given.items(), *chain]))
+                found.append(CertificateMatch(**given, authorities=keys))
                 for kind in sorted({"fingerprint", "public_key"} & given.keys()):
                     self._reader.uses(fields[kind], Role.PINNED, Pin(kind, given[kind]))
         return tuple(found)
 
-    def _check_distinct(self, name: str, node: Node, values: frozenset[tuple[str, str]]) -> None:
+    def _check_distinct(self, name: str, node: Node, values: _Values) -> None:
         """Complain where a certificate that fits this match must fit another partner's too, or the reverse.
 
         That is so where the values of one are among those of the other.

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, Pub
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from cryptography.utils import CryptographyDeprecationWarning
 
+from gateway.pki.inspect import certificate_facts
 from gateway.policy.environment import named_path, shown_path
 from gateway.policy.folder import explained, read_bounded
 from gateway.policy.inventory import Role
@@ -90,6 +91,25 @@ def authorities(reader: Reader, node: Node | None) -> Path | None:
     return path
 
 
+def authority_keys(reader: Reader, node: Node | None) -> frozenset[str] | None:
+    """Read a PEM file of CA certificates that narrows whom a listener trusts; give their public keys' SHA-256."""
+    trusted = {
+        each.what.subject
+        for each in reader.material
+        if each.owner.kind == "listener" and each.role is Role.AUTHORITY and isinstance(each.what, x509.Certificate)
+    }
+    count = len(reader.material)
+    path = authorities(reader, node)
+    if node is None or path is None:
+        return None
+    found = [each.what for each in reader.material[count:] if isinstance(each.what, x509.Certificate)]
+    if not any(each.subject in trusted or each.issuer in trusted for each in found):
+        hint = "add its root to a listener's `client_ca`: here it only narrows"
+        reader.warning(node, "no listener trusts any of these CAs", hint)
+    ders = [each.public_bytes(Encoding.DER) for each in found]
+    return frozenset(certificate_facts(der).public_key_fingerprint for der in ders)
+
+
 def key_pair(reader: Reader, certificate_node: Node | None, key_node: Node | None) -> tuple[Path, Path] | None:
     """Check that a certificate file and a private key file can be read and belong together; give their paths."""
     read = certificates(reader, certificate_node)
@@ -127,7 +147,7 @@ def key_set(reader: Reader, node: Node | None) -> tuple[Path, KeySet] | None:
     except ValueError as error:
         reader.error(node, f"file {shown_path(node, path)}: {error}")
         return None
-    for key in keys.keys.values():
+    for key in keys.every:
         reader.uses(node, Role.TOKENS, key, shown_path(node, path))
     for skipped in keys.skipped:
         reader.warning(node, f"file {shown_path(node, path)}: {skipped}", "it is left out")

@@ -11,6 +11,7 @@ from gateway.core.policy import Match, Route, SwitchedOff, Upstream
 from gateway.core.reasons import Denied
 from gateway.core.routing import is_parameter
 from gateway.core.syntax import KNOWN_METHODS, read_head
+from gateway.policy.inventory import Owner
 from gateway.policy.nodes import MappingNode, Node, ScalarNode
 from gateway.policy.outward import Outward
 from gateway.policy.partners import PartnerEntry
@@ -126,11 +127,13 @@ class RouteReader:
         )
         if mapping is None or fields is None:
             return None
+        named = fields.get("name")
+        self._reader.owner = Owner("route", named.text if isinstance(named, ScalarNode) else "")
         partners, partners_off = self._read_partners(mapping, fields.get("partners"))
         return RouteEntry(
             node=mapping,
             nodes=fields,
-            name=self._read_name(fields.get("name")),
+            name=self._read_name(named),
             match=self._read_match(fields.get("match")),
             upstream=self._upstreams.find(self._reader, fields.get("upstream")),
             partners=partners,

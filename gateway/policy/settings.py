@@ -11,9 +11,10 @@ from gateway.core.chain import Control
 from gateway.core.networks import NetworkSet
 from gateway.core.policy import Issuer
 from gateway.policy.extensions import Extensions
-from gateway.policy.nodes import Node, ScalarNode
+from gateway.policy.nodes import MappingNode, Node, ScalarNode
 from gateway.policy.rates import read_rates
 from gateway.policy.reader import Reader
+from gateway.policy.references import authority_keys
 from gateway.policy.tables import Table
 from gateway.policy.token_settings import TokenSettings
 from gateway.policy.values import Unfit, duration, duration_or_zero, network
@@ -55,7 +56,11 @@ class Settings:
         return read(node) if read is not None else self._extensions.compile(control, self._reader, node)
 
     def _mutual_tls(self, node: Node) -> MutualTls | None:
-        return MutualTls() if self._required(node) else None
+        if not isinstance(node, MappingNode):
+            return MutualTls() if self._required(node) else None
+        fields = self._reader.fields(node, required=("ca",)) or {}
+        keys = authority_keys(self._reader, fields.get("ca"))
+        return MutualTls(keys) if keys is not None else None
 
     def _required(self, node: Node) -> bool:
         return self._reader.choice(node, ("required",)) is not None

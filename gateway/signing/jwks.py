@@ -70,16 +70,34 @@ class KeySet:
     keys: Mapping[str, VerificationKey]
     skipped: tuple[str, ...] = ()
     """Keys left out because no token can be verified with them: which, and why."""
+    twins: Mapping[str, tuple[VerificationKey, ...]] = MappingProxyType({})
+    """Further keys of a kid, each for other algorithms."""
+
+    def find(self, kid: str, algorithm: str) -> VerificationKey | None:
+        """Give the key of a kid: the one for the algorithm, where there is one."""
+        key = self.keys.get(kid)
+        if key is None or algorithm in key.algorithms:
+            return key
+        return next((twin for twin in self.twins.get(kid, ()) if algorithm in twin.algorithms), key)
+
+    @property
+    def every(self) -> tuple[VerificationKey, ...]:
+        """All keys."""
+        return (*self.keys.values(), *(twin for twins in self.twins.values() for twin in twins))
 
     @staticmethod
-    def load(text: bytes) -> "KeySet":
+    def load(text: bytes, *, lenient: bool = False) -> "KeySet":
         """Read a key set strictly.
 
         1. the text is one JSON object of bounded size, without duplicate members
         2. no key holds private or symmetric material
         3. keys for encryption, and of types and curves that no algorithm here uses, are skipped (RFC 7517 5)
-        4. every other key is for verifying, names itself by a kid of its own, and is strong and well formed
+        4. every other key is for verifying, names itself by a kid, and is strong and well formed; keys share a kid only
+           where type or alg tell which one is meant (FAPI 2.0 wants that handled)
         5. at least one key is left
+
+        `lenient` skips keys that break rule 4, as RFC 7517 5 recommends for what others publish: one odd key of an
+        issuer must not lock out everybody. Of two keys that cannot be told apart none is taken.
 
         Raises ValueError with a message that says which key is wrong and how, and shows no key material.
         """
@@ -90,22 +108,55 @@ class KeySet:
             raise ValueError("no list `keys`, which makes an object a key set (RFC 7517 5)")  # noqa: TRY004 - a fault of the text
         if len(listed) > MAX_KEYS:
             raise ValueError(f"{len(listed)} keys; at most {MAX_KEYS} are read")
-        keys: dict[str, VerificationKey] = {}
-        skipped: list[str] = []
+        reading = _Reading(lenient=lenient)
         for index, member in enumerate(listed):
-            try:
-                key = _read_key(member)
-            except _Skipped as reason:
-                skipped.append(f"{_place(index, member)}: {reason}")
-                continue
-            except ValueError as error:
-                raise ValueError(f"{_place(index, member)}: {error}") from None
-            if key.kid in keys:
-                raise ValueError(f"{_place(index, member)}: another key has the same kid; give each its own")
-            keys[key.kid] = key
-        if not keys:
+            reading.take(_place(index, member), member)
+        return reading.done()
+
+
+class _Reading:
+    """A key set while it is read."""
+
+    def __init__(self, *, lenient: bool) -> None:
+        self._lenient = lenient
+        self._keys: dict[str, list[VerificationKey]] = {}
+        self._skipped: list[str] = []
+        self._unclear: set[str] = set()
+
+    def take(self, place: str, member: object) -> None:
+        """Take one key in. Raises ValueError."""
+        try:
+            key = _read_key(member)
+        except _Skipped as reason:
+            self._skipped.append(f"{place}: {reason}")
+        except _LeakedError as error:
+            raise ValueError(f"{place}: {error}") from None
+        except ValueError as error:
+            self._object(f"{place}: {error}")
+        else:
+            rivals = self._keys.setdefault(key.kid, [])
+            if any(rival.algorithms & key.algorithms for rival in rivals):
+                self._unclear.add(key.kid)
+                self._object(f"{place}: another key has the same kid; give each its own")
+            rivals.append(key)
+
+    def _object(self, problem: str) -> None:
+        if not self._lenient:
+            raise ValueError(problem)
+        self._skipped.append(problem)
+
+    def done(self) -> KeySet:
+        """Give the key set. Raises ValueError where no key is left."""
+        found = {kid: keys for kid, keys in self._keys.items() if keys and kid not in self._unclear}
+        if not found:
             raise ValueError("no key that a token could be verified with: publish one with `use: sig`")
-        return KeySet(MappingProxyType(keys), tuple(skipped))
+        first = {kid: keys[0] for kid, keys in found.items()}
+        twins = {kid: tuple(keys[1:]) for kid, keys in found.items() if len(keys) > 1}
+        return KeySet(MappingProxyType(first), tuple(self._skipped), MappingProxyType(twins))
+
+
+class _LeakedError(ValueError):
+    """A set that holds this has made a secret public."""
 
 
 class _Skipped(Exception):  # noqa: N818 - not an error
@@ -125,7 +176,7 @@ def _read_key(member: object) -> VerificationKey:
     secrets = sorted(_SECRET_MEMBERS & jwk.keys())
     if kind == "oct" or secrets:
         what = "a symmetric key" if kind == "oct" else f"private key material ({', '.join(secrets)})"
-        raise ValueError(f"holds {what}: replace the key, for it has leaked, and publish public keys only")
+        raise _LeakedError(f"holds {what}: replace the key, for it has leaked, and publish public keys only")
     if jwk.get("use") == "enc":
         raise _Skipped("its use is enc")
     reader = _READERS.get(kind)

@@ -11,8 +11,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from gateway.controls.mutual_tls import MutualTls
 from gateway.core.reasons import Reason
+from gateway.engine.tls import ServerContext
 from gateway.pki.authority import Authority, Credential, Names, Purpose
+from gateway.pki.inspect import certificate_facts
 from tests import world
 from tests.engine import pki
 from tests.engine.harness import Running, balance, get, read_to_end, running
@@ -195,3 +198,28 @@ async def test_a_key_that_can_be_found(up: Running, kind: str, reason: Reason) -
     await up.until_refused()
     assert up.refused == [reason]
     assert up.upstream.untouched
+
+
+async def test_another_trusted_ca_cannot_issue_in_a_partners_name(tmp_path: Path) -> None:
+    tls = pki.write(tmp_path)
+    bundle = pki.pki().partners.certificate_pem() + pki.pki().foreign.certificate_pem()
+    (tmp_path / "partners-ca.pem").write_bytes(bundle)
+    own = certificate_facts(ssl.PEM_cert_to_DER_cert(pki.pki().partners.certificate_pem().decode()))
+    match = replace(world.partner().certificates[0], authorities=frozenset({own.public_key_fingerprint}))
+    partners = {world.PARTNER: replace(world.partner(), certificates=(match,))}
+    async with running(tmp_path, listener={"tls": tls}, partners=partners) as up:
+        (up.directory / "partners-ca.pem").write_bytes(bundle)
+        up.master.listeners["public"].context = ServerContext(tls)
+
+        assert (await up.send(get(), certificate="foreign")).code == "partner.unknown"
+
+        assert up.upstream.untouched
+
+
+async def test_a_route_takes_certificates_of_its_cas_only(tmp_path: Path) -> None:
+    chain = world.chain(mutual_tls=MutualTls(frozenset({"0c" * 32})), signature=None, replay=None, rate_limit=None)
+    async with running(tmp_path, route={"chain": chain}) as up:
+        response = await up.send(get())
+
+        assert (response.status, response.code) == (403, "certificate.issuer")
+        assert up.upstream.untouched

@@ -11,7 +11,8 @@ from click.testing import CliRunner, Result
 from gateway.audit.files import log_files
 from gateway.audit.log import AuditLog
 from gateway.cli import audit as command
-from gateway.cli.audit import TABLE_ROWS, When, audit
+from gateway.cli import output
+from gateway.cli.audit import TABLE_ROWS, audit
 from gateway.core.message import Instant
 from tests.unit.audit.examples import DAY, DENIED, EVENTS, NOW, REQUEST_ID, UNREAD, changed, decided, finished, refused
 
@@ -92,12 +93,8 @@ def test_filters(directory: Path, options: list[str], expected: list[int]) -> No
 
 @pytest.mark.parametrize(("ago", "expected"), [("30s", []), ("90m", [5]), ("25h", [4, 5]), ("2d", [4, 5])])
 def test_times_ago(directory: Path, monkeypatch: pytest.MonkeyPatch, ago: str, expected: list[int]) -> None:
-    monkeypatch.setattr(command, "time", SimpleNamespace(time=lambda: NOW + 4 * DAY + 3600))
+    monkeypatch.setattr(output, "time", SimpleNamespace(time=lambda: NOW + 4 * DAY + 3600))
     assert sequences(directory, "--from", ago) == expected
-
-
-def test_a_time_that_was_read_stays() -> None:
-    assert When().convert(NOW, None, None) == NOW
 
 
 def test_a_table_of_many_records_shows_the_newest(tmp_path: Path) -> None:

@@ -49,6 +49,25 @@ def test_a_validity_that_is_no_number_is_refused() -> None:
     assert refusal(world.certificate(not_after=Instant(float("nan")))).reason is Reason.CERTIFICATE_EXPIRED
 
 
+CA, OTHER_CA = "ca" * 32, "0c" * 32
+
+
+def test_a_route_may_take_certificates_of_some_cas_only() -> None:
+    control = MutualTls(frozenset({CA}))
+    exchange = World(peer=world.peer(certificate=world.certificate(authorities=(OTHER_CA, CA)))).exchange()
+    world.check(control, exchange)
+    assert exchange.partner is not None
+
+
+@pytest.mark.parametrize("authorities", [(), (OTHER_CA,)])
+def test_a_certificate_of_another_ca_is_refused_there(authorities: tuple[str, ...]) -> None:
+    exchange = World(peer=world.peer(certificate=world.certificate(authorities=authorities))).exchange()
+    with pytest.raises(Denied) as caught:
+        world.check(MutualTls(frozenset({CA})), exchange)
+    assert caught.value.reason is Reason.CERTIFICATE_ISSUER
+    assert "CN=Partners CA" in caught.value.detail
+
+
 def test_a_certificate_that_fits_nobody_is_refused() -> None:
     assert refusal(world.certificate(san_uri=("spiffe://acme.example/other",))).reason is Reason.PARTNER_UNKNOWN
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from gateway.core.policy import CertificateMatch, Endpoint, IdentityFields, Match, Policy, SigningKey
@@ -9,11 +11,14 @@ from tests.world import NOW, World
 EVERYTHING = {
     "san_uri": "spiffe://acme.example/casino",
     "san_dns": "casino.acme.example",
+    "san_email": "payments@acme.example",
     "subject": "CN=casino,O=Acme",
     "fingerprint": "ab" * 32,
     "public_key": "cd" * 32,
 }
-CERTIFICATE = world.certificate(san_dns=("casino.acme.example", "www.acme.example"))
+CERTIFICATE = world.certificate(
+    san_dns=("casino.acme.example", "www.acme.example"), san_email=("payments@acme.example",)
+)
 
 
 def with_matches(**matches: CertificateMatch) -> Policy:
@@ -70,6 +75,21 @@ class TestPartnersOf:
     def test_a_value_of_one_kind_is_none_of_another(self) -> None:
         policy = with_matches(acme=CertificateMatch(san_dns=EVERYTHING["san_uri"]))
         assert policy.partners_of(CERTIFICATE) == frozenset()
+
+    def test_a_partner_may_be_known_by_its_ca(self) -> None:
+        policy = with_matches(acme=CertificateMatch(authorities=frozenset({"ca" * 32})))
+        assert policy.partners_of(replace(CERTIFICATE, authorities=("0c" * 32, "ca" * 32))) == {"acme"}
+        assert policy.partners_of(replace(CERTIFICATE, authorities=("0c" * 32,))) == frozenset()
+        assert policy.partners_of(CERTIFICATE) == frozenset()
+
+    def test_one_name_under_two_cas_is_two_partners(self) -> None:
+        uri = EVERYTHING["san_uri"]
+        policy = with_matches(
+            acme=CertificateMatch(san_uri=uri, authorities=frozenset({"ca" * 32})),
+            blue=CertificateMatch(san_uri=uri, authorities=frozenset({"0c" * 32})),
+        )
+        assert policy.partners_of(replace(CERTIFICATE, authorities=("ca" * 32,))) == {"acme"}
+        assert policy.partners_of(replace(CERTIFICATE, authorities=("0c" * 32,))) == {"blue"}
 
     def test_a_match_without_values_is_no_policy(self) -> None:
         with pytest.raises(ValueError, match="at least one value"):

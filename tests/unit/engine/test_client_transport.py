@@ -1,3 +1,5 @@
+import weakref
+
 import pytest
 
 from gateway.engine.client_transport import ClientTransport
@@ -65,3 +67,33 @@ def test_before_there_is_a_connection_there_is_nothing_to_do() -> None:
     for call in (made.hold, made.go_on, made.close, made.abort, lambda: made.write(b"")):
         call()
     assert not made.slow
+
+
+class Reader(ClientTransport):
+    def __init__(self) -> None:
+        super().__init__()
+        self.received: list[bytes] = []
+
+    def data_received(self, data: bytes) -> None:
+        self.received.append(data)
+
+
+def test_what_came_is_copied_out_of_the_buffer_that_connections_share() -> None:
+    one, other = Reader(), Reader()
+    for reader, data in ((one, b"GET / HTTP/1.1"), (other, b"POST")):
+        buffer = reader.get_buffer(-1)
+        buffer[: len(data)] = data
+        reader.buffer_updated(len(data))
+    assert one.received == [b"GET / HTTP/1.1"]
+    assert other.received == [b"POST"]
+
+
+def test_a_lost_connection_lets_go_of_its_transport_at_once() -> None:
+    made, transport = connected(ClientTransport())
+    gone = weakref.ref(transport)
+    transport.protocol = None
+    made.connection_lost(None)
+    del transport
+    assert gone() is None
+    made.write(b"late")
+    made.abort()

@@ -7,7 +7,7 @@ from typing import Any
 class FakeTransport(asyncio.Transport):
     """Keeps what is written to it, and does what a transport does when it is closed."""
 
-    def __init__(self, protocol: asyncio.Protocol | None = None) -> None:
+    def __init__(self, protocol: asyncio.BaseProtocol | None = None) -> None:
         super().__init__()
         self.protocol = protocol
         self.written = b""
@@ -56,7 +56,7 @@ class FakeTransport(asyncio.Transport):
         self.high = high
 
 
-def connected[P: asyncio.Protocol](protocol: P) -> tuple[P, FakeTransport]:
+def connected[P: asyncio.BaseProtocol](protocol: P) -> tuple[P, FakeTransport]:
     """Connect a protocol to a transport of its own."""
     transport = FakeTransport(protocol)
     protocol.connection_made(transport)

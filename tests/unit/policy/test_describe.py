@@ -5,6 +5,7 @@ from pathlib import PurePath
 import pytest
 
 from gateway.controls.ip_allowlist import IpAllowlist
+from gateway.controls.mutual_tls import MutualTls
 from gateway.controls.rate_limit import RateLimits, RouteLimit
 from gateway.controls.replay import Replay
 from gateway.controls.signature import SignatureControl
@@ -33,6 +34,15 @@ def test_the_partners_and_every_control_are_named_in_order() -> None:
 def test_partners_that_are_switched_off() -> None:
     everyone = replace(route(off=(SwitchedOff("partners", "health check"),)), partners=None)
     assert describe(everyone)["partners"] == "off: health check"
+
+
+@pytest.mark.parametrize(
+    ("authorities", "said"),
+    [(None, "required"), ({"ca"}, "required, from 1 CA"), ({"ca", "cb"}, "required, from 2 CAs")],
+)
+def test_whose_certificates_the_route_takes(authorities: set[str] | None, said: str) -> None:
+    control = MutualTls(None if authorities is None else frozenset(authorities))
+    assert describe(route(control))["mutual_tls"] == said
 
 
 SCHEME = ComposedScheme("vendor", (p.Body(),), b"", "hmac-sha256", "hex", InHeader("x-sign"))

@@ -6,6 +6,7 @@ import pytest
 from gateway.core.message import Instant
 from gateway.core.policy import CertificateMatch, Issuer
 from gateway.policy.partners import PartnerEntry, PartnerReader
+from gateway.policy.problem import Severity
 from gateway.policy.reader import Reader
 from gateway.policy.tables import Table
 from tests.policy.files import ENVIRON
@@ -71,6 +72,32 @@ def test_certificates_in_one_form() -> None:
         CertificateMatch(fingerprint="ab" * 32),
         CertificateMatch(public_key="cd" * 32, san_uri="spiffe://acme/casino"),
     )
+
+
+def test_certificates_of_a_partners_own_ca(certs: Path) -> None:
+    used = reader()
+    entries = read(
+        used,
+        acme=f"{{certificate: {{ca: {certs}/partners-ca.pem, san_email: Payments@ACME.example}}}}",
+        blue=f"{{certificate: {{ca: {certs}/old.pem, san_email: Payments@acme.example}}}}",
+    )
+    ((acme,), (blue,)) = (entry.partner.certificates for entry in entries)
+    assert acme.san_email == blue.san_email == "Payments@acme.example"
+    assert acme.authorities is not None
+    assert blue.authorities is not None
+    assert acme.authorities.isdisjoint(blue.authorities)
+    assert not [problem for problem in used.problems if problem.severity is Severity.ERROR]
+
+
+def test_a_ca_that_two_partners_share_tells_nobody_apart(certs: Path) -> None:
+    ca = f"ca: {certs}/partners-ca.pem"
+    said = complaints(acme=f"{{certificate: {{{ca}}}}}", blue=f"{{certificate: {{{ca}, san_dns: blue.example}}}}")
+    assert any("fits the same certificates as one of partner `acme`" in line for line in said)
+
+
+def test_a_ca_that_cannot_be_read_is_told_of_once() -> None:
+    (line,) = complaints(acme="{certificate: {ca: none.pem, san_dns: acme.example}}")
+    assert "does not exist" in line
 
 
 ONE, TWO = "san_uri: 'urn:one'", "san_dns: two.example"

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core.policy import ClientCertificate, Endpoint, Issuer, Upstream
-from gateway.policy.peers import read_issuer, read_upstream
+from gateway.core.policy import ClientCertificate, Endpoint, Upstream
+from gateway.policy.peers import read_upstream
 from tests.policy.reading import definition, problems, reader
 
 
@@ -68,29 +68,3 @@ class TestUpstream:
         assert read_upstream(used, "psp", definition(f"{{url: {url}}}"))
         assert any("unencrypted" in said for said in problems(used)) is warned
         assert used.errors == 0
-
-
-class TestIssuer:
-    def test_defaults(self, certs: Path) -> None:
-        text = f"{{issuer: 'https://idp.example', keys: 'file:{certs}/operator-jwks.json', algorithms: [ES256, PS256]}}"
-        read = read_issuer(reader(), "operator", definition(text))
-        assert read is not None
-        keys = certs / "operator-jwks.json"
-        assert read[0] == Issuer("operator", "https://idp.example", keys, frozenset({"ES256", "PS256"}), 10.0, "sub")
-        assert len(read[1].keys) == 1
-
-    def test_every_setting(self, certs: Path) -> None:
-        text = (
-            f"{{issuer: idp, keys: 'file:{certs}/operator-jwks.json', algorithms: [ES256], skew: 0s, "
-            "partner_claim: client_id}"
-        )
-        read = read_issuer(reader(), "operator", definition(text))
-        assert read is not None
-        assert (read[0].skew, read[0].partner_claim) == (0.0, "client_id")
-
-    @pytest.mark.parametrize("algorithm", ["none", "None", "HS256", "HS384", "HS512", "RSA1_5", "ES256K", "es256"])
-    def test_algorithms_that_prove_nothing_are_refused(self, certs: Path, algorithm: str) -> None:
-        text = f"{{issuer: idp, keys: 'file:{certs}/operator-jwks.json', algorithms: [ES256, {algorithm}]}}"
-        used = reader()
-        assert read_issuer(used, "operator", definition(text)) is None
-        assert used.errors == 1

@@ -51,6 +51,17 @@ def test_mutual_tls() -> None:
     assert read("mutual_tls", "required") == MutualTls()
 
 
+def test_mutual_tls_with_the_cas_of_the_route(certs: Path) -> None:
+    used = reader()
+    found = settings(used).read("mutual_tls", node(f"ca: {certs}/partners-ca.pem"))
+    (warning,) = problems(used)  # there is no listener here
+    assert "no listener trusts any of these CAs" in warning
+    assert isinstance(found, MutualTls)
+    assert found.authorities is not None
+    assert len(found.authorities) == 1
+    assert complaints("mutual_tls", f"ca: {certs}/none.pem")
+
+
 def test_an_allowlist_of_the_partner() -> None:
     assert read("ip_allowlist", "partner") == IpAllowlist(None)
 
@@ -113,7 +124,9 @@ def test_replay(text: str, control: Replay) -> None:
     ("control", "text", "said"),
     [
         ("mutual_tls", "true", "`true` is no known value (expected `required`)"),
-        ("mutual_tls", "{required: true}", "found a mapping (expected `required`)"),
+        ("mutual_tls", "{ca: none.pem}", "file none.pem does not exist"),
+        ("mutual_tls", "{}", "`ca` is missing"),
+        ("mutual_tls", "[required]", "found a list (expected `required`)"),
         ("ip_allowlist", "route", "networks stand in a list"),
         ("ip_allowlist", "{}", "found a mapping (expected a list of networks)"),
         ("token", "{audience: psp}", "`issuer` is missing"),

@@ -181,3 +181,40 @@ def test_credentials_in_a_url_are_not_repeated() -> None:
 )
 def test_near_misses(word: str, meant: str | None) -> None:
     assert v.near(word, ["operator", "wallet-hmac", "1.2"]) == meant
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("localhost", True), ("localhost.evil.example", False)],
+)
+def test_what_is_this_machine(host: str, loopback: bool) -> None:
+    assert v.is_loopback(host) is loopback
+
+
+@pytest.mark.parametrize("text", ["https://idp.example/jwks", "http://[::1]:8080/a?b=c", "https://idp.example"])
+def test_a_url_stays_as_written(text: str) -> None:
+    assert v.url(text) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["ftp://idp.example", "https://", "https://a@idp.example", "https://idp.example/a b", "https://x:0/", "//x"]
+)
+def test_what_is_no_url(text: str) -> None:
+    with pytest.raises(v.Unfit):
+        v.url(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [("a@b.example", "a@b.example"), ("Pay.ments+x@ACME.Example", "Pay.ments+x@acme.example")],
+)
+def test_an_email_address(text: str, address: str) -> None:
+    assert v.email_address(text) == address
+
+
+@pytest.mark.parametrize(
+    "text", ["acme.example", "@acme.example", "a b@acme.example", "a@b@acme.example", "a@[127.0.0.1]"]
+)
+def test_what_is_no_email_address(text: str) -> None:
+    with pytest.raises(v.Unfit):
+        v.email_address(text)

@@ -158,7 +158,7 @@ def test_secret_material_is_refused_and_not_shown(member: dict[str, Any]) -> Non
 
 def test_two_keys_of_one_kid_are_refused() -> None:
     with pytest.raises(ValueError, match=r"keys\[1\] \(kid 'operator-1'\): another key has the same kid"):
-        load(world.jwk(), rsa_jwk())
+        load(world.jwk(), world.jwk(world.private_key("P-256", "other")))
 
 
 @pytest.mark.parametrize(
@@ -181,3 +181,48 @@ def test_a_text_that_is_no_key_set_is_refused(text: bytes, message: str) -> None
 
 def test_two_key_sets_are_never_equal() -> None:
     assert KeySet.load(world.jwks()) != KeySet.load(world.jwks())
+
+
+class TestTwins:
+    def test_keys_of_one_kid_are_told_apart_by_their_algorithms(self) -> None:
+        keys = load(world.jwk(), rsa_jwk())
+        ec, rsa = keys.find(world.KEY_ID, "ES256"), keys.find(world.KEY_ID, "PS256")
+        assert ec is not None
+        assert rsa is not None
+        assert ("ES256" in ec.algorithms, "PS256" in rsa.algorithms) == (True, True)
+        assert keys.every == (ec, rsa)
+        assert keys.find("another", "ES256") is None
+        assert keys.find(world.KEY_ID, "EdDSA") is ec
+
+    def test_two_rsa_keys_of_one_kid_are_told_apart_by_alg(self) -> None:
+        keys = load(rsa_jwk(alg="PS256"), rsa_jwk(alg="RS256"))
+        assert [key.algorithms for key in keys.every] == [{"PS256"}, {"RS256"}]
+
+
+def lenient(*keys: Any) -> KeySet:
+    return KeySet.load(json.dumps({"keys": keys}).encode(), lenient=True)
+
+
+class TestLenient:
+    """What an issuer publishes, as RFC 7517 5 recommends to read it."""
+
+    @pytest.mark.parametrize(
+        "odd", [{"kty": "EC"}, "text", world.jwk(kid=None), world.jwk(kid="b", alg="none"), rsa_jwk(kid="b", e="Aw")]
+    )
+    def test_an_odd_key_is_left_out(self, odd: Any) -> None:
+        keys = lenient(odd, world.jwk())
+        assert [key.kid for key in keys.every] == [world.KEY_ID]
+        assert len(keys.skipped) == 1
+
+    def test_of_keys_that_cannot_be_told_apart_none_is_taken(self) -> None:
+        other = world.jwk(world.private_key("P-256", "other"))
+        keys = lenient(world.jwk(), other, world.jwk(kid="sure"))
+        assert [key.kid for key in keys.every] == ["sure"]
+
+    def test_a_leaked_secret_spoils_the_set(self) -> None:
+        with pytest.raises(ValueError, match="has leaked"):
+            lenient(world.jwk(), world.jwk(kid="b", d=SECRET))
+
+    def test_a_set_of_odd_keys_alone_is_none(self) -> None:
+        with pytest.raises(ValueError, match="no key that a token could be verified with"):
+            lenient({"kty": "EC"})

@@ -1,0 +1,136 @@
+"""`gateway verify`."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gateway.cli.verify import verify
+from tests import messages
+from tests.policy.files import BASE, ENVIRON, make_files
+
+POLICY = """\
+version: 1
+schemes:
+  partner: {type: http-message-signatures, covered: ["@method", "@target-uri"], nonce: required}
+"""
+AT = "2026-11-22T13:00:05Z"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "policy.yaml").write_text(POLICY)
+    (tmp_path / "public.pem").write_bytes(messages.public_pem("ed25519"))
+    (tmp_path / "request").write_text(raw())
+    return tmp_path
+
+
+def raw(body: bytes = messages.BODY, **changes: str) -> str:
+    """Write a signed request as it stands on the wire."""
+    signed = messages.signed(body=body)
+    fields = {**dict(signed.headers.fields), **changes}
+    lines = [f"{signed.method} {signed.target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
+    return "\n".join([*lines, "", body.decode()])
+
+
+def run(folder: Path, *options: str, key: bool = True, at: str = AT) -> Result:
+    arguments = [str(folder / "policy.yaml"), "--request", str(folder / "request"), "--at", at, *options]
+    arguments += ["--public-key", str(folder / "public.pem")] if key else []
+    return CliRunner(env=ENVIRON).invoke(verify, arguments)
+
+
+def test_a_signature_that_is_right(folder: Path) -> None:
+    result = run(folder)
+    assert result.exit_code == 0, result.output
+    for words in (
+        'covered    "@method" "@target-uri" "content-digest"',
+        '  | "@method": POST\n  | "@target-uri": https://api.psp.example/v1/deposits?dry=no\n',
+        "time       right: 5 s ago",
+        "key        ed25519, ed25519",
+        "signature  right",
+    ):
+        assert words in result.output
+
+
+def test_a_request_as_curl_is_told_of_it(folder: Path) -> None:
+    fields = [line for line in raw().split("\n\n", maxsplit=1)[0].splitlines()[1:] if not line.startswith("host")]
+    options = [word for line in fields for word in ("-H", line)]
+    url = f"https://{messages.HOST}/v1/deposits?dry=no"
+    arguments = [str(folder / "policy.yaml"), url, "-d", messages.BODY.decode(), *options, "--at", AT]
+    result = CliRunner().invoke(verify, [*arguments, "--public-key", str(folder / "public.pem")])
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize(
+    ("request_text", "at", "said"),
+    [
+        (raw().replace("/v1/deposits?", "/v1/deposits/?"), AT, "it matches without the trailing slash of its path"),
+        (raw(), "2026-11-22T12:54:20Z", "time       signature.future: dated 340 s ahead"),
+        (raw(signature="sig1=:AAAA:"), AT, "signature  signature.mismatch: "),
+        (raw(**{"content-digest": "sha-256=:AAAA:"}), AT, "signature  signature.digest_mismatch: "),
+        (raw(**{"signature-input": "sig1=()"}), AT, "form       signature.missing: "),
+        (raw(**{"signature-input": "sig1=("}), AT, "form       signature.malformed: "),
+    ],
+)
+def test_a_signature_that_is_wrong(folder: Path, request_text: str, at: str, said: str) -> None:
+    (folder / "request").write_text(request_text)
+    result = run(folder, at=at)
+    assert result.exit_code == 1
+    assert said in result.output
+
+
+def test_what_the_signer_signed_is_compared(folder: Path) -> None:
+    (folder / "string").write_text('"@method": POST\n"@target-uri": https://api.psp.example/v1/deposits')
+    result = run(folder, "--signed", str(folder / "string"))
+    assert result.exit_code == 1
+    assert "signed     differs from byte 66 on, in line 2:" in result.output
+    assert "v1/deposits>>>?dry=no\\n" in result.output
+    assert "v1/deposits>>>(it ends here)" in result.output
+    string = [line[4:] for line in result.output.splitlines() if line.startswith("  | ")]
+    (folder / "string").write_text("\n".join(string))
+    assert "signed     the same bytes" in run(folder, "--signed", str(folder / "string")).output
+
+
+def test_keys_of_the_policys_partners(tmp_path: Path) -> None:
+    make_files(tmp_path)
+    (tmp_path / "policies").mkdir()
+    for file in BASE.iterdir():
+        (tmp_path / "policies" / file.name).write_text(file.read_text())
+    arguments = [str(tmp_path / "policies"), "https://api.example/v1/deposits", "--at", AT, "-X", "POST"]
+    for header in ("x-key-id: acme-2026-11", "x-timestamp: 1795352400", "x-nonce: n", f"x-signature: {'0' * 64}"):
+        arguments += ["-H", header]
+    result = CliRunner(env=ENVIRON).invoke(verify, arguments)
+    assert result.exit_code == 1
+    assert "covered    method, target, timestamp, nonce, body" in result.output
+    assert "key        acme-2026-11, hmac-sha256" in result.output
+    assert "signature.mismatch" in result.output
+    assert "no partner 'none'" in CliRunner(env=ENVIRON).invoke(verify, [*arguments, "--partner", "none"]).output
+    assert "acme-2026-11" in CliRunner(env=ENVIRON).invoke(verify, [*arguments, "--partner", "acme-casino"]).output
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["https://x/"], "--request FILE, or a URL"),
+        (["--secret", "env:ACME_SIGNING_KEY"], "one of them"),
+        (["--max-age", "soon"], "is no duration"),
+        (["--at", "soon"], "is no point in time"),
+    ],
+)
+def test_what_is_no_question(folder: Path, options: list[str], said: str) -> None:
+    result = run(folder, *options)
+    assert result.exit_code == 2
+    assert said in result.output
+
+
+def test_a_policy_without_keys_says_how_to_name_one(folder: Path) -> None:
+    result = run(folder, key=False)
+    assert result.exit_code == 2
+    assert "name the key with --public-key or --secret" in result.output
+
+
+def test_a_key_that_is_none_of_them(folder: Path) -> None:
+    result = run(folder, "--algorithm", "ed25519")
+    assert result.exit_code == 0, result.output
+    (folder / "request").write_text(raw().replace('keyid="ed25519"', 'keyid="other"'))
+    assert "signature.mismatch" in run(folder).output
