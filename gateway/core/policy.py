@@ -9,7 +9,7 @@ from gateway.core.chain import Control
 from gateway.core.memo import Bounded, Memo
 from gateway.core.message import Certificate, Instant, RequestHead
 from gateway.core.networks import NetworkSet
-from gateway.core.outgoing import AnswerSigner
+from gateway.core.outgoing import AnswerSigner, RequestSigner
 from gateway.core.reasons import Denied, Reason
 from gateway.core.routing import RouteTable
 from gateway.core.secret import Secret
@@ -133,6 +133,8 @@ class Upstream:
     """Seconds until a request has a connection, TLS and the try of another endpoint included."""
     response_timeout: float = 30.0
     """Seconds from the request's last byte sent to the response's head, and between parts of its body."""
+    signer: RequestSigner | None = field(default=None, compare=False)
+    """Signs what goes there; None: nothing is signed. Two upstreams are the same place without regard to it."""
 
     def url(self, endpoint: Endpoint) -> str:
         """Give the URL of an endpoint, as a policy has it, with its port."""

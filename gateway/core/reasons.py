@@ -573,6 +573,12 @@ class Reason(Enum):
         "Nothing in a policy changes this.",
         "The request reached the upstream and its result is not known: reconcile it.",
     )
+    REQUEST_UNSIGNABLE = (
+        "request.unsignable", 502, "Request could not be signed for the upstream",
+        "See the record's detail: the gate's key is not in force, or the request lacks what the signature covers.",
+        "upstreams.NAME.sign names the scheme and the gate's key; what must be covered stands in the scheme.",
+        "The request was allowed, and never reached the upstream.",
+    )
     RESPONSE_TOO_LARGE = (
         "response.too_large", 502, "Upstream answer too large to be signed",
         "The upstream's answer was longer than the gate holds to sign it; the upstream has done the work.",

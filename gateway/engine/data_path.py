@@ -201,7 +201,7 @@ class DataPath(ClientState):
         if self._head is not None and "expect" in self._head.headers and not self._received:
             self.write(HEAD_OF_CONTINUE)
         least = handling.body_limit if body.declared is None else body.declared
-        if decided and least >= STREAM_FROM:
+        if decided and least >= STREAM_FROM and not handling.signs_upstream:
             self._state = State.STREAM
             handling.authorise()
             self._go(handling)
@@ -277,7 +277,7 @@ class DataPath(ClientState):
         pool = self._pools().of(route.upstream)
         kind = Passage if route.answers is None else SignedPassage
         self._passage = passage = kind(self, handling, pool, body, self._passed)
-        passage.begin(b"".join(self._collected))
+        passage.begin(b"".join(self._collected), route.upstream.signer)
         self._collected = []
 
     def _passed(self, reason: Reason, detail: str) -> None:

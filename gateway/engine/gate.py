@@ -343,6 +343,12 @@ class Handling:
         return answer if signer is None else signed_refusal(signer, decision.exchange, answer, self.stamp)
 
     @property
+    def signs_upstream(self) -> bool:
+        """Whether the request is signed on its way upstream, which takes its whole body."""
+        route = None if self.decision is None else self.decision.exchange.route
+        return route is not None and route.upstream.signer is not None
+
+    @property
     def stamp(self) -> Stamp:
         """What is new in a signature made for this request now."""
         return Stamp(self.gate.clock.now(), self.request_id)

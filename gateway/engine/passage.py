@@ -5,12 +5,14 @@ from collections.abc import Callable
 from typing import Protocol
 
 from gateway.core.message import RequestHead
+from gateway.core.outgoing import Fields, RequestSigner
 from gateway.core.policy import Upstream
-from gateway.core.reasons import Reason
+from gateway.core.reasons import Denied, Reason
 from gateway.engine.body import BodyReader
 from gateway.engine.endpoints import UpstreamFailedError
 from gateway.engine.gate import Handling
 from gateway.engine.response_head import response_bytes
+from gateway.engine.signed_requests import signed_request
 from gateway.engine.upstream_connection import HIGH_WATER, UpstreamConnection
 from gateway.engine.upstream_pool import Pool
 
@@ -82,12 +84,20 @@ class Passage:
         """Where it goes."""
         return self._pool.upstream
 
-    def begin(self, part: bytes) -> None:
-        """Send the head, with `part` of the body, or all of it."""
+    def begin(self, part: bytes, signer: RequestSigner | None = None) -> None:
+        """Send the head, with `part` of the body, or all of it; with all of it, `signer` may sign the request."""
         if part:
             self._parts.append(part)
         self._whole = self._body.ended
-        self._text = self._write_head()  # before a connection is taken: what fails here leaves the upstream untouched
+        if signer is None:
+            self._text = self._write_head(self._head, self._handling.upstream_fields(), self._body.size)
+        else:
+            try:
+                self._sign(signer)
+            except Denied as denied:
+                self._ended(denied.reason, denied.detail)
+                return
+        # Only now a connection is taken: what fails above leaves the upstream untouched.
         connection = self._pool.take()
         if connection is not None:
             self._send(connection)
@@ -110,14 +120,22 @@ class Passage:
                 connection.discard()
             self._client.crash(error)
 
-    def _write_head(self) -> bytes:
-        handling, head, body = self._handling, self._head, self._body
+    def _sign(self, signer: RequestSigner) -> None:
+        if not self._whole:
+            raise RuntimeError("a signature needs the whole body")
+        fields = self._handling.upstream_fields()
+        head, fields, body = signed_request(self._handling, signer, fields, b"".join(self._parts))
+        self._parts = [body] if body else []
+        self._text = self._write_head(head, fields, len(body))
+
+    def _write_head(self, head: RequestHead, upstream_fields: Fields, size: int) -> bytes:
+        body = self._body
         framing = ""
         if not self._whole:
             framing = "transfer-encoding: chunked\r\n" if body.chunked else f"content-length: {body.declared}\r\n"
         elif head.has_body or head.method in _WITH_BODY:
-            framing = f"content-length: {body.size}\r\n"
-        fields = "".join([f"{name}: {value}\r\n" for name, value in handling.upstream_fields()])
+            framing = f"content-length: {size}\r\n"
+        fields = "".join([f"{name}: {value}\r\n" for name, value in upstream_fields])
         return f"{head.method} {head.target} HTTP/1.1\r\n{fields}{framing}\r\n".encode("latin-1")
 
     def _send(self, connection: UpstreamConnection) -> None:

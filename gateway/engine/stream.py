@@ -36,6 +36,7 @@ from gateway.engine.gate import Handling
 from gateway.engine.http1 import ReadRequestHeaders
 from gateway.engine.problem import Answer
 from gateway.engine.signed_answers import HeldAnswer, held_answer
+from gateway.engine.signed_requests import outgoing
 from gateway.engine.user_flows import AddonFlow, AddonsHook
 
 if TYPE_CHECKING:
@@ -65,7 +66,6 @@ class GateStream(HttpStream):
         self._collected = 0
         self._ended = False
         self._held: HeldAnswer | None = None
-        """The answer, while it is held to be signed."""
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
         if isinstance(event, DeadlinePassed):
@@ -113,7 +113,7 @@ class GateStream(HttpStream):
         """Collect the body within its limit; at its end, decide, record, and forward or answer."""
         if isinstance(event, RequestData):
             self._collected += len(event.data)
-            limit = self._body_limit()
+            limit = self._must_handle().body_limit
             if self._collected > limit:
                 yield from self._refuse(Denied(Reason.BODY_TOO_LARGE, f"more than the route's {limit} bytes"))
                 return
@@ -165,8 +165,12 @@ class GateStream(HttpStream):
         key = self.connection.upstream_key(upstream)
         body = self.flow.request.data.content or b""
         fields = handling.upstream_fields() + (self._shown.added if self._shown is not None else [])
-        request = translate.request_to_upstream(self.flow.request, head, key, fields, body)
-        self.flow.request = request
+        made = outgoing(handling, upstream.signer, fields, body)
+        if isinstance(made, Denied):
+            yield from self._fail(made.reason, made.detail)
+            return
+        head, fields, body = made
+        request = self.flow.request = translate.request_to_upstream(self.flow.request, head, key, fields, body)
         connection, error = yield GetHttpConnection((key, 0), False, None)
         if self._gone():
             yield from self._fail(Reason.CLIENT_CLOSED, "before anything was sent upstream")
@@ -382,10 +386,6 @@ class GateStream(HttpStream):
         HTTP/2 gives the same code for a stream that was reset: there nobody is left to be answered.
         """
         return event.code is ErrorCode.GENERIC_CLIENT_ERROR and self._version() == "1.1"
-
-    def _body_limit(self) -> int:
-        handling = self._must_handle()
-        return handling.body_limit
 
     def _version(self) -> str:
         return self.head.version if self.head is not None else "2"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.core.message import Instant
-from gateway.core.policy import Issuer, Policy
+from gateway.core.policy import Issuer, Policy, Upstream
 from gateway.pki.crl import RevocationList
 from gateway.policy import rules
 from gateway.policy.document import Definition, Document, assemble
@@ -120,15 +120,15 @@ class _Parts:
         self._state = read_state(reader, document.single("state"))
         self._listeners = read_listeners(reader, document.named["listeners"])
         self._keys: Table[OwnKey] = self._table("gateway key", "gateway_keys", read_gateway_key)
-        self._upstreams = self._table("upstream", "upstreams", read_upstream)
         self.key_sets: dict[str, KeySet] = {}
         self._issuers = self._table("issuer", "issuers", self._read_issuer)
         self._schemes: Table[Scheme[Any]] = self._table("scheme", "schemes", read_scheme)
+        self._outward = Outward(reader, self._schemes, self._keys)
+        self._upstreams = self._table("upstream", "upstreams", self._read_upstream)
         partners = PartnerReader(reader, self._issuers)
         self._partners: Table[PartnerEntry] = self._table(
             "partner", "partners", lambda _, name, definition: partners.read(name, definition)
         )
-        self._outward = Outward(reader, self._schemes, self._keys)
         self._answers = self._outward.answers(document.single("sign_responses"))
         self._routes = self._read_routes()
         self._check(shared_state=shared_state)
@@ -139,6 +139,9 @@ class _Parts:
             self._reader.owner = Owner(kind, key)
             table.add(key, definition.key, read(self._reader, key, definition))
         return table
+
+    def _read_upstream(self, reader: Reader, name: str, definition: Definition) -> Upstream | None:
+        return read_upstream(reader, name, definition, self._outward)
 
     def _read_issuer(self, reader: Reader, name: str, definition: Definition) -> Issuer | None:
         read = read_issuer(reader, name, definition)

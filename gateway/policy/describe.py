@@ -44,6 +44,8 @@ def described_upstream(route: Route) -> str:
         said.append(f"verified as {upstream.server_name}")
     if upstream.client is not None:
         said.append("with the gate's own certificate")
+    if upstream.signer is not None:
+        said.append(f"signed with {upstream.signer.described}")
     return ", ".join(said)
 
 

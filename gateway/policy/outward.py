@@ -1,4 +1,4 @@
-"""What the gate signs itself: `sign_responses` of a policy and of a route."""
+"""What the gate signs itself: `sign_responses` of a policy and of a route, `sign` of an upstream."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from gateway.policy.problem import quoted
 from gateway.policy.reader import Reader
 from gateway.policy.tables import Table
 from gateway.policy.values import Unfit, size
-from gateway.signing.outward import ANSWER_LIMIT, SignedAnswers
+from gateway.signing.outward import ANSWER_LIMIT, SignedAnswers, SignedRequests
 from gateway.signing.own import OwnKey
 from gateway.signing.scheme import Scheme
 
@@ -21,7 +21,7 @@ SIGN_RESPONSES = "sign_responses"
 
 
 class Outward:
-    """Reads how answers are signed."""
+    """Reads how answers and requests are signed."""
 
     def __init__(self, reader: Reader, schemes: Table[Scheme[Any]], keys: Table[OwnKey]) -> None:
         self._reader = reader
@@ -34,6 +34,26 @@ class Outward:
             return None
         off = self._reader.switched_off(node, SIGN_RESPONSES)
         return off if off is not None or self._reader.refuse_bare_off(node) else self.answers(node)
+
+    def requests(self, node: Node | None) -> SignedRequests | None:
+        """Read how requests to an upstream are signed."""
+        fields = self._reader.fields(node, required=("scheme", "key"))
+        if fields is None:
+            return None
+        scheme = self._schemes.find(self._reader, fields.get("scheme"))
+        key_node = fields.get("key")
+        key = self._keys.find(self._reader, key_node)
+        if scheme is None or key_node is None or key is None:
+            return None
+        self._check_algorithm(key_node, key, scheme)
+        return SignedRequests(scheme, key)
+
+    def _check_algorithm(self, node: Node, key: OwnKey, scheme: Scheme[Any]) -> bool:
+        if key.algorithm in scheme.algorithms:
+            return True
+        hint = f"expected one for {', '.join(sorted(scheme.algorithms))}"
+        self._reader.error(node, f"gateway key {quoted(key.id)} is for {key.algorithm}", hint)
+        return False
 
     def answers(self, node: Node | None) -> SignedAnswers | None:
         """Read how answers are signed."""
@@ -55,10 +75,7 @@ class Outward:
             elif not hasattr(scheme, "sign_answer"):
                 hint = "an http-message-signatures scheme signs the status with it, which no request has"
                 self._reader.warning(key_node, "an answer signed like this could be sent back as a request", hint)
-        elif key.algorithm not in scheme.algorithms:
-            hint = f"expected one for {', '.join(sorted(scheme.algorithms))}"
-            self._reader.error(key_node, f"gateway key {quoted(key.id)} is for {key.algorithm}", hint)
-        elif isinstance(key.material, Secret):
+        elif self._check_algorithm(key_node, key, scheme) and isinstance(key.material, Secret):
             hint = "sign with a private key, or write `key: partner` for each caller's own secret"
             self._reader.warning(key_node, "whoever can verify these answers can forge them for the others", hint)
         return SignedAnswers(scheme, key, secrets, limit)

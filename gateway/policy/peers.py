@@ -6,14 +6,16 @@ from gateway.core.policy import ClientCertificate, Endpoint, Upstream
 from gateway.policy.document import Definition
 from gateway.policy.inventory import Role, SystemAuthorities
 from gateway.policy.nodes import Node
+from gateway.policy.outward import Outward
 from gateway.policy.reader import Reader
 from gateway.policy.references import authorities, key_pair
 from gateway.policy.values import duration, host, is_loopback, origin
 
 
-def read_upstream(reader: Reader, name: str, definition: Definition) -> Upstream | None:
-    """Read one upstream."""
-    fields = reader.fields(definition.node, optional=("url", "urls", "ca", "client", "server_name", "timeout"))
+def read_upstream(reader: Reader, name: str, definition: Definition, outward: Outward | None = None) -> Upstream | None:
+    """Read one upstream; `outward` reads how requests to it are signed."""
+    optional = ("url", "urls", "ca", "client", "server_name", "timeout", "sign")
+    fields = reader.fields(definition.node, optional=optional)
     if fields is None:
         return None
     origins = _read_origins(reader, definition.node, fields)
@@ -23,6 +25,7 @@ def read_upstream(reader: Reader, name: str, definition: Definition) -> Upstream
     timeouts = reader.fields(fields.get("timeout"), optional=("connect", "response")) or {}
     connect = reader.value_or(timeouts.get("connect"), duration, 2.0)
     response = reader.value_or(timeouts.get("response"), duration, 30.0)
+    signer = None if outward is None else outward.requests(fields.get("sign"))
     if not origins:
         return None
     scheme = origins[0][0]
@@ -40,6 +43,7 @@ def read_upstream(reader: Reader, name: str, definition: Definition) -> Upstream
         None if server_name is None else server_name.strip("[]"),
         connect,
         response,
+        signer,
     )
 
 

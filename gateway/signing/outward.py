@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 ANSWER_LIMIT = 1_048_576
 """Bytes of an answer's body that are held until it is signed, where the policy says nothing."""
 
+_DIGESTS = frozenset({"content-digest", "repr-digest"})
+"""Of the caller's body, perhaps checked by nobody."""
+
 
 class SignsAnswers(Protocol):
     """A scheme that says itself how responses are signed."""
@@ -80,3 +83,30 @@ class SignedAnswers:
                 if found is not None:
                     return found
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class SignedRequests:
+    """Signs requests to an upstream by one scheme, with the gate's own key."""
+
+    scheme: Scheme[Any]
+    key: OwnKey
+
+    @property
+    def described(self) -> str:
+        """Say how, for people."""
+        return f"{self.scheme.name} by key {self.key.id}"
+
+    @property
+    def replaces(self) -> frozenset[str]:
+        """Fields of the scheme's own, and the digest, which is written anew over the body that goes out."""
+        return frozenset(self.scheme.carriers) | _DIGESTS
+
+    def sign(self, head: RequestHead, body: bytes, stamp: Stamp) -> Signed:
+        """Give what to change of a request. Raises Denied(REQUEST_UNSIGNABLE)."""
+        if not self.key.in_force(stamp.now):
+            raise Denied(Reason.REQUEST_UNSIGNABLE, f"gateway key {self.key.id!r} is not in force")
+        try:
+            return self.scheme.sign(head, body, key=self.key, now=stamp.now, nonce=stamp.nonce)
+        except ValueError as error:
+            raise Denied(Reason.REQUEST_UNSIGNABLE, str(error)) from None

@@ -15,9 +15,10 @@ from gateway.core.policy import ClientCertificate, Endpoint, Match, Route, Switc
 from gateway.policy.describe import describe, described_match, described_upstream, duration
 from gateway.signing import parts as p
 from gateway.signing.composed import ComposedScheme
+from gateway.signing.outward import SignedAnswers, SignedRequests
 from gateway.signing.places import InHeader
 from gateway.signing.window import Window
-from tests import world
+from tests import messages, world
 
 
 def route(*chain: Control, off: tuple[SwitchedOff, ...] = ()) -> Route:
@@ -95,6 +96,14 @@ def test_where_a_route_leads() -> None:
         "psp: https://10.0.0.7:443, https://[2001:db8::1]:8443, verified as psp.internal, "
         "with the gate's own certificate"
     )
+
+
+def test_what_the_gate_signs() -> None:
+    key = messages.own_key("ed25519")
+    signed = world.upstream(signer=SignedRequests(messages.scheme(), key))
+    assert described_upstream(replace(route(), upstream=signed)).endswith(", signed with rfc9421 by key ed25519")
+    answers = SignedAnswers(messages.scheme(), key, frozenset())
+    assert describe(replace(route(), answers=answers))["sign_responses"] == "rfc9421 by key ed25519"
 
 
 @pytest.mark.parametrize(

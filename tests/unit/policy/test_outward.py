@@ -84,3 +84,28 @@ def test_what_is_an_error(text: str) -> None:
     reading = Reading()
     reading.answers(text)
     assert reading.used.errors == 1
+
+
+def test_how_requests_are_signed() -> None:
+    reading = Reading()
+    found = reading.outward.requests(node("{scheme: vendor, key: hmac-sha256}"))
+    assert found is not None
+    assert (found.scheme.name, found.key.id) == ("vendor", "hmac-sha256")
+    assert reading.outward.requests(None) is None
+    assert reading.used.problems == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{scheme: vendor, key: ed25519}",
+        "{scheme: vendor, key: partner}",
+        "{scheme: vendor}",
+        "{scheme: no, key: ed25519}",
+        "x",
+    ],
+)
+def test_how_requests_cannot_be_signed(text: str) -> None:
+    reading = Reading()
+    reading.outward.requests(node(text))
+    assert reading.used.errors == 1

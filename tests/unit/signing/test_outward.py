@@ -8,7 +8,7 @@ from gateway.core.facts import VerifiedSignature
 from gateway.core.message import Instant
 from gateway.core.outgoing import Answered, Stamp
 from gateway.core.reasons import Denied, Reason
-from gateway.signing.outward import SignedAnswers
+from gateway.signing.outward import SignedAnswers, SignedRequests
 from tests import messages, world
 
 STAMP = Stamp(world.NOW, "request-1")
@@ -99,3 +99,27 @@ def test_a_signature_in_the_query_is_none_of_a_response(monkeypatch: pytest.Monk
     sign = type(scheme).sign
     monkeypatch.setattr(type(scheme), "sign", lambda *a, **b: sign(*a, **b)._replace(target="/?sign=1"))
     assert "puts its signature into the query" in unsignable(SignedAnswers(scheme, None, SECRETS), exchange())
+
+
+# Requests to an upstream
+
+
+def test_a_request_is_signed_as_its_client_would() -> None:
+    signer = SignedRequests(messages.scheme(), messages.own_key("ed25519"))
+    assert signer.described == "rfc9421 by key ed25519"
+    assert signer.replaces == {"signature", "signature-input", "content-digest", "repr-digest"}
+    head = messages.head()
+    made, body = signer.sign(head, messages.BODY, Stamp(messages.NOW, "request-1")).applied(head, messages.BODY)
+    found = messages.scheme().verify(made, body, messages.keys(), messages.WINDOW, messages.NOW)
+    assert (found.key_id, found.nonce) == ("ed25519", "request-1")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"), [({"not_after": world.NOW}, "is not in force"), ({"algorithm": "ed25519"}, "authorization")]
+)
+def test_a_request_that_cannot_be_signed(changes: dict[str, Any], said: str) -> None:
+    scheme = messages.scheme("@method", "authorization")
+    signer = SignedRequests(scheme, replace(messages.own_key("ed25519"), **changes))
+    with pytest.raises(Denied, match=said) as caught:
+        signer.sign(messages.head(), messages.BODY, STAMP)
+    assert caught.value.reason is Reason.REQUEST_UNSIGNABLE
