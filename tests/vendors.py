@@ -18,7 +18,7 @@ from gateway.policy.schemes import read_scheme
 from gateway.policy.source import parse
 from gateway.signing.algorithms import PrivateSigner, PublicVerifier
 from gateway.signing.own import OwnKey
-from gateway.signing.scheme import Scheme
+from gateway.signing.scheme import Scheme, read_whole
 from gateway.signing.secret_algorithms import SECRET_ALGORITHMS
 from gateway.signing.window import Window
 from tests.messages import KINDS
@@ -110,9 +110,7 @@ def signed(name: str, at: Instant = NOW, nonce: str = NONCE, plain: Request | No
 def verify(by: Scheme[Any], made: Request, known: Mapping[str, SigningKey], now: Instant = NOW) -> VerifiedSignature:
     """Check a request as the control does."""
     head, body = made
-    presented = by.read(head, known.__contains__)
-    if by.carried_in_body:
-        presented = by.read_body(presented, head, body, known.__contains__)
+    presented = read_whole(by, head, body, known.__contains__)
     return by.match(head, body, presented, by.admit(presented, known, WINDOW, now), WINDOW)
 
 

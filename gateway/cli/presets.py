@@ -25,7 +25,7 @@ from gateway.policy.source import parse
 from gateway.signing.algorithms import PrivateKey, PrivateSigner
 from gateway.signing.composition import weakness_of
 from gateway.signing.own import OwnKey
-from gateway.signing.scheme import Scheme
+from gateway.signing.scheme import Scheme, read_whole
 from gateway.signing.secret_algorithms import SECRET_ALGORITHMS
 
 AT = Instant(1_795_352_400.0)
@@ -137,9 +137,7 @@ def string_to_sign(found: Preset, by: Scheme[Any]) -> str:
         fields=[(name.encode(), text.encode("latin-1")) for name, text in fields.items()],
     )
     head, body = by.sign(head, body, key=_key(found.key["algorithm"]), now=AT, nonce=NONCE).applied(head, body)
-    presented = by.read(head, lambda _: True)
-    if by.carried_in_body:
-        presented = by.read_body(presented, head, body, lambda _: True)
+    presented = read_whole(by, head, body, lambda _: True)
     return by.string_to_sign(head, body, presented).decode()
 
 

@@ -17,7 +17,7 @@ from gateway.core.message import Instant
 from gateway.core.reasons import Denied
 from gateway.policy.values import Unfit, instant
 from gateway.signing.own import OwnKey, Signed
-from gateway.signing.scheme import Scheme
+from gateway.signing.scheme import Scheme, read_whole
 
 SHOWN = ("curl", "http", "string")
 
@@ -84,7 +84,7 @@ def _shown(  # noqa: PLR0913, PLR0917 - what may be shown
 def string_to_sign(scheme: Scheme[Any], signed: Message, key_id: str) -> str:
     """Give what is signed of a request that is signed."""
     try:
-        presented = scheme.read(signed.head, lambda named: named == key_id)
+        presented = read_whole(scheme, *signed, lambda named: named == key_id)
         return scheme.string_to_sign(signed.head, signed.body, presented).decode("utf-8", "backslashreplace")
     except Denied as denied:  # pragma: no cover - `Scheme.sign` has read it already
         raise click.ClickException(denied.detail) from None

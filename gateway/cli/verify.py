@@ -28,7 +28,7 @@ from gateway.policy.values import Unfit, duration, instant
 from gateway.signing.diagnosis import Failed, explain
 from gateway.signing.httpsig.scheme import PresentedMessage
 from gateway.signing.parts import label
-from gateway.signing.scheme import Presented, Scheme
+from gateway.signing.scheme import Presented, Scheme, read_whole
 from gateway.signing.window import Window
 
 MAX_AGE = 60.0
@@ -67,7 +67,7 @@ def verify(  # noqa: PLR0913 - one parameter for each option
     scheme = scheme_of(policy, scheme_name)
     window, now = _window(max_age), _time(at)
     try:
-        presented = scheme.read(message.head, lambda _: True)
+        presented = read_whole(scheme, *message, lambda _: True)
         string = scheme.string_to_sign(message.head, message.body, presented)
     except Denied as denied:
         _told(False, "form", denied)

@@ -112,6 +112,12 @@ class Scheme[P: Presented](Protocol):
         ...
 
 
+def read_whole[P: Presented](scheme: Scheme[P], head: RequestHead, body: bytes, known: Known) -> P:
+    """Read what a request presents whose body is at hand. Raises Denied as `read` and `read_body` do."""
+    presented = scheme.read(head, known)
+    return scheme.read_body(presented, head, body, known) if scheme.carried_in_body else presented
+
+
 def refusal(reason: Reason, detail: str) -> Denied:
     """Make the denial of a signature, with the challenge that every 401 carries (RFC 9110 11.6.1)."""
     return Denied(reason, detail, (CHALLENGE,))

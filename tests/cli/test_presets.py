@@ -6,7 +6,12 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli.presets import page, presets
+from gateway.cli.sign import sign
+from gateway.cli.verify import verify
+from gateway.policy.nodes import MappingNode
 from gateway.policy.presets import preset, preset_names
+from gateway.signing.secret_algorithms import SECRET_ALGORITHMS
+from tests import vendors
 
 PAGE = Path(__file__).parents[2] / "docs" / "presets.md"
 
@@ -34,3 +39,28 @@ def test_a_near_miss_is_offered() -> None:
     assert result.exit_code == 2
     assert "did you mean softswiss?" in result.output
     assert "lists them all" in CliRunner().invoke(presets, ["zzzz"]).output
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in preset_names() if preset(name).key["algorithm"] in SECRET_ALGORITHMS]
+)
+def test_a_sample_can_be_signed_and_verified_at_the_command_line(name: str, tmp_path: Path) -> None:
+    """Wherever the signature stands: fields, query, form or JSON."""
+    sample = preset(name).sample
+    definition = vendors.definition(name).node
+    assert isinstance(definition, MappingNode)
+    weak = ", allow_weak: {owner: tests, until: 2100-01-01}" if "allow_weak" in definition.values else ""
+    (tmp_path / "policy.yaml").write_text(f"version: 1\nschemes:\n  vendor: {{preset: {name}{weak}}}\n")
+    key = ["--secret", "env:VENDOR_SECRET", "--key-id", "key-1"]
+    told = [word for field, text in sample.fields.items() for word in ("-H", f"{field}: {text}")]
+    told += ["-d", sample.body] if sample.body else []
+    at = ["--nonce", "n-1", "--created", "2026-11-22T13:00:00Z", "--print", "http"]
+    runner = CliRunner(env={"VENDOR_SECRET": "0123456789abcdef" * 4})
+    policy, url = str(tmp_path / "policy.yaml"), f"https://api.example{sample.target}"
+    made = runner.invoke(sign, [policy, url, "-X", sample.method, *told, *key, *at])
+    assert made.exit_code == 0, made.output
+    (tmp_path / "request").write_text(made.output)
+    checked = ["--request", str(tmp_path / "request"), "--at", "2026-11-22T13:00:05Z", *key]
+    result = runner.invoke(verify, [policy, *checked])
+    assert result.exit_code == 0, result.output
+    assert "signature  right" in result.output

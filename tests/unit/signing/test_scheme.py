@@ -4,9 +4,9 @@ import pytest
 
 from gateway.core.message import Instant
 from gateway.core.reasons import Reason
-from gateway.signing.scheme import Scheme, inactive, refusal
+from gateway.signing.scheme import Scheme, inactive, read_whole, refusal
 from gateway.signing.window import CHALLENGE
-from tests import messages, world
+from tests import messages, vendors, world
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,9 @@ def test_why_a_key_is_not_in_force() -> None:
     late = world.signing_key(not_after=Instant(world.NOW - 60))
     assert inactive(early, world.NOW) == f"key {early.id!r} begins in 60 s"
     assert inactive(late, world.NOW) == f"key {late.id!r} ended 60 s ago"
+
+
+@pytest.mark.parametrize("name", ["softswiss", "gitslotpark"])
+def test_a_message_is_read_whole_wherever_its_signature_stands(name: str) -> None:
+    presented = read_whole(vendors.scheme(name), *vendors.signed(name), lambda _: True)
+    assert presented.signature
