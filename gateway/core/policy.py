@@ -204,6 +204,16 @@ class Revocation:
 
 
 @dataclass(frozen=True, slots=True)
+class NamedCertificate:
+    """Files of a certificate that is shown to clients which ask for one of its names."""
+
+    certificate: PurePath
+    key: PurePath
+    names: tuple[str, ...]
+    """Lower case; `*.` at the beginning stands for one label."""
+
+
+@dataclass(frozen=True, slots=True)
 class ListenerTls:
     """Files and settings of a listener's TLS."""
 
@@ -213,6 +223,9 @@ class ListenerTls:
     minimum: str = "1.2"
     client_certificate_required: bool = True
     revocation: Revocation | None = None
+    certificates: tuple[NamedCertificate, ...] = ()
+    """Beside the one that whoever asks for none of their names is shown."""
+    alpn: tuple[str, ...] = ("h2", "http/1.1")
 
 
 @dataclass(frozen=True, slots=True)

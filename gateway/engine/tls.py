@@ -12,17 +12,11 @@ from collections.abc import Sequence
 from gateway.core.message import Tls
 from gateway.core.policy import ListenerTls
 from gateway.core.reasons import Denied, Reason
+from gateway.engine.tls_contexts import server_contexts
 from gateway.pki.chain import Chain
-
-ALPN = ("h2", "http/1.1")
 
 REMEMBERED_CHAINS = 10_000
 """Verified chains remembered for sessions that are resumed; beyond that a client makes a full handshake."""
-
-_MINIMUM = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
-
-_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
-"""For TLS 1.2: forward secrecy and authenticated encryption only (RFC 9325 4.2)."""
 
 _VERIFY_CODES = {
     2: Reason.TLS_CERTIFICATE_UNTRUSTED,  # unable to get issuer certificate
@@ -65,22 +59,10 @@ class ServerContext:
 
     def __init__(self, settings: ListenerTls) -> None:
         """Read the files. Raises OSError or ssl.SSLError; `gateway check` explains such errors better."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = _MINIMUM[settings.minimum]
-        context.set_ciphers(_CIPHERS)
-        context.load_cert_chain(settings.certificate, settings.key)
-        context.load_verify_locations(settings.client_ca)
-        context.verify_mode = ssl.CERT_REQUIRED if settings.client_certificate_required else ssl.CERT_OPTIONAL
-        context.verify_flags |= ssl.VERIFY_X509_STRICT
-        # Session tickets would carry a verified certificate past a reload; renegotiation and compression are
-        # attacks looking for a use.
-        context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
-        context.num_tickets = 0
-        context.set_alpn_protocols(list(ALPN))
-        context.sni_callback = _keep_server_name
-        self.context = context
+        self.context, self.others = server_contexts(settings)
+        """The context that handshakes begin with, and those of further certificates by their names."""
         self._chains: OrderedDict[bytes, Chain] = OrderedDict()
-        self.trusted = frozenset(context.get_ca_certs(binary_form=True))
+        self.trusted = frozenset(self.context.get_ca_certs(binary_form=True))
         """The authorities that client certificates may lead to, as DER."""
 
     def facts(self, connection: ssl.SSLObject, chain: Chain | None) -> Tls:
@@ -128,10 +110,6 @@ def _read(ders: Sequence[bytes]) -> Chain:
     if weakness is not None:
         raise Denied(Reason.TLS_CERTIFICATE_WEAK, weakness)
     return chain
-
-
-def _keep_server_name(connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
-    connection.gateway_server_name = name  # type: ignore[attr-defined]
 
 
 def _verified_chain(connection: ssl.SSLObject) -> Sequence[bytes]:

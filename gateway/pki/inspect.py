@@ -54,6 +54,15 @@ def _facts(der: bytes, chain_not_after: Instant | None, authorities: tuple[str, 
     )
 
 
+def dns_names(certificate: x509.Certificate) -> tuple[str, ...]:
+    """Give a certificate's DNS names in lower case; none where they cannot be read."""
+    try:
+        alternatives = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, ValueError):
+        return ()
+    return tuple(name.lower() for name in alternatives.get_values_for_type(x509.DNSName))
+
+
 def email(address: str) -> str:
     """Give an address as it is compared: only its domain without regard to case (RFC 5321 2.3.11)."""
     local, _, domain = address.rpartition("@")

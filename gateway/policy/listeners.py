@@ -3,10 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import fields as settings_of
 
+from cryptography import x509
+
 from gateway.core.forwarding import HOP_BY_HOP
 from gateway.core.message import Address
 from gateway.core.networks import Network, NetworkSet
-from gateway.core.policy import IdentityFields, Limits, Listener, ListenerTls, StateSettings
+from gateway.core.policy import IdentityFields, Limits, Listener, ListenerTls, NamedCertificate, StateSettings
+from gateway.pki.inspect import dns_names
 from gateway.policy.document import Definition
 from gateway.policy.inventory import Owner
 from gateway.policy.nodes import Node
@@ -18,6 +21,12 @@ from gateway.policy.values import Unfit, duration, field_name, network, size, so
 
 LEAST_HEAD = 1_024
 """Bytes: a smaller head takes no request with a token."""
+
+PROFILES = {"modern": "1.3", "intermediate": "1.2"}
+"""Mozilla's profiles of TLS, and the version with which each begins. Suites and groups are the same."""
+
+PROTOCOLS = ("h2", "http/1.1")
+"""What may be agreed on (ALPN), the preferred one first."""
 
 _DURATIONS = tuple(each.name for each in settings_of(Limits) if each.name.endswith("_timeout"))
 
@@ -56,18 +65,59 @@ def _check_free(reader: Reader, node: Node, bound: tuple[Address, int], taken: l
 
 def _read_tls(reader: Reader, node: Node | None) -> ListenerTls | None:
     fields = reader.fields(
-        node, required=("certificate", "key", "client_ca"), optional=("minimum", "client_certificate", "revocation")
+        node,
+        required=("certificate", "key", "client_ca"),
+        optional=("minimum", "profile", "alpn", "certificates", "client_certificate", "revocation"),
     )
     if fields is None:
         return None
     pair = key_pair(reader, fields.get("certificate"), fields.get("key"))
     client_ca = authorities(reader, fields.get("client_ca"))
-    minimum = reader.choice(fields.get("minimum"), ("1.2", "1.3"), "TLS version") or "1.2"
+    minimum = _read_minimum(reader, fields)
+    alpn = reader.values(fields.get("alpn"), _protocol, "protocols") or PROTOCOLS
+    others = _read_others(reader, fields.get("certificates"))
     client = reader.choice(fields.get("client_certificate"), ("required", "optional"))
     revocation = read_revocation(reader, fields.get("revocation"))
     if pair is None or client_ca is None:
         return None
-    return ListenerTls(*pair, client_ca, minimum, client != "optional", revocation)
+    return ListenerTls(*pair, client_ca, minimum, client != "optional", revocation, others, tuple(alpn))
+
+
+def _read_minimum(reader: Reader, fields: Mapping[str, Node]) -> str:
+    """Read the lowest version: that of the profile, unless `minimum` says it."""
+    profile = reader.choice(fields.get("profile"), tuple(PROFILES), "profile") or "intermediate"
+    minimum = reader.choice(fields.get("minimum"), ("1.2", "1.3"), "TLS version") or PROFILES[profile]
+    if "minimum" in fields and minimum < PROFILES[profile]:
+        reader.error(fields["minimum"], f"the profile {quoted(profile)} begins with {PROFILES[profile]}", "remove one")
+    return minimum
+
+
+def _protocol(text: str) -> str:
+    if text not in PROTOCOLS:
+        raise Unfit(f"{quoted(text)} is no protocol of the gate", f"expected {' or '.join(PROTOCOLS)}")
+    return text
+
+
+def _read_others(reader: Reader, node: Node | None) -> tuple[NamedCertificate, ...]:
+    """Read further certificates; each is shown to whoever asks for one of its DNS names."""
+    found: list[NamedCertificate] = []
+    taken: dict[str, Node] = {}
+    for item in reader.items(node, "certificates") or ():
+        fields = reader.fields(item, required=("certificate", "key"))
+        shown = len(reader.material)
+        pair = None if fields is None else key_pair(reader, fields.get("certificate"), fields.get("key"))
+        if pair is None:
+            continue
+        leaf = reader.material[shown].what
+        names = tuple(dict.fromkeys(dns_names(leaf))) if isinstance(leaf, x509.Certificate) else ()
+        if not names:
+            reader.error(item, "the certificate has no DNS name", "nobody could ask for it: have it issued with one")
+        for name in names:
+            first = taken.setdefault(name, item)
+            if first is not item:
+                reader.error(item, f"{quoted(name)} is a name of another certificate too", f"see {first.place}")
+        found.append(NamedCertificate(*pair, names))
+    return tuple(found)
 
 
 def _read_proxy_protocol(reader: Reader, fields: Mapping[str, Node]) -> bool:

@@ -4,15 +4,19 @@ import asyncio
 import socket
 import ssl
 import warnings
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from gateway.core.message import Instant
+from gateway.core.policy import NamedCertificate
 from gateway.core.reasons import Reason
+from tests import world
 from tests.engine import pki
-from tests.engine.harness import SAFETY, Running, get, read_response, read_to_end, until
+from tests.engine.harness import SAFETY, Running, get, read_response, read_to_end, running, until
 
 YEARS = timedelta(days=3650).total_seconds()
 
@@ -214,3 +218,53 @@ async def test_a_refused_connection_is_closed_and_forgotten(up: Running) -> None
 
     await until(lambda: not up.master.listeners["public"].connections)
     assert up.refused == [Reason.TLS_PLAINTEXT]
+
+
+# Names, protocols
+
+
+@pytest.fixture
+async def named(tmp_path: Path) -> AsyncIterator[Running]:
+    """A gate with a second certificate, for `api.psp.example`; both are good for all names of the tests."""
+    other = NamedCertificate(tmp_path / "upstream.pem", tmp_path / "upstream.key", (world.HOST,))
+    tls = replace(pki.write(tmp_path), certificates=(other,), alpn=("http/1.1",))
+    async with running(tmp_path, listener={"tls": tls}) as up:
+        yield up
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize(("asked", "shown"), [("localhost", "server"), (world.HOST, "upstream")])
+async def test_who_asks_for_a_name_is_shown_its_certificate(
+    named: Running, version: ssl.TLSVersion, asked: str, shown: str
+) -> None:
+    context = pki.client_context(named.directory)
+    context.minimum_version = context.maximum_version = version
+    reader, writer = await asyncio.open_connection("127.0.0.1", named.port, ssl=context, server_hostname=asked)
+
+    der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    writer.write(get())
+
+    assert ssl.DER_cert_to_PEM_cert(der).encode() == getattr(pki.pki(), shown).certificate_pem()
+    assert (await read_response(reader)).status == 200  # the partner's certificate was verified all the same
+    writer.close()
+    assert named.records("decision")[0]["unmapped"]["tls"]["sni"] == asked
+
+
+@pytest.mark.parametrize("asked", ["localhost", world.HOST])
+async def test_a_strangers_certificate_is_refused_whatever_name_it_asks_for(named: Running, asked: str) -> None:
+    context = pki.client_context(named.directory, "foreign")
+    reader, writer = await asyncio.open_connection("127.0.0.1", named.port, ssl=context, server_hostname=asked)
+    writer.write(get())
+
+    assert await read_to_end(reader) == b""
+    await named.until_refused()
+    assert named.refused == [Reason.TLS_CERTIFICATE_UNTRUSTED]
+    writer.close()
+
+
+async def test_a_protocol_that_the_listener_leaves_out_is_not_agreed_on(named: Running) -> None:
+    context = pki.client_context(named.directory)
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    _, writer = await named.connect(tls=context)
+
+    assert writer.get_extra_info("ssl_object").selected_alpn_protocol() == "http/1.1"
