@@ -17,11 +17,12 @@ from limits.strategies import FixedWindowRateLimiter, RateLimiter, SlidingWindow
 from gateway.controls.claims import ClaimRules
 from gateway.controls.verified import VerifiedToken
 from gateway.core import syntax
+from gateway.core.certificates import CertificateMatch
 from gateway.core.chain import RateLimit, Take, TakeRate
 from gateway.core.forwarding import HOP_BY_HOP, field_text, response_fields
 from gateway.core.message import Address, Certificate, Headers, Instant
 from gateway.core.networks import NetworkSet, address_text
-from gateway.core.policy import CertificateMatch, IdentityFields, Partner
+from gateway.core.policy import IdentityFields, Partner
 from gateway.core.reasons import Denied
 from gateway.core.routing import _Root, _walk
 from gateway.state.rates import Rates

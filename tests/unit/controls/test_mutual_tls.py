@@ -1,8 +1,8 @@
 import pytest
 
 from gateway.controls.mutual_tls import MutualTls
+from gateway.core.certificates import CertificateMatch
 from gateway.core.message import Certificate, Instant
-from gateway.core.policy import CertificateMatch
 from gateway.core.reasons import Denied, Reason
 from tests import world
 from tests.world import NOW, World

@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway.core.certificates import CertificateMatch
 from gateway.core.message import Instant
-from gateway.core.policy import CertificateMatch, Issuer
+from gateway.core.policy import Issuer
 from gateway.policy.partners import PartnerEntry, PartnerReader
 from gateway.policy.problem import Severity
 from gateway.policy.reader import Reader
