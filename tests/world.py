@@ -35,6 +35,7 @@ from gateway.core.chain import (
 )
 from gateway.core.decision import Decision
 from gateway.core.exchange import Exchange, decide
+from gateway.core.holds import KeyState, Remember, Remembered, Reserve, Reserved
 from gateway.core.message import Address, Certificate, Instant, Peer, RequestHead, Tls
 from gateway.core.networks import NetworkSet
 from gateway.core.policy import (
@@ -274,6 +275,8 @@ class Answers:
             FetchKeys: lambda _: key_set(),
             TakeRate: _take,
             ClaimOnce: self._claim,
+            Remember: lambda _: Remembered(KeyState.NEW, None, "token"),
+            Reserve: lambda _: Reserved((), "token"),
             **(overrides or {}),
         }
 

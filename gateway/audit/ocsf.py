@@ -17,7 +17,8 @@ PRODUCT = {"name": "gateway", "vendor_name": "gateway", "version": version("gate
 
 INFORMATIONAL, LOW, MEDIUM, HIGH = 1, 2, 3, 4
 SUCCESS, FAILURE = 1, 2
-ALLOWED, DENIED = 1, 2
+ALLOWED, DENIED, ANSWERED = 1, 2, 3
+"""action_id; the third is OCSF's Observed: neither forwarded nor refused, but answered as before."""
 UNKNOWN = "(none)"
 """Where OCSF demands a value and there is none; no name in a policy looks so."""
 
@@ -164,14 +165,16 @@ _ALARMING = frozenset(
         Reason.CERTIFICATE_AMBIGUOUS, Reason.TLS_CERTIFICATE_REVOKED, Reason.TLS_CERTIFICATE_CHAIN,
         Reason.CERTIFICATE_REVOKED, Reason.TOKEN_ALGORITHM, Reason.TOKEN_SIGNATURE, Reason.TOKEN_SUBJECT,
         Reason.SIGNATURE_MISMATCH, Reason.REPLAY_SEEN,
+        Reason.IDEMPOTENCY_UNKNOWN, Reason.IDEMPOTENCY_KEY_REUSED,
         Reason.UPSTREAM_TIMEOUT, Reason.UPSTREAM_BROKEN, Reason.ADDON_WITHHELD,
     }
 )  # fmt: skip
 """Forged, stolen or repeated; or money whose fate is not known."""
 
-_BLOCKED, _REJECTED, _UNAUTHORIZED, _ERROR = 2, 25, 26, 27
+_BLOCKED, _CUSTOM, _REJECTED, _UNAUTHORIZED, _ERROR = 2, 7, 25, 26, 27
 _DISPOSITION = {
     "http": _REJECTED,
+    "body": _REJECTED,
     "address": _UNAUTHORIZED,
     "certificate": _UNAUTHORIZED,
     "partner": _UNAUTHORIZED,
@@ -182,7 +185,7 @@ _DISPOSITION = {
 
 
 def _severity(reason: Reason) -> int:
-    if reason in (Reason.ALLOWED, Reason.DRAINING):
+    if reason in (Reason.ALLOWED, Reason.DRAINING, Reason.IDEMPOTENCY_ANSWERED):
         return INFORMATIONAL
     if reason in _ALARMING:
         return MEDIUM
@@ -192,6 +195,8 @@ def _severity(reason: Reason) -> int:
 def _disposition(reason: Reason) -> int:
     if reason is Reason.ALLOWED:
         return ALLOWED
+    if reason is Reason.IDEMPOTENCY_ANSWERED:
+        return _CUSTOM
     return _ERROR if reason.status == 503 else _DISPOSITION.get(reason.code.partition(".")[0], _BLOCKED)
 
 

@@ -17,6 +17,7 @@ import orjson
 from gateway.audit.events import PolicyFacts, RequestDecided, RequestFinished
 from gateway.audit.ocsf import (
     ALLOWED,
+    ANSWERED,
     DENIED,
     DISPOSITION,
     FAILURE,
@@ -47,6 +48,9 @@ _BODY_LENGTH = 2**40
 _ACTIVITY = {"GET": 2, "HEAD": 2, "OPTIONS": 2, "POST": 1, "PUT": 3, "PATCH": 3, "DELETE": 4}
 _OTHER_ACTIVITY = 99
 
+_VERDICTS = {ALLOWED: "allowed", DENIED: "denied", ANSWERED: "answered as before"}
+_SUCCESSES = frozenset({Reason.ALLOWED, Reason.IDEMPOTENCY_ANSWERED})
+
 _SHORT_TARGET = 384
 """Bytes up to which it is worth the memory to remember a target."""
 
@@ -58,7 +62,8 @@ def decision(event: RequestDecided, sequence: int, origin: str) -> bytes:
     if made.control is not None or unread is not None:
         unmapped: Json = {}
         if made.control is not None:
-            unmapped["denied_by"] = clean(made.control)
+            by = "denied_by" if made.answer is None else "answered_by"
+            unmapped[by] = clean(made.control)
         if unread is not None:
             unmapped["unread"] = clean(without_query(unread), LONG)
         own = more(unmapped)
@@ -88,13 +93,16 @@ def _line(
     own: bytes, last: bytes,
 ) -> bytes:  # fmt: skip
     """Put a line together; `own` and `last` are its own members at the end of `unmapped` and of the record."""
-    exchange, allowed = event.decision.exchange, event.decision.allowed
+    decided = event.decision
+    exchange, action = decided.exchange, ALLOWED
+    if not decided.allowed:
+        action = DENIED if decided.answer is None else ANSWERED
     kind, reason, detail = verdict
     facts = exchange.recorded
-    if not isinstance(facts, _Facts) or facts.id != event.request_id or facts.allowed is not allowed:
-        facts = exchange.recorded = _facts(exchange, event.request_id, allowed)
+    if not isinstance(facts, _Facts) or facts.id != event.request_id or facts.action != action:
+        facts = exchange.recorded = _facts(exchange, event.request_id, action)
     caller, policy = facts.caller, exchange.policy
-    frame = _frame(kind, policy.name, policy.digest, facts.activity, reason, allowed)
+    frame = _frame(kind, policy.name, policy.digest, facts.activity, reason, action)
     return b"".join(
         (
             b'{"time":%d,' % milliseconds(event.at),
@@ -137,7 +145,7 @@ class _Facts(NamedTuple):
 
     id: str
     """Of the request, as the event has it; `request_id` is the same as JSON."""
-    allowed: bool
+    action: int
     activity: int
     caller: "_Caller"
     request_id: bytes
@@ -145,7 +153,7 @@ class _Facts(NamedTuple):
     unmapped: bytes
 
 
-def _facts(exchange: Exchange, request_id: str, allowed: bool) -> _Facts:
+def _facts(exchange: Exchange, request_id: str, action: int) -> _Facts:
     """Give the facts of an exchange that is decided: it does not change any more."""
     head, signature = exchange.head, exchange.signature
     cleaned_id = orjson.dumps(clean_id(request_id))
@@ -164,7 +172,11 @@ def _facts(exchange: Exchange, request_id: str, allowed: bool) -> _Facts:
             unmapped += b',"signed_at":%d' % milliseconds(signature.created)
         if signature.nonce is not None:
             unmapped += b',"nonce_sha256":"%b"' % _digest(signature.nonce)
-    return _Facts(request_id, allowed, activity, _caller_of(exchange, allowed), cleaned_id, http_request, unmapped)
+    if exchange.operation is not None:
+        unmapped += b',"idempotency_key_sha256":"%b"' % hashlib.sha256(exchange.operation).hexdigest().encode("ascii")
+    if exchange.marks:
+        unmapped += more({"marks": [clean(mark) for mark in exchange.marks[:8]]})
+    return _Facts(request_id, action, activity, _caller_of(exchange, action), cleaned_id, http_request, unmapped)
 
 
 def _body(head: RequestHead, body: bytes | None) -> tuple[int | None, bytes]:
@@ -200,14 +212,14 @@ class _Frame(NamedTuple):
 
 
 @lru_cache(maxsize=1024)
-def _frame(kind: Kind, policy: str, digest: str, activity: int, reason: Reason, allowed: bool) -> _Frame:
+def _frame(kind: Kind, policy: str, digest: str, activity: int, reason: Reason, action: int) -> _Frame:
     codes: Json = {
         **classes(kind, activity),
         "severity_id": SEVERITY[reason],
         "policy": policy_object(PolicyFacts(policy, digest)),
-        "action_id": ALLOWED if allowed else DENIED,
+        "action_id": action,
         "disposition_id": DISPOSITION[reason],
-        "status_id": SUCCESS if reason is Reason.ALLOWED else FAILURE,
+        "status_id": SUCCESS if reason in _SUCCESSES else FAILURE,
         "status_code": reason.code,
     }
     return _Frame(
@@ -240,7 +252,7 @@ class _Caller(NamedTuple):
     tls: bytes
 
 
-def _caller_of(exchange: Exchange, allowed: bool) -> _Caller:
+def _caller_of(exchange: Exchange, action: int) -> _Caller:
     """Give the caller, known by all that `_caller` takes of the exchange.
 
     It counts by its identity, which nothing else has while it is held.
@@ -248,14 +260,14 @@ def _caller_of(exchange: Exchange, allowed: bool) -> _Caller:
     peer, route, claims, partner = exchange.peer, exchange.route, exchange.claims, exchange.partner
     issuer = None if claims is None else exchange.policy.issuers[claims.issuer]
     address = None if exchange.client_address is peer.address else exchange.client_address
-    key = id(peer), id(route), id(claims), id(issuer), id(partner), address, tuple(exchange.passed), allowed
+    key = id(peer), id(route), id(claims), id(issuer), id(partner), address, tuple(exchange.passed), action
     known = _CALLERS.get(key)
     if known is None:
-        known = _CALLERS.keep(key, ((peer, route, claims, issuer, partner), _caller(exchange, allowed)))
+        known = _CALLERS.keep(key, ((peer, route, claims, issuer, partner), _caller(exchange, action)))
     return known[1]
 
 
-def _caller(exchange: Exchange, allowed: bool) -> _Caller:
+def _caller(exchange: Exchange, action: int) -> _Caller:
     peer, route, claims = exchange.peer, exchange.route, exchange.claims
     rule = UNKNOWN if route is None else clean(route.name)
     api: Json = {"operation": rule}
@@ -270,7 +282,7 @@ def _caller(exchange: Exchange, allowed: bool) -> _Caller:
         ]
     if claims is not None:
         api["token"] = _token(claims)
-    verdict = {"decision": "allowed" if allowed else "denied", "policy": {"name": rule, "type": "route"}}
+    verdict = {"decision": _VERDICTS[action], "policy": {"name": rule, "type": "route"}}
     shared: Json = {
         "actor": _actor(exchange),
         "src_endpoint": _source(exchange),

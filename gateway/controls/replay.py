@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """Claims a request's nonce, or where its scheme has none, what was signed; a second claim denies.
+    """Claims a request's nonce, or where its scheme has none, what was signed; a second claim denies, or is answered.
 
     Raises ValueError where `remember` is not positive.
     """
@@ -24,6 +24,8 @@ class Replay:
     remember: float | None = None
     """Seconds to remember a request of a scheme without timestamp, which must have it. With a timestamp, a request
     is remembered until it leaves its window, and for this long from its date where that is longer."""
+    answers: bool = False
+    """Whether a request that comes again is let through to `idempotency`, which answers it as before."""
 
     name: ClassVar[str] = "replay"
 
@@ -44,6 +46,9 @@ class Replay:
         claim = ClaimOnce(partner.name, signature.identity, signature.created, until)
         answer = answered((yield claim), Claim)
         what = "nonce" if signature.nonce is not None else "signed text"
+        if answer is Claim.SEEN and self.answers:
+            exchange.repeated = True
+            return
         if answer is Claim.SEEN:
             raise Denied(Reason.REPLAY_SEEN, f"the {what} came before, signed with key {signature.key_id!r}")
         if answer is not Claim.NEW:

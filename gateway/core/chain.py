@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
+from gateway.core.holds import Remember, Reserve
 from gateway.core.message import Instant
 
 if TYPE_CHECKING:
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 ORDER = ("mutual_tls", "ip_allowlist", "token", "rate_limit", "signature", "replay")
 """Cheap and identifying controls first; the rate is taken before the body is read and before costly crypto;
 a nonce is claimed only after a good signature. Controls of third parties follow in the order of their names."""
+
+BODY_RULES = ("idempotency", "velocity")
+"""Controls that a route may go without, asked after all others: what they take is held until the request has ended. A
+repeated request is answered before its amount would count again."""
 
 
 class ReadBody(NamedTuple):
@@ -104,7 +109,7 @@ class FetchKeys:
     unknown: str | None = None
 
 
-type Ask = ReadBody | TakeRate | ClaimOnce | FetchKeys
+type Ask = ReadBody | TakeRate | ClaimOnce | FetchKeys | Remember | Reserve
 
 type Answer = object
 """Each ask states the type of its answer; whoever asks checks it (`answered`)."""

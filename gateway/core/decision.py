@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from gateway.core.holds import StoredAnswer
 from gateway.core.reasons import Reason
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ class Decision(NamedTuple):
     """Fields to add to the answer, whoever gives it."""
     exchange: "Exchange"
     """The verified facts, for the record and for the way upstream."""
+    answer: StoredAnswer | None = None
+    """What the caller is given in place of a refusal: upstream's answer to the same request before."""
 
     @property
     def allowed(self) -> bool:

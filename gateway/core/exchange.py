@@ -12,7 +12,9 @@ from types import TracebackType
 
 from gateway.core.chain import Answer, Ask, ReadBody, answered
 from gateway.core.decision import Decision
+from gateway.core.document import Value, read_document
 from gateway.core.facts import Claims, VerifiedSignature
+from gateway.core.holds import Hold
 from gateway.core.message import Address, Instant, Peer, RequestHead
 from gateway.core.networks import client_address
 from gateway.core.policy import Partner, Policy, Route
@@ -66,8 +68,8 @@ class Exchange:
     """One request on its way through the chain, and what has been verified of it so far."""
 
     __slots__ = (
-        "body", "claims", "client_address", "control", "head", "now", "partner", "passed", "peer", "policy",
-        "recorded", "response_fields", "route", "signature",
+        "_document", "body", "claims", "client_address", "control", "head", "holds", "marks", "now", "operation",
+        "partner", "passed", "peer", "policy", "recorded", "repeated", "response_fields", "route", "signature",
     )  # fmt: skip
 
     def __init__(self, policy: Policy, peer: Peer, head: RequestHead | None, now: Instant) -> None:
@@ -88,6 +90,15 @@ class Exchange:
         """The body as received, once a control has asked for it."""
         self.response_fields: list[tuple[str, str]] = []
         """Fields for the answer, whoever gives it."""
+        self.holds: tuple[Hold, ...] = ()
+        """What the store keeps for this request until it has ended."""
+        self.marks: tuple[str, ...] = ()
+        """What a control noted without denying, for the record and for upstream."""
+        self.operation: bytes | None = None
+        """The idempotency key: what the caller calls the operation."""
+        self.repeated = False
+        """Whether the request came before, and its route answers it again: it is not forwarded a second time."""
+        self._document: tuple[Value] | None = None
         self.recorded: object = None
         """What the log made of it for the decision's record, and takes for the outcome's; nobody else reads it."""
 
@@ -123,6 +134,12 @@ class Exchange:
             self.body = answered((yield ReadBody(limit)), bytes) if self.request.has_body else b""
         return self.body
 
+    def read_document(self) -> Generator[Ask, Answer, Value]:
+        """Give the body as JSON. Raises Denied: BODY_NOT_JSON, BODY_MEMBER_REPEATED, or as `read_body`."""
+        if self._document is None:
+            self._document = (read_document((yield from self.read_body())),)
+        return self._document[0]
+
     def check_declared_length(self) -> None:
         """Raise Denied(BODY_TOO_LARGE) where Content-Length is beyond the route's limit."""
         limit = self.route.body_limit if self.route is not None else 0
@@ -149,4 +166,4 @@ class Exchange:
     def deny(self, denied: Denied) -> Decision:
         """Make the decision of a denial."""
         fields = (*denied.fields, *self.response_fields)
-        return Decision(denied.reason, denied.detail, self.control, fields, self)
+        return Decision(denied.reason, denied.detail, self.control, fields, self, denied.answer)

@@ -43,6 +43,8 @@ def upstream_fields(exchange: Exchange, request_id: str) -> list[tuple[str, str]
     ]
     if exchange.partner is not None:
         fields.append((f"{prefix}partner", exchange.partner.name))
+    if exchange.marks:
+        fields.append((f"{prefix}marks", field_text(",".join(exchange.marks))))
     if exchange.claims is not None:
         fields.append((f"{prefix}token-subject", field_text(exchange.claims.subject)))
     if exchange.signature is not None:

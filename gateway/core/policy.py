@@ -276,10 +276,15 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class StateSettings:
-    """Bounds of the in-memory state."""
+    """Bounds of the in-memory state: nonces, idempotency keys, bytes of stored answers, velocity counters."""
 
     replay_entries: int = 1_000_000
-    """Nonces kept for each partner."""
+    keys: int = 100_000
+    answer_bytes: int = 67_108_864
+    counters: int = 100_000
+    """All of them for each partner."""
+    secret: Secret | None = None
+    """Seals stored answers; None: they are kept as they came."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,10 @@ A code is stable: callers, dashboards and policies may rely on it. docs/reasons.
 """
 
 from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gateway.core.holds import StoredAnswer
 
 
 class Reason(Enum):
@@ -508,6 +512,116 @@ class Reason(Enum):
         "The nonce could not be remembered, so the request was refused.",
     )
 
+    # Body rules: what is read out of the body, idempotency, velocity
+    BODY_NOT_JSON = (
+        "body.not_json", 400, "Body is not valid JSON",
+        "The body is not JSON in UTF-8 as RFC 8259 has it: NaN, a byte order mark, deep nesting, or something else.",
+        "A control of the route reads the body: idempotency or velocity, by a JSON pointer.",
+        "What the request asks for could not be read beyond doubt, so it was refused.",
+    )
+    BODY_MEMBER_REPEATED = (
+        "body.member_repeated", 400, "Repeated member in the body",
+        "An object of the body has a member twice, or two that differ in case alone.",
+        "A control of the route reads the body; of two members with one name, programs take either.",
+        "The gate could have read another amount than upstream, so the request was refused.",
+    )
+    BODY_VALUE_MISSING = (
+        "body.value_missing", 400, "Body lacks a value",
+        "The record's detail names the JSON pointer at which the body has nothing.",
+        "The pointers of the route's idempotency and velocity must be in every request.",
+        "A request without what the policy counts or looks up by was refused.",
+    )
+    BODY_VALUE_TYPE = (
+        "body.value_type", 400, "Body has a value of another type",
+        "The record's detail names the JSON pointer and the type it found.",
+        "Amounts are numbers, or strings where velocity.amount says so; keys are strings or whole numbers.",
+        "A value that programs read differently was refused.",
+    )
+    IDEMPOTENCY_KEY_MISSING = (
+        "idempotency.key_missing", 400, "Idempotency key required",
+        "Send the field that the route's idempotency names, one key for each operation.",
+        "idempotency.key on the route names the field.",
+        "A request that could not be told from its repetition was refused.",
+    )
+    IDEMPOTENCY_KEY_INVALID = (
+        "idempotency.key_invalid", 400, "Invalid idempotency key",
+        "A key is 1 to 256 visible ASCII characters, in quotes or without.",
+        "Keys with several forms in Unicode could be one key here and two at upstream, or the reverse.",
+        "A request with an ambiguous key was refused.",
+    )
+    IDEMPOTENCY_KEY_REUSED = (
+        "idempotency.key_reused", 422, "Idempotency key used for another request",
+        "The key came before with another body: use a new key for a new operation.",
+        "idempotency.same on the route says what must be equal.",
+        "A caller changed a request under a key that was in use: a fault of its own, or somebody tampers.",
+    )
+    IDEMPOTENCY_IN_FLIGHT = (
+        "idempotency.in_flight", 409, "Request is still being processed",
+        "The first request with this key has no outcome yet; ask again later.",
+        "A key is in flight until upstream has answered, and for a minute beyond its time at most.",
+        "A repetition that came before its first request was done; it was not forwarded.",
+    )
+    IDEMPOTENCY_UNKNOWN = (
+        "idempotency.unknown", 409, "Outcome of the first request is unknown",
+        "The first request with this key reached upstream and nobody knows what became of it: reconcile it there.",
+        "idempotency.unknown on the route may have such requests forwarded again, where upstream tells them apart.",
+        "Not forwarded a second time, since upstream may have acted on the first; see the outcome with the same key.",
+    )
+    IDEMPOTENCY_NOT_KEPT = (
+        "idempotency.not_kept", 409, "Request is done, its answer was not kept",
+        "The first request with this key was answered; the answer was too long to keep, broke off, or made room.",
+        "idempotency.answer.limit on the route and state.idempotency.answers bound what is kept.",
+        "Not forwarded a second time; upstream had answered the first.",
+    )
+    IDEMPOTENCY_ANSWERED = (
+        "idempotency.answered", 200, "Answered as before",
+        "The same request came before; the caller was given the same answer, with `idempotent-replayed: true`.",
+        "idempotency on the route keeps answers for its `remember`.",
+        "A repetition that was not forwarded; the first one stands earlier in the log, with the same key.",
+    )
+    IDEMPOTENCY_FULL = (
+        "idempotency.full", 429, "Too many idempotency keys",
+        "The partner has used up its share of keys; they are forgotten after the route's `remember`.",
+        "state.idempotency.keys bounds the keys of each partner; a rate limit below it keeps it from filling.",
+        "The key could not be remembered, so the request was refused; other partners are not concerned.",
+    )
+    VELOCITY_AMOUNT = (
+        "velocity.amount", 400, "Invalid amount",
+        "The amount has an exponent, a fraction, too many decimals, or is too large; the detail says which.",
+        "velocity.amount on the route says how amounts are written.",
+        "An amount that could be read in two ways was refused.",
+    )
+    VELOCITY_AMOUNT_NEGATIVE = (
+        "velocity.amount_negative", 400, "Negative amount",
+        "Amounts are zero or more.",
+        "A negative amount would make room for others; nothing in a policy lifts this.",
+        "A request that would have lowered what its subject has spent was refused.",
+    )
+    VELOCITY_CURRENCY = (
+        "velocity.currency", 403, "Currency not allowed here",
+        "The currency is none for which the route states a limit.",
+        "Name a sum for each currency in velocity.limits; what has none would go past the limit.",
+        "A request in a currency without a limit was refused.",
+    )
+    VELOCITY_SUBJECT = (
+        "velocity.subject", 400, "Invalid subject of a limit",
+        "What a limit counts by is not 1 to 256 visible ASCII characters, or a whole number.",
+        "Values with several forms in Unicode would be counted apart here and be one player upstream.",
+        "A request that could have gone around its limit was refused.",
+    )
+    VELOCITY_EXCEEDED = (
+        "velocity.exceeded", 403, "Limit of amounts reached",
+        "The record's detail names the limit; the amount counts again once the window has passed.",
+        "velocity.limits on the route: sum or count within the window.",
+        "A request beyond what its player, card or partner may move was refused.",
+    )
+    VELOCITY_FULL = (
+        "velocity.full", 429, "Too many subjects counted",
+        "The partner has used up its share of counters; they are let go of once their windows have passed.",
+        "state.velocity.counters bounds the counters of each partner.",
+        "The amount could not be counted, so the request was refused; other partners are not concerned.",
+    )
+
     # The gate itself
     CONTROL_FAILED = (
         "gate.control_failed", 503, "Temporarily unavailable",
@@ -608,15 +722,23 @@ class Reason(Enum):
 class Denied(Exception):  # noqa: N818 - a verdict, not an error of ours
     """A peer's fault, or a failure that must deny: why, the detail for the log, and fields for the answer.
 
-    The detail never holds a secret, a token, a signature or a body; `fields` go to the caller.
+    The detail never holds a secret, a token, a signature or a body; `fields` go to the caller. Where upstream answered
+    the same request before, `answer` is what the caller is given again.
     """
 
-    def __init__(self, reason: Reason, detail: str = "", fields: tuple[tuple[str, str], ...] = ()) -> None:
+    def __init__(
+        self,
+        reason: Reason,
+        detail: str = "",
+        fields: tuple[tuple[str, str], ...] = (),
+        answer: "StoredAnswer | None" = None,
+    ) -> None:
         _check_denial(reason)
         super().__init__(f"{reason.code}: {detail}")
         self.reason = reason
         self.detail = detail
         self.fields = fields
+        self.answer = answer
 
 
 class Unavailable(Exception):  # noqa: N818 - as above

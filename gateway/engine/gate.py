@@ -3,8 +3,8 @@
 Both data paths work through `Handling`, one for each request: it holds no rules and no I/O of HTTP.
 """
 
+import asyncio
 import logging
-import os
 import time
 from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from gateway.core.chain import Answer, Ask, ClaimOnce, FetchKeys, ReadBody, Take
 from gateway.core.decision import Decision
 from gateway.core.exchange import decide, failure, refuse
 from gateway.core.forwarding import upstream_fields
+from gateway.core.holds import Remember, Reserve, undone
 from gateway.core.message import Address, Instant, Peer, RequestHead, Tls
 from gateway.core.outgoing import Stamp
 from gateway.core.reasons import Denied, Reason, Unavailable
@@ -24,6 +25,8 @@ from gateway.engine.commit import GroupCommit
 from gateway.engine.health import Health
 from gateway.engine.in_force import InForce
 from gateway.engine.remote_keys import RemoteKeys
+from gateway.engine.request_id import new_request_id
+from gateway.engine.settling import NOT_SENT, Capture, give, settle
 from gateway.engine.signed_answers import answer_signer, signed_refusal
 from gateway.state.store import Store
 
@@ -33,10 +36,10 @@ type Step = Decision | ReadBody
 """Where a decision is: at its end, or waiting for the body."""
 
 type Way = Generator[Ask, Answer, Decision]
-type Question = TakeRate | ClaimOnce | FetchKeys
+type Question = TakeRate | ClaimOnce | FetchKeys | Remember | Reserve
 
-_IDS_AT_ONCE = 64
-
+_FULL = frozenset({Reason.REPLAY_MEMORY_FULL, Reason.IDEMPOTENCY_FULL, Reason.VELOCITY_FULL})
+"""A store that is full works."""
 
 _system_time = cast("Callable[[], Instant]", time.time)
 
@@ -62,6 +65,8 @@ class Gate:
         self.health = Health(self.record)
         self.unfinished = 0
         """Requests that were allowed and have no outcome yet."""
+        self.settling: set[asyncio.Task[None]] = set()
+        """Settlements that a store has yet to take."""
 
     def record(self, event: Event) -> bool:
         """Append an event that nothing waits for, and what was queued before it; tells whether it is in the log.
@@ -100,7 +105,7 @@ class Handling:
 
     __slots__ = (
         "_answered", "_failed", "_finished", "_now", "_queued", "_recorded", "_then", "_unread", "_waiting", "_way",
-        "decision", "gate", "in_force", "peer", "request_id", "response_bytes", "sent_upstream", "started",
+        "capture", "decision", "gate", "in_force", "peer", "request_id", "response_bytes", "sent_upstream", "started",
     )  # fmt: skip
 
     def __init__(self, gate: Gate, peer: Peer) -> None:
@@ -113,6 +118,8 @@ class Handling:
         self.sent_upstream: float | None = None
         """When the first byte went upstream, on the monotonic clock."""
         self.response_bytes = 0
+        self.capture: Capture | None = None
+        """Takes note of upstream's answer, where the request holds something in the store."""
         self._way: Way | None = None
         self._now = gate.clock.now()
         self._waiting: ReadBody | None = None
@@ -219,6 +226,9 @@ class Handling:
         else:
             self._works(ask)
         if self.decision is not None:
+            settlement = undone(ask, answered)
+            if settlement is not None:
+                give(self.gate, settlement)
             return self.decision  # denied meanwhile
         step = self._advance(way, answered, failed)
         return step if isinstance(step, Decision | ReadBody) else await step
@@ -228,6 +238,10 @@ class Handling:
             return self.gate.state.take(ask, self._now)
         if isinstance(ask, ClaimOnce):
             return self.gate.state.claim(ask, self._now)
+        if isinstance(ask, Remember):
+            return self.gate.state.remember(ask, self._now)
+        if isinstance(ask, Reserve):
+            return self.gate.state.reserve(ask, self._now)
         keys = self.in_force.key_sets.get(ask.issuer)
         if keys is None:
             raise Unavailable(Reason.TOKEN_KEYS_UNAVAILABLE, f"no key set of {ask.issuer}")
@@ -242,7 +256,7 @@ class Handling:
             unavailable = error
         else:
             unavailable = Unavailable(Reason.STATE_UNAVAILABLE, failure(error).detail)
-        if unavailable.reason is not Reason.REPLAY_MEMORY_FULL:
+        if unavailable.reason not in _FULL:
             control = _who_answers(ask)
             self._failed = self._failed or set()
             self._failed.add(control)
@@ -289,6 +303,8 @@ class Handling:
             raise RuntimeError("decided once, recorded once")
         reason = decision.reason
         status = None if reason is Reason.ALLOWED else reason.status
+        if decision.answer is not None:
+            status = decision.answer.status
         taken = clock.monotonic() - self.started
         return decision, RequestDecided(clock.now(), self.request_id, decision, taken, status, self._unread)
 
@@ -296,12 +312,18 @@ class Handling:
         """Take note that the decision is in the log; an allow that is not becomes a denial."""
         self._recorded, self._queued = True, False
         decision = self.decision
-        if decision is None or decision.reason is not Reason.ALLOWED:
+        if decision is None:
             return
-        if error is None:
-            self.gate.unfinished += 1
-        else:
+        holds = decision.exchange.holds
+        if decision.reason is Reason.ALLOWED:
+            if error is None:
+                self.gate.unfinished += 1
+                if holds:
+                    self.capture = Capture(holds)
+                return
             self.decision = decision.exchange.deny(Denied(Reason.AUDIT_UNAVAILABLE, error.detail))
+        if holds:
+            asyncio.get_running_loop().call_soon(settle, self.gate, decision.exchange, NOT_SENT)
 
     def go_on(self) -> None:
         """Go on as `authorise_soon` was told to."""
@@ -337,8 +359,11 @@ class Handling:
         decision = self.decision
         if decision is None:
             return problem.problem(Reason.CONTROL_FAILED, self.request_id, self.identity_field)
-        reason = reason or decision.reason
-        answer = problem.problem(reason, self.request_id, self.identity_field, decision.response_fields)
+        if reason is None and decision.answer is not None:
+            answer = problem.again(decision.answer, self.request_id, self.identity_field, decision.response_fields)
+        else:
+            reason = reason or decision.reason
+            answer = problem.problem(reason, self.request_id, self.identity_field, decision.response_fields)
         signer = answer_signer(decision.exchange)
         return answer if signer is None else signed_refusal(signer, decision.exchange, answer, self.stamp)
 
@@ -361,6 +386,8 @@ class Handling:
             return
         self._finished = True
         gate.unfinished -= 1
+        if self.capture is not None:
+            settle(gate, decision.exchange, self.capture.ended(sent=self.sent_upstream is not None))
         total = gate.clock.monotonic() - self.started
         upstream = None if self.sent_upstream is None else total - (self.sent_upstream - self.started)
         gate.commit.soon(
@@ -369,23 +396,6 @@ class Handling:
                 upstream, self.response_bytes,
             )
         )  # fmt: skip
-
-
-_random_digits: list[str] = []
-
-
-def new_request_id() -> str:
-    """Make a random UUID (RFC 9562, version 4) as text; the kernel is asked for the bits of many at once."""
-    if not _random_digits:
-        digits = os.urandom(16 * _IDS_AT_ONCE).hex()
-        _random_digits.extend([digits[place : place + 32] for place in range(0, len(digits), 32)])
-    digits = _random_digits.pop()
-    variant = "89ab"[int(digits[16], 16) & 3]
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_random_digits.clear)
 
 
 def _who_answers(ask: Ask) -> str:

@@ -66,6 +66,7 @@ class Passage:
         """The same, once it was read."""
         self._client = client
         self._handling = handling
+        self._capture = handling.capture
         self._head: RequestHead = decision.exchange.head
         self._pool = pool
         self._body = body
@@ -186,12 +187,16 @@ class Passage:
     def response_head(self, status: int, fields: list[tuple[bytes, bytes]], *, ends: bool) -> None:
         """Write the head anew."""
         self._read = status
+        if self._capture is not None:
+            self._capture.head(status, fields)
         raw, self._chunked = response_bytes(status, fields, self._handling, bodiless=ends, close=self._client.last)
         self._out.append(raw)
 
     def response_body(self, data: bytes) -> None:
         """Pass a part on."""
         self._handling.response_bytes += len(data)
+        if self._capture is not None:
+            self._capture.body(data)
         self._out.append(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
 
     def response_flush(self) -> None:
@@ -203,6 +208,8 @@ class Passage:
     def response_ended(self) -> None:
         """Send the rest."""
         self._connection = None
+        if self._capture is not None:
+            self._capture.end()
         if self._chunked:
             self._out.append(b"0\r\n\r\n")
         self._send_back()

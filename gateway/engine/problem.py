@@ -5,7 +5,11 @@ from dataclasses import dataclass
 
 import orjson
 
+from gateway.core.holds import StoredAnswer
 from gateway.core.reasons import Reason
+
+BODILESS = frozenset({204, 304})
+"""Statuses whose answers have no body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +45,13 @@ def problem(reason: Reason, request_id: str, request_id_field: str, fields: Iter
         ),
         body=body,
     )
+
+
+def again(
+    stored: StoredAnswer, request_id: str, request_id_field: str, fields: Iterable[tuple[str, str]] = ()
+) -> Answer:
+    """Make the answer to a request that was answered before: the stored one, with the gate's own fields."""
+    own = ((request_id_field, request_id), *fields)
+    set_here = {name for name, _ in own}
+    kept = tuple(line for line in stored.fields if line[0] not in set_here)
+    return Answer(stored.status, (*kept, *own), stored.body)

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from gateway.core.forwarding import HOP_BY_HOP
 from gateway.core.memo import Memo
 from gateway.engine.gate import Handling
-from gateway.engine.problem import Answer
+from gateway.engine.problem import BODILESS, Answer
 
 HEAD_OF_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -56,7 +56,8 @@ def response_bytes(
 def answer_bytes(answer: Answer, *, close: bool, bodiless: bool) -> bytes:
     """Write an answer of the gate's own."""
     lines = [status_line(answer.status), *(f"{name}: {value}\r\n" for name, value in answer.fields)]
-    lines.append(f"content-length: {len(answer.body)}\r\n")
+    if answer.status not in BODILESS:  # RFC 9110 8.6
+        lines.append(f"content-length: {len(answer.body)}\r\n")
     lines.append("connection: close\r\n\r\n" if close else "\r\n")
     head = "".join(lines).encode("latin-1")
     return head if bodiless else head + answer.body

@@ -7,8 +7,8 @@ from gateway.core.exchange import Exchange, failure
 from gateway.core.message import Headers
 from gateway.core.outgoing import Answered, AnswerSigner, Fields, Stamp
 from gateway.core.reasons import Denied, Reason
-from gateway.engine.problem import Answer
-from gateway.engine.translate import BODILESS, decoded
+from gateway.engine.problem import BODILESS, Answer
+from gateway.engine.translate import decoded
 from gateway.signing.httpsig.digest import CONTENT_DIGEST, MismatchError, check_digest
 
 logger = logging.getLogger(__name__)

@@ -17,12 +17,16 @@ class SignedPassage(Passage):
     def response_head(self, status: int, fields: list[tuple[bytes, bytes]], *, ends: bool) -> None:
         """Hold the head, with the gate's own fields."""
         decision, signer = self._signing()
+        if self._capture is not None:
+            self._capture.head(status, fields)
         own = (*decision.response_fields, (self._handling.identity_field, self._handling.request_id))
         listed = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields]
         self._held = HeldAnswer(signer, status, response_fields(listed, own), bodiless=ends)
 
     def response_body(self, data: bytes) -> None:
         """Hold a part."""
+        if self._capture is not None:
+            self._capture.body(data)
         if self._held is not None:
             self._held.take(data)
 
@@ -39,6 +43,8 @@ class SignedPassage(Passage):
         held, self._connection = self._held, None
         if held is None:
             raise RuntimeError("an answer without a head")
+        if self._capture is not None:
+            self._capture.end()
         decision, _ = self._signing()
         try:
             fields, body = held.signed(decision.exchange, self._handling.stamp)

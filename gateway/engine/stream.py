@@ -71,6 +71,7 @@ class GateStream(HttpStream):
         if isinstance(event, DeadlinePassed):
             yield from self._time_out(event.key[0])
         else:
+            translate.note_answer(None if self.handling is None else self.handling.capture, event)
             yield from super()._handle_event(event)
 
     def state_wait_for_request_headers(self, event: RequestHeaders) -> CommandGenerator[None]:

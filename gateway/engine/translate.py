@@ -3,14 +3,15 @@
 from collections.abc import Iterable
 
 from mitmproxy import http
+from mitmproxy.proxy import events
+from mitmproxy.proxy.layers.http._events import ResponseData, ResponseEndOfMessage, ResponseHeaders
 
 from gateway.core.forwarding import response_fields
 from gateway.core.message import RequestHead
 from gateway.core.policy import Limits
 from gateway.core.syntax import check_size, printable, read_head
-from gateway.engine.problem import Answer
-
-BODILESS = frozenset({204, 304})
+from gateway.engine.problem import BODILESS, Answer
+from gateway.engine.settling import Capture
 
 
 def head_of_http2(request: http.Request, limits: Limits, *, ends_with_head: bool) -> RequestHead:
@@ -77,10 +78,25 @@ def response_to_client(
 
 def response_of(answer: Answer, version: str, *, close: bool) -> http.Response:
     """Write an answer of the gate's own."""
-    fields = [*answer.fields, ("content-length", str(len(answer.body)))]
+    fields = list(answer.fields)
+    if answer.status not in BODILESS:  # RFC 9110 8.6
+        fields.append(("content-length", str(len(answer.body))))
     if close and version == "1.1":
         fields.append(("connection", "close"))
     return _response(answer.status, fields, answer.body, version)
+
+
+def note_answer(capture: Capture | None, event: events.Event) -> None:
+    """Have a part of the upstream's answer noted, before anything is made of it."""
+    if capture is None:
+        return
+    if isinstance(event, ResponseHeaders):
+        if event.response.status_code >= 200:
+            capture.head(event.response.status_code, event.response.headers.fields)
+    elif isinstance(event, ResponseData):
+        capture.body(event.data)
+    elif isinstance(event, ResponseEndOfMessage):
+        capture.end()
 
 
 def _response(status: int, fields: list[tuple[str, str]], body: bytes | None, version: str) -> http.Response:

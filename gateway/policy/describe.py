@@ -1,13 +1,18 @@
 """A compiled policy in words: what each route asks for, control by control."""
 
+from collections.abc import Mapping
+
 from gateway.controls.demands import Demand, TokenBody
+from gateway.controls.idempotency import BodyKey, FieldKey, Idempotency, SignedKey
 from gateway.controls.ip_allowlist import IpAllowlist
 from gateway.controls.mutual_tls import MutualTls
 from gateway.controls.rate_limit import RateLimits
 from gateway.controls.replay import Replay
 from gateway.controls.signature import SignatureControl
 from gateway.controls.token import TokenControl
-from gateway.core.chain import ORDER, Control, RateLimit
+from gateway.controls.velocity import Velocity, VelocityLimit
+from gateway.core.chain import BODY_RULES, ORDER, Control, RateLimit
+from gateway.core.document import Pointer
 from gateway.core.policy import Route, SwitchedOff
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
@@ -26,7 +31,7 @@ def describe(route: Route) -> dict[str, str]:
     said.setdefault("partners", ", ".join(sorted(route.partners or ())))
     if route.answers is not None:
         said["sign_responses"] = route.answers.described
-    known = ("partners", *ORDER)
+    known = ("partners", *ORDER, *BODY_RULES)
     return {name: said[name] for name in (*known, *sorted(said.keys() - set(known))) if name in said}
 
 
@@ -63,8 +68,16 @@ def _described(control: Control) -> str:
             said = "; ".join(f"{_rate(each.limit)} per {', '.join(each.by)}" for each in control.limits)
         case SignatureControl():
             said = _signature(control)
-        case Replay(remember=remember) if remember is not None:
-            said = f"remembered for {duration(remember)}"
+        case Replay(remember=remember, answers=answers) if remember is not None or answers:
+            said = ", ".join(
+                ([] if remember is None else [f"remembered for {duration(remember)}"])
+                + (["answered as before"] if answers else [])
+            )
+        case Idempotency():
+            said = _idempotency(control)
+        case Velocity():
+            said = "; ".join(_velocity(limit, control.digits or {}) for limit in control.limits)
+            said += " (marked, not denied)" if control.marks else ""
         case _:
             said = "required"
     return said
@@ -111,6 +124,33 @@ def _signature(control: SignatureControl) -> str:
         return control.scheme.name
     window = control.window
     return f"{control.scheme.name}, {duration(window.max_age)} old, {duration(window.max_ahead)} ahead"
+
+
+def _idempotency(control: Idempotency) -> str:
+    match control.key:
+        case FieldKey(name=name):
+            said = [f"by field {name}"]
+        case BodyKey(pointer=pointer):
+            said = [f"by {pointer.text}"]
+        case SignedKey():
+            said = ["by signature"]
+    said.append(f"for {duration(control.remember)}")
+    if control.again:
+        said.append("forwarded again where the outcome is unknown")
+    return ", ".join(said)
+
+
+def _velocity(limit: VelocityLimit, digits: Mapping[str, int]) -> str:
+    by = ", ".join(one.text if isinstance(one, Pointer) else one for one in limit.by) or "route"
+    if limit.sums is None:
+        return f"{limit.count}/{_WORDS.get(limit.window) or duration(limit.window)} per {by}"
+    sums = " or ".join(f"{_amount(units, digits[currency])} {currency}" for currency, units in limit.sums.items())
+    return f"{sums}/{_WORDS.get(limit.window) or duration(limit.window)} per {by}"
+
+
+def _amount(units: int, digits: int) -> str:
+    written = str(units).rjust(digits + 1, "0")
+    return f"{written[:-digits]}.{written[-digits:]}" if digits else written
 
 
 def _rate(limit: RateLimit) -> str:

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Protocol, runtime_checkable
 
-from gateway.core.chain import ORDER, Control
+from gateway.core.chain import BODY_RULES, ORDER, Control
 from gateway.policy.nodes import Node
 from gateway.policy.problem import quoted
 from gateway.policy.reader import Reader
 
 GROUP = "gateway.controls"
 
-RESERVED = frozenset({"name", "match", "upstream", "partners", "body", *ORDER})
+RESERVED = frozenset({"name", "match", "upstream", "partners", "body", *ORDER, *BODY_RULES})
 """Keys of a route that are taken."""
 
 

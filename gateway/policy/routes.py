@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from gateway.controls.demands import TokenBody
 from gateway.controls.token import TokenControl
-from gateway.core.chain import ORDER, Control
+from gateway.core.chain import BODY_RULES, ORDER, Control
 from gateway.core.outgoing import AnswerSigner
 from gateway.core.policy import Match, Route, SwitchedOff, Upstream
 from gateway.core.reasons import Denied
@@ -83,16 +83,22 @@ class RouteEntry:
             upstream=self.upstream,
             partners=listed if self.partners_off is None else None,
             chain=(
-                *(each for each in self.settings.values() if each is not None and not isinstance(each, SwitchedOff)),
+                *self._named(lambda each: each not in BODY_RULES),
                 *self._last(),
+                *self._named(BODY_RULES.__contains__),
             ),
             switched_off=(*([self.partners_off] if self.partners_off is not None else ()), *off),
             body_limit=self.body_limit,
             answers=None if isinstance(self.answers, SwitchedOff) else self.answers or answers,
         )
 
+    def _named(self, which: Callable[[str], bool]) -> list[Control]:
+        """Give the controls that are named, and not switched off."""
+        chosen = [setting for name, setting in self.settings.items() if which(name)]
+        return [each for each in chosen if each is not None and not isinstance(each, SwitchedOff)]
+
     def _last(self) -> list[Control]:
-        """Give what is checked behind all named controls."""
+        """Give what is checked behind all named controls but the body rules, which hold what others must not deny."""
         token = self.control(TokenControl)
         return [TokenBody(token.body_ties)] if token is not None and token.body_ties else []
 
@@ -123,7 +129,7 @@ class RouteReader:
         fields = self._reader.fields(
             mapping,
             required=("name", "match", "upstream"),
-            optional=("partners", *ORDER, "body", "sign_responses", *self._extensions),
+            optional=("partners", *ORDER, *BODY_RULES, "body", "sign_responses", *self._extensions),
         )
         if mapping is None or fields is None:
             return None
@@ -197,7 +203,8 @@ class RouteReader:
 
     def _read_settings(self, route: MappingNode, fields: Mapping[str, Node]) -> dict[str, Setting]:
         settings: dict[str, Setting] = {}
-        for control in (*ORDER, *(each for each in self._extensions if each in fields)):
+        optional = (*self._extensions, *BODY_RULES)
+        for control in (*ORDER, *(each for each in optional if each in fields)):
             node = fields.get(control)
             if node is None:
                 hint = f'expected `{control}: {_HINTS[control]}` or `{control}: {{off: "the reason"}}`'

@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from gateway.controls.idempotency import Idempotency, SignedKey
 from gateway.controls.ip_allowlist import IpAllowlist
 from gateway.controls.mutual_tls import MutualTls
 from gateway.controls.rate_limit import RateLimits
 from gateway.controls.replay import Replay
 from gateway.controls.signature import SignatureControl
 from gateway.controls.token import TokenControl
+from gateway.controls.velocity import Velocity
 from gateway.core.policy import Match, Partner, SwitchedOff
 from gateway.core.routing import overlap
 from gateway.policy.nodes import MappingNode, Node, SequenceNode
@@ -27,6 +29,7 @@ def check_route(reader: Reader, route: RouteEntry, everyone: Mapping[str, Partne
     _check_identification(reader, route)
     _check_rates(reader, route)
     _check_replay(reader, route)
+    _check_money(reader, route)
     _check_token(reader, route)
     _check_partners(reader, route, everyone)
 
@@ -82,6 +85,41 @@ def _check_replay(reader: Reader, route: RouteEntry) -> None:
         reader.error(node, "the scheme has no timestamp, so requests never get too old", "expected {remember: 24h}")
 
 
+def _check_money(reader: Reader, route: RouteEntry) -> None:
+    """Complain of body rules that would never find what they go by."""
+    idempotency, velocity, replay = route.control(Idempotency), route.control(Velocity), route.control(Replay)
+    if _off(route, "mutual_tls", "token", "signature"):
+        for rule in (each.name for each in (idempotency, velocity) if each is not None):
+            hint = "switch on mutual_tls, token or signature"
+            reader.error(route.nodes[rule], "belongs to a partner, and no control can tell who calls", hint)
+    if idempotency is None:
+        if replay is not None and replay.answers:
+            hint = "expected idempotency: {key: signature, remember: 24h}"
+            reader.error(route.nodes["replay"], "`replay-answer` needs idempotency, which stores the answers", hint)
+    elif isinstance(idempotency.key, SignedKey):
+        if _off(route, "signature"):
+            reader.error(route.nodes["idempotency"], "the key is the signature's, and the route asks for none")
+        elif replay is not None and not replay.answers:
+            hint = "write `replay: {on_repeat: replay-answer}`"
+            reader.error(route.nodes["replay"], "refuses the repetitions that idempotency would answer", hint)
+    if velocity is not None and _off(route, "token"):
+        by_subject = [limit.name for limit in velocity.limits if "token.sub" in limit.by]
+        if by_subject:
+            message = f"limit {quoted(by_subject[0])} counts by token.sub, and the route takes no token"
+            reader.error(route.nodes["velocity"], message, "count by partner or by a JSON pointer")
+    _check_repeatable(reader, route)
+
+
+def _check_repeatable(reader: Reader, route: RouteEntry) -> None:
+    if route.match is not None and route.control(Idempotency) is not None:
+        reading = sorted(route.match.methods & {"GET", "HEAD", "OPTIONS"})
+        if reading:
+            hint = "remove it, or give these methods a route of their own"
+            reader.error(
+                route.nodes["idempotency"], f"{', '.join(reading)} does nothing that could be done twice", hint
+            )
+
+
 def _check_token(reader: Reader, route: RouteEntry) -> None:
     token = route.control(TokenControl)
     if token is not None and route.match is not None:
@@ -105,7 +143,7 @@ def refuse_shared_state(reader: Reader, route: RouteEntry) -> None:
     The one place to lift it for a store that processes share. What a third party's control asks of the state is not
     known here: `gateway.state.unshared` denies it.
     """
-    for kind in (RateLimits, Replay):
+    for kind in (RateLimits, Replay, Idempotency, Velocity):
         if route.control(kind) is not None:
             message = f"route {quoted(route.name or '')}: several workers need a store they share for {kind.name}"
             reader.error(route.nodes[kind.name], message, SHARED_STATE_HINT)

@@ -11,6 +11,7 @@ from gateway.core.chain import Control
 from gateway.core.networks import NetworkSet
 from gateway.core.policy import Issuer
 from gateway.policy.extensions import Extensions
+from gateway.policy.money import read_idempotency, read_velocity
 from gateway.policy.nodes import MappingNode, Node, ScalarNode
 from gateway.policy.rates import read_rates
 from gateway.policy.reader import Reader
@@ -48,6 +49,8 @@ class Settings:
             "rate_limit": lambda node: read_rates(reader, node),
             "signature": self._signature,
             "replay": self._replay,
+            "idempotency": lambda node: read_idempotency(reader, node),
+            "velocity": lambda node: read_velocity(reader, node),
         }
 
     def read(self, control: str, node: Node) -> Control | None:
@@ -97,9 +100,17 @@ class Settings:
     def _replay(self, node: Node) -> Replay | None:
         if isinstance(node, ScalarNode):
             return Replay() if self._required(node) else None
-        fields = self._reader.fields(node, required=("remember",))
-        remember = self._reader.value(fields.get("remember"), duration) if fields is not None else None
-        return Replay(remember) if remember is not None else None
+        errors = self._reader.errors
+        fields = self._reader.fields(node, optional=("remember", "on_repeat"))
+        if fields is None:
+            return None
+        remember = self._reader.value(fields.get("remember"), duration)
+        answers = self._reader.choice(fields.get("on_repeat"), ("deny", "replay-answer")) == "replay-answer"
+        if not fields and self._reader.errors == errors:
+            self._reader.error(
+                node, "says nothing", "expected `required`, {remember: 24h} or {on_repeat: replay-answer}"
+            )
+        return Replay(remember, answers) if self._reader.errors == errors else None
 
 
 def _age(text: str) -> float:

@@ -1,15 +1,18 @@
 """The state of one process, in memory: rates for as long as it runs, claims across restarts."""
 
 import os
+from collections.abc import Awaitable
 from dataclasses import replace
 from pathlib import Path
 
 from gateway.core.chain import Claim, ClaimOnce, RateTaken, TakeRate
+from gateway.core.holds import Remember, Remembered, Reserve, Reserved, Settlement
 from gateway.core.message import Instant
 from gateway.core.policy import StateSettings
 from gateway.core.reasons import Reason, Unavailable
 from gateway.signing.window import Window
 from gateway.state import run_file
+from gateway.state.money import Money
 from gateway.state.nonces import Nonces
 from gateway.state.rates import Rates
 from gateway.state.restart import Reach, Restored, Run, resume, unreadable
@@ -28,6 +31,7 @@ class MemoryState:
     def __init__(self, settings: StateSettings) -> None:
         self._rates = Rates()
         self._nonces = Nonces(settings.replay_entries)
+        self._money = Money(settings)
         self._directory = Path()
         self._restored = False
         self._lock: int | None = None
@@ -47,6 +51,19 @@ class MemoryState:
             raise Unavailable(Reason.STATE_UNAVAILABLE, "the memory of nonces is not open")
         return self._nonces.claim(ask, now)
 
+    def remember(self, ask: Remember, now: Instant) -> Remembered | Awaitable[Remembered]:
+        """Take an idempotency key. Raises Unavailable: IDEMPOTENCY_FULL, STATE_UNAVAILABLE."""
+        return self._money.remember(ask, now)
+
+    def reserve(self, ask: Reserve, now: Instant) -> Reserved | Awaitable[Reserved]:
+        """Reserve amounts. Raises Unavailable: VELOCITY_FULL, STATE_UNAVAILABLE."""
+        return self._money.reserve(ask, now)
+
+    def settle(self, settlement: Settlement, now: Instant) -> None:
+        """Note what became of a hold."""
+        del now
+        self._money.settle(settlement)
+
     def restore(self, directory: Path, now: Instant, widest: Window | None) -> Restored:
         """Take over what the last run left in `directory`, and open for claims. Call it once.
 
@@ -61,6 +78,7 @@ class MemoryState:
             last = run_file.read(directory)
         except run_file.DamagedError:
             last = unreadable(now)
+        self._money.restore(directory, now)
         restored, run = resume(self._nonces, last, _reach(widest), now)
         run_file.write(directory, run)
         self._run = run
@@ -69,6 +87,7 @@ class MemoryState:
     def beat(self, now: Instant) -> None:
         """Write that the run lasts, so that a crash is dated even where the clock is wrong after it. Raises OSError."""
         self._write(self._opened().lasting(now))
+        self._money.tidy(now)
 
     def adopt(self, settings: StateSettings, widest: Window | None, now: Instant) -> None:
         """Prepare for a new policy, before it comes into force. Raises OSError; the old one can stay then.
@@ -80,6 +99,7 @@ class MemoryState:
         self._write(self._opened().lasting(now, reach))
         self._nonces.widen(reach.max_age)
         self._nonces.bound(settings.replay_entries)
+        self._money.bound(settings)
 
     def save(self, now: Instant) -> None:
         """End the run in order: leave its claims to the next one, and take no more. Raises OSError."""
@@ -91,6 +111,7 @@ class MemoryState:
     def close(self) -> None:
         """Let go of the directory. Without `save` before it, the next start takes this run for crashed."""
         self._run = None
+        self._money.close()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None

@@ -4,6 +4,7 @@ from collections.abc import Awaitable
 from typing import Protocol
 
 from gateway.core.chain import Claim, ClaimOnce, RateTaken, TakeRate
+from gateway.core.holds import Remember, Remembered, Reserve, Reserved, Settlement
 from gateway.core.message import Instant
 
 
@@ -19,6 +20,18 @@ class Store(Protocol):
 
     def claim(self, ask: ClaimOnce, now: Instant) -> Claim | Awaitable[Claim]:
         """Claim a key. MUST answer NEW at most once for it until `ask.until` has passed, restarts included."""
+        ...
+
+    def remember(self, ask: Remember, now: Instant) -> Remembered | Awaitable[Remembered]:
+        """Take an idempotency key into flight, or tell what is known of it. MUST take it for one of all that ask."""
+        ...
+
+    def reserve(self, ask: Reserve, now: Instant) -> Reserved | Awaitable[Reserved]:
+        """Count against every limit, or against none. MUST NOT let what is counted go beyond any of them."""
+        ...
+
+    def settle(self, settlement: Settlement, now: Instant) -> Awaitable[None] | None:
+        """Note what became of a hold. Lost, it MUST leave the key unknown or the amount counted."""
         ...
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 from typing import NoReturn
 
 from gateway.core.chain import ClaimOnce, TakeRate
+from gateway.core.holds import Remember, Reserve, Settlement
 from gateway.core.message import Instant
 from gateway.core.reasons import Reason, Unavailable
 
@@ -24,6 +25,21 @@ class Unshared:
     def claim(self, ask: ClaimOnce, now: Instant) -> NoReturn:
         """Raise Unavailable(STATE_UNAVAILABLE)."""
         del ask, now
+        raise Unavailable(Reason.STATE_UNAVAILABLE, _DETAIL)
+
+    def remember(self, ask: Remember, now: Instant) -> NoReturn:
+        """Raise Unavailable(STATE_UNAVAILABLE)."""
+        del ask, now
+        raise Unavailable(Reason.STATE_UNAVAILABLE, _DETAIL)
+
+    def reserve(self, ask: Reserve, now: Instant) -> NoReturn:
+        """Raise Unavailable(STATE_UNAVAILABLE)."""
+        del ask, now
+        raise Unavailable(Reason.STATE_UNAVAILABLE, _DETAIL)
+
+    def settle(self, settlement: Settlement, now: Instant) -> NoReturn:
+        """Raise Unavailable(STATE_UNAVAILABLE)."""
+        del settlement, now
         raise Unavailable(Reason.STATE_UNAVAILABLE, _DETAIL)
 
     def close(self) -> None:

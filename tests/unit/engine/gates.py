@@ -8,6 +8,7 @@ from gateway.audit.events import ConnectionRefused, Event, RequestDecided, Reque
 from gateway.audit.log import AuditLog
 from gateway.core.chain import Claim, ClaimOnce, RateTaken, ReadBody, TakeRate
 from gateway.core.decision import Decision
+from gateway.core.holds import Remember, Remembered, Reserve, Reserved, Settlement
 from gateway.core.message import Instant
 from gateway.core.policy import Policy
 from gateway.core.reasons import Reason, Unavailable
@@ -58,6 +59,10 @@ class State:
     def __init__(self) -> None:
         self.taking: Callable[[TakeRate], Any] | None = None
         self.claiming: Callable[[ClaimOnce], Any] | None = None
+        self.remembering: Callable[[Remember], Any] | None = None
+        self.reserving: Callable[[Reserve], Any] | None = None
+        self.settling: Callable[[Settlement], Any] | None = None
+        self.settled: list[Settlement] = []
         self._answers = world.Answers()
 
     def take(self, ask: TakeRate, now: Instant) -> RateTaken:
@@ -67,6 +72,19 @@ class State:
     def claim(self, ask: ClaimOnce, now: Instant) -> Claim:
         del now
         return cast("Claim", (self.claiming or self._answers)(ask))
+
+    def remember(self, ask: Remember, now: Instant) -> Remembered:
+        del now
+        return cast("Remembered", (self.remembering or self._answers)(ask))
+
+    def reserve(self, ask: Reserve, now: Instant) -> Reserved:
+        del now
+        return cast("Reserved", (self.reserving or self._answers)(ask))
+
+    def settle(self, settlement: Settlement, now: Instant) -> Any:
+        del now
+        self.settled.append(settlement)
+        return None if self.settling is None else self.settling(settlement)
 
     def close(self) -> None:
         pass

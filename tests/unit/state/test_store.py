@@ -12,7 +12,7 @@ def test_memory_is_a_store() -> None:
     store.close()
 
 
-@pytest.mark.parametrize("method", ["take", "claim", "close"])
+@pytest.mark.parametrize("method", ["take", "claim", "remember", "reserve", "settle", "close"])
 def test_memory_answers_as_a_store_is_asked(method: str) -> None:
     asked = inspect.signature(getattr(Store, method))
     assert list(inspect.signature(getattr(MemoryState, method)).parameters) == list(asked.parameters)
