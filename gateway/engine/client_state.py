@@ -51,6 +51,8 @@ class ClientState(ClientTransport):
         self._body: BodyReader | None = None
         self._collected: list[bytes] = []
         self._passage: Passage | None = None
+        self._left_with: tuple[int | None] | None = None
+        """The status that a client was sent which is gone while its request goes on; None: it is there."""
 
     @property
     def peer(self) -> Peer:

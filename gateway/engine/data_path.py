@@ -73,15 +73,25 @@ class DataPath(ClientState):
     def connection_lost(self, exc: Exception | None) -> None:
         """Record what the client did not wait for."""
         super().connection_lost(exc)
+        if self._passage is not None and self._passage.outlives_client():
+            self._left_with, self.slow = (self._passage.status,), False
+            self.await_upstream(self._passage.upstream)
+        else:
+            self._left("before its answer was complete")
+
+    def _left(self, detail: str) -> None:
+        """Record that the client did not wait for its answer, and be done."""
         self._deadline.clear()
         try:
             handling, status = self._handling, self._drop()
+            if self._left_with is not None:
+                (status,) = self._left_with
             if handling is not None:
                 handling.settle()
                 if not handling.recorded:
                     handling.deny(Denied(Reason.CLIENT_CLOSED, "before the decision"))
                     handling.authorise()
-                handling.finish(Reason.CLIENT_CLOSED, "before its answer was complete", status)
+                handling.finish(Reason.CLIENT_CLOSED, detail, status)
             elif self._state is State.HEAD and self._received:
                 denied = Denied(Reason.MESSAGE_MALFORMED, "the connection ended within the head")
                 Handling(self._gate, self._peer).refuse(denied, first_line_of(self._received))
@@ -105,6 +115,12 @@ class DataPath(ClientState):
         if self._passage is not None:
             self._passage.client_ready()
         self._read_on()
+
+    def abort(self) -> None:
+        """End the connection now, and a request that goes on without it."""
+        super().abort()
+        if self._left_with is not None and not self.ended.done():
+            self._left("before its answer was complete")
 
     # the service's side
 
@@ -282,6 +298,9 @@ class DataPath(ClientState):
 
     def _passed(self, reason: Reason, detail: str) -> None:
         """Go on after a passage."""
+        if self._left_with is not None:
+            self._left(f"before its answer was complete; upstream: {reason.code} {detail}".rstrip())
+            return
         handling, _ = self._in_hand()
         status = self._passage.status if self._passage is not None else None
         self._passage = None
@@ -344,6 +363,8 @@ class DataPath(ClientState):
                 self._refuse_unreadable(Denied(Reason.HEAD_TIMEOUT, "the head was not complete in time"))
             elif what == "body" and self._state in _TAKES_BODY:
                 self._refuse_body(Denied(Reason.BODY_TIMEOUT, "the body was not complete in time"))
+            elif what == "response" and self._left_with is not None:
+                self._left("before its answer was complete; upstream did not answer in time")
             elif what == "response" and self._handling is not None and self._passage is not None:
                 status = self._drop()
                 late = "no answer in time" if status is None else "its answer stopped"

@@ -237,6 +237,13 @@ class Passage:
         if self._connection is not None:
             self._connection.resume()
 
+    def outlives_client(self) -> bool:
+        """Read on without the client, where the store waits for what becomes of the request; else give False."""
+        if self._capture is None or self._connection is None or not self._whole:
+            return False
+        self._connection.resume()
+        return True
+
     def drop(self) -> None:
         """Break off towards the upstream, without a word to anybody."""
         if self._opening is not None:
