@@ -276,13 +276,12 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class StateSettings:
-    """Bounds of the in-memory state: nonces, idempotency keys, bytes of stored answers, velocity counters."""
+    """Bounds of the in-memory state: nonces, keys, bytes of answers and counters, for each partner."""
 
     replay_entries: int = 1_000_000
     keys: int = 100_000
     answer_bytes: int = 67_108_864
     counters: int = 100_000
-    """All of them for each partner."""
     secret: Secret | None = None
     """Seals stored answers; None: they are kept as they came."""
 

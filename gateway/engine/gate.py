@@ -28,7 +28,7 @@ from gateway.engine.remote_keys import RemoteKeys
 from gateway.engine.request_id import new_request_id
 from gateway.engine.settling import NOT_SENT, Capture, give, settle
 from gateway.engine.signed_answers import answer_signer, signed_refusal
-from gateway.state.store import Store
+from gateway.state.store import FULL, Store
 
 logger = logging.getLogger(__name__)
 
@@ -38,8 +38,6 @@ type Step = Decision | ReadBody
 type Way = Generator[Ask, Answer, Decision]
 type Question = TakeRate | ClaimOnce | FetchKeys | Remember | Reserve
 
-_FULL = frozenset({Reason.REPLAY_MEMORY_FULL, Reason.IDEMPOTENCY_FULL, Reason.VELOCITY_FULL})
-"""A store that is full works."""
 
 _system_time = cast("Callable[[], Instant]", time.time)
 
@@ -226,9 +224,7 @@ class Handling:
         else:
             self._works(ask)
         if self.decision is not None:
-            settlement = undone(ask, answered)
-            if settlement is not None:
-                give(self.gate, settlement)
+            give(self.gate, undone(ask, answered))
             return self.decision  # denied meanwhile
         step = self._advance(way, answered, failed)
         return step if isinstance(step, Decision | ReadBody) else await step
@@ -256,7 +252,7 @@ class Handling:
             unavailable = error
         else:
             unavailable = Unavailable(Reason.STATE_UNAVAILABLE, failure(error).detail)
-        if unavailable.reason not in _FULL:
+        if unavailable.reason not in FULL:
             control = _who_answers(ask)
             self._failed = self._failed or set()
             self._failed.add(control)

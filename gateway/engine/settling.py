@@ -66,13 +66,13 @@ NOT_SENT = Ended(sent=False)
 def settle(gate: "Gate", exchange: "Exchange", ended: Ended) -> None:
     """Settle all that a request holds; never raises."""
     for hold in exchange.holds:
-        settlement = hold.settle(ended)
-        if settlement is not None:
-            give(gate, settlement)
+        give(gate, hold.settle(ended))
 
 
-def give(gate: "Gate", settlement: Settlement) -> None:
-    """Give the store a settlement. Where it fails, a key stays unknown and an amount counted: recorded, and denies."""
+def give(gate: "Gate", settlement: Settlement | None) -> None:
+    """Give the store a settlement, where there is one. Where it fails, that is recorded, and what is held denies."""
+    if settlement is None:
+        return
     try:
         waiting = gate.state.settle(settlement, gate.clock.now())
     except Exception as error:  # noqa: BLE001 - a store that fails in any way

@@ -104,9 +104,7 @@ class GateStream(HttpStream):
         if self.head.has_body:
             self.connection.deadlines.set(("body", self.stream_id), self.connection.limits.body_timeout)
             if "expect" in self.head.headers:
-                proceed = http.Response.make(100)
-                proceed.headers.clear()
-                yield SendHttp(ResponseHeaders(self.stream_id, proceed), self.context.client)
+                yield SendHttp(ResponseHeaders(self.stream_id, translate.proceed()), self.context.client)
         self.client_state = self.state_consume_request_body
         self.server_state = self.state_wait_for_response_headers
 

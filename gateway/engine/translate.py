@@ -86,6 +86,13 @@ def response_of(answer: Answer, version: str, *, close: bool) -> http.Response:
     return _response(answer.status, fields, answer.body, version)
 
 
+def proceed() -> http.Response:
+    """Write what a client waits for before it sends a body."""
+    response = http.Response.make(100)
+    response.headers.clear()
+    return response
+
+
 def note_answer(capture: Capture | None, event: events.Event) -> None:
     """Have a part of the upstream's answer noted, before anything is made of it."""
     if capture is None:

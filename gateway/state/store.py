@@ -6,6 +6,10 @@ from typing import Protocol
 from gateway.core.chain import Claim, ClaimOnce, RateTaken, TakeRate
 from gateway.core.holds import Remember, Remembered, Reserve, Reserved, Settlement
 from gateway.core.message import Instant
+from gateway.core.reasons import Reason
+
+FULL = frozenset({Reason.REPLAY_MEMORY_FULL, Reason.IDEMPOTENCY_FULL, Reason.VELOCITY_FULL})
+"""Reasons of a store that works, and has no more room."""
 
 
 class Store(Protocol):

@@ -124,3 +124,8 @@ def test_an_answer_of_the_gates_own_is_whole(version: str, close: bool, told: bo
         "2",
     )
     assert (sent.headers.get("connection") == "close") == told
+
+
+def test_a_client_that_waits_is_told_to_go_on_and_nothing_else() -> None:
+    response = translate.proceed()
+    assert (response.status_code, list(response.headers.fields), response.content) == (100, [], b"")
