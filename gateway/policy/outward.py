@@ -13,6 +13,7 @@ from gateway.policy.values import Unfit, size
 from gateway.signing.outward import ANSWER_LIMIT, SignedAnswers, SignedRequests
 from gateway.signing.own import OwnKey
 from gateway.signing.scheme import Scheme
+from gateway.signing.secret_algorithms import SECRET_ALGORITHMS
 
 MOST_HELD = 67_108_864
 """Bytes of an answer: each request under way may hold as much."""
@@ -67,7 +68,7 @@ class Outward:
         key = None if shared else self._keys.find(self._reader, key_node)
         if scheme is None or key_node is None or (key is None and not shared):
             return None
-        secrets = frozenset(name for name in scheme.algorithms if name.startswith("hmac-"))
+        secrets = frozenset(scheme.algorithms & SECRET_ALGORITHMS.keys())
         if key is None:
             if not secrets:
                 hint = f"name one of `gateway_keys`: it signs by {', '.join(sorted(scheme.algorithms))}"

@@ -1,5 +1,6 @@
 """Answers that the gate signs, verified by a client that others wrote: on both data paths, refusals too."""
 
+from base64 import b64decode
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -7,6 +8,8 @@ from typing import Any
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from http_message_signatures import HTTPMessageVerifier, HTTPSignatureKeyResolver, InvalidSignature, algorithms
 
@@ -240,3 +243,21 @@ async def test_what_an_addon_changes_is_signed(tmp_path: Path) -> None:
 
     assert answer.headers["location"] == "/elsewhere"
     assert '"location"' in verified(answer)["gateway"]
+
+
+async def test_a_vendors_own_scheme_signs_the_answers_too(tmp_path: Path) -> None:
+    """Hub88 signs bodies in both directions, each side with its own RSA key."""
+    async with serving() as upstream:
+        folder = Folder(tmp_path, upstream.port)
+        rsa = private_key("RSA-2048", "gate")
+        pem = rsa.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        keys = KEYS.replace("ed25519", "rsa-v1_5-sha256").replace("scheme: answers", "scheme: hub")
+        write(folder, **{"schemes:\n": keys[: keys.index("  answers:")] + "  hub: {preset: hub88}\n"})
+        folder.put("answers.key", pem)
+        async with again(folder, upstream) as up:
+            given = [await ask(up), await ask(up, "/nowhere"), await ask(up, http2=True)]
+
+    assert [answer.status_code for answer in given] == [200, 404, 200]
+    for answer in given:
+        signature = b64decode(answer.headers["x-hub88-signature"], validate=True)
+        rsa.public_key().verify(signature, answer.content, PKCS1v15(), SHA256())
