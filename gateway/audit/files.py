@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
+from typing import BinaryIO
 
 from gateway.audit.ocsf import milliseconds
 from gateway.core.message import Instant
@@ -36,6 +37,11 @@ def log_files(directory: Path) -> list[LogFile]:
     matches = ((path, _NAME.match(path.name)) for path in directory.iterdir())
     found = [LogFile(path, match[1], int(match[2])) for path, match in matches if match]
     return sorted(found, key=lambda file: (file.first, file.date))
+
+
+def open_log_file(path: Path) -> BinaryIO:
+    """Open a file of the log for reading. Raises OSError."""
+    return path.open("rb")
 
 
 def date_of(at: Instant) -> str:

@@ -15,7 +15,7 @@ from gateway.audit.events import (
     PolicyFacts,
     RequestDecided,
 )
-from gateway.audit.files import date_of, end_of_date, log_files
+from gateway.audit.files import LogFile, date_of, end_of_date, log_files
 from gateway.audit.lock import DirectoryLock, LogInUseError
 from gateway.audit.record import line, policy_of
 from gateway.audit.segment import LostError, Segment, Tail, read_tail
@@ -65,8 +65,8 @@ class AuditLog:
     returned. Events are appended from one thread; `sync` may run in another.
     """
 
-    def __init__(self, directory: Path, *, max_bytes: int = MAX_BYTES) -> None:
-        """Open the log and go on behind its last record.
+    def __init__(self, directory: Path, *, max_bytes: int = MAX_BYTES, published: int = 0) -> None:
+        """Open the log and go on behind its last record, and behind the sequence that was `published` already.
 
         A directory that is not there is made (mode 0700). Raises LogInUseError where another gate writes it, and
         OSError where it cannot be written.
@@ -74,6 +74,10 @@ class AuditLog:
         self.directory = directory
         self.sequence = 0
         """Sequence of the last record written."""
+        self.synced = 0
+        """Sequence up to which the records are on the disk; those are not of which a loss was noticed."""
+        self.losses = 0
+        """How often a file was given up of which not all may be on the disk."""
         self._max_bytes = max_bytes
         self._origin = os.urandom(6).hex()
         self._segment: Segment | None = None
@@ -86,7 +90,7 @@ class AuditLog:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = DirectoryLock(directory)
         try:
-            self._continue()
+            self._continue(published)
         except BaseException:
             self._lock.close()
             raise
@@ -170,13 +174,15 @@ class AuditLog:
 
         Does not raise: a failure ends the file, and the next append tells of it in a new one.
         """
-        segment = self._segment
-        if segment is None:
-            return
+        last, segment = self.sequence, self._segment
         try:
-            segment.sync()
+            if segment is not None:
+                segment.sync()
         except LostError as error:
             self._unsynced = error
+            self.losses += 1
+        else:
+            self.synced = max(self.synced, last)  # a file that was full was synced when the next one began
 
     def close(self) -> None:
         """Sync and close. Raises Unavailable(AUDIT_UNAVAILABLE) where the last records may not be on the disk."""
@@ -189,10 +195,18 @@ class AuditLog:
         if self._unsynced is not None:
             raise Unavailable(Reason.AUDIT_UNAVAILABLE, _words(self._unsynced))
 
-    def _continue(self) -> None:
+    def _continue(self, published: int) -> None:
         files = log_files(self.directory)
-        if not files:
-            return
+        if files:
+            self._reopen(files)
+        if self.sequence < published:
+            # Its numbers are in the tree: given out again, they would be two records.
+            lost = f"records {self.sequence + 1} to {published}, which were published, are in no file of the log"
+            self._abandon()
+            self._failure = self._failure or _Failure(lost)
+            self.sequence = published
+
+    def _reopen(self, files: list[LogFile]) -> None:
         newest = files[-1]
         tail = read_tail(newest)
         self.sequence = tail.sequence
@@ -238,6 +252,7 @@ class AuditLog:
     def _fail(self, error: Exception, event: Event, recordable: bool) -> _Failure:
         if isinstance(error, LostError):
             self._abandon()
+            self.losses += 1
         if self._failure is None:
             # An event of which no record could be made may not even have a policy.
             self._failure = _Failure(_words(error), event.at, policy_of(event) if recordable else None)

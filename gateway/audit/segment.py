@@ -91,7 +91,10 @@ class Segment:
         with self._closing:
             if self._fd < 0:
                 return
-            fd = os.dup(self._fd)
+            try:
+                fd = os.dup(self._fd)
+            except OSError as error:
+                raise LostError(error.errno, f"{self.path.name} could not be synced: {error.strerror}") from error
         try:
             os.fsync(fd)
             in_place = os.path.samestat(os.fstat(fd), self.path.stat())

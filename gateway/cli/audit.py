@@ -18,6 +18,8 @@ from gateway.audit.folders import log_folders, read_folders
 from gateway.audit.ocsf import SUCCESS
 from gateway.audit.reader import Damage, Dimension, Entry, Query, count_by, files_of
 from gateway.cli import audit_query
+from gateway.cli.audit_key import key
+from gateway.cli.audit_verify import prove, verify, verify_proof
 from gateway.cli.output import When, console_for_tables, plain
 from gateway.core.message import Instant
 
@@ -37,7 +39,8 @@ def audit() -> None:
     """Look into the audit log."""
 
 
-audit.add_command(audit_query.query)
+for _command in (audit_query.query, verify, prove, verify_proof, key):
+    audit.add_command(_command)
 
 
 @audit.command()

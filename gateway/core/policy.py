@@ -286,6 +286,20 @@ class StateSettings:
     """Seals stored answers; None: they are kept as they came."""
 
 
+@dataclass(frozen=True, slots=True)
+class AuditSettings:
+    """How the audit log is kept and published."""
+
+    origin: str | None = None
+    """Name of the transparency log; None: the one its key has, or one made of the policy's name."""
+    key: PurePath | None = None
+    """File of the key that signs checkpoints; None: one in the folder of the state, made where it is missing."""
+    interval: float = 10.0
+    """Seconds between checkpoints."""
+    durable: bool = False
+    """Whether an allow is on the disk before anything is forwarded, and not only with the kernel."""
+
+
 @dataclass(frozen=True)
 class Policy:
     """One whole policy. A request is decided by one of these from start to end."""
@@ -300,6 +314,7 @@ class Policy:
     routes: tuple[Route, ...]
     identity: IdentityFields = field(default_factory=IdentityFields)
     state: StateSettings = field(default_factory=StateSettings)
+    audit: AuditSettings = field(default_factory=AuditSettings)
     owner: str = ""
     review_by: str = ""
     answers: AnswerSigner | None = None

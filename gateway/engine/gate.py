@@ -58,7 +58,7 @@ class Gate:
         self.state = state
         self.log = log
         self.clock = clock or Clock()
-        self.commit = GroupCommit(log)
+        self.commit = GroupCommit(log, durable=in_force.policy.audit.durable)
         self.draining = False
         self.health = Health(self.record)
         self.unfinished = 0

@@ -31,6 +31,7 @@ from gateway.engine.mode import spec_of
 from gateway.engine.revocation import RevocationCheck, record_staleness
 from gateway.engine.start import StartError, check_environment, explained, listeners_of
 from gateway.engine.tls import ServerContext
+from gateway.engine.transparency import Transparency, published_size, signer_of
 from gateway.engine.upstream_pool import Pools
 from gateway.engine.upstream_tls import UpstreamTls
 from gateway.engine.watch import Watch
@@ -114,12 +115,14 @@ class Service:
         policy = loaded.policy
         if self.settings.worker is not None and set(self.settings.worker.listeners) != set(listeners_of(policy)):
             raise StartError("the policy's listeners are others than those of the workers: restart the gate")
-        self.log = open_log(self.settings.audit)
+        signer = signer_of(policy, self.settings.state, self.settings.worker)
+        self.log = open_log(self.settings.audit, published_size(self.settings.audit, signer))
         try:
             self.state = open_state(self.settings.state, policy, self.clock.now())
             store = self.state if self._alone else Unshared()
             self.gate = Gate(coming_into_force(loaded), store, self.log, self.clock)
             self.watch = Watch(loaded.files, began)
+            self.transparency = Transparency(signer, self.gate)
             try:
                 self.issuers = Issuers(policy, self.gate)
                 self.gate.in_force = coming_into_force(loaded, self.issuers)
@@ -154,6 +157,7 @@ class Service:
             self.log.append(GateStarted(self.clock.now(), self.gate.in_force.facts, listeners, warnings))
         except Unavailable as error:
             raise StartError(f"the audit log cannot be written: {error.detail}") from None
+        self.transparency.start()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop, signal.Signals(number).name)
@@ -250,6 +254,7 @@ class Service:
         self.issuers.retire()
         self.issuers = issuers
         issuers.tick()
+        self.gate.commit.durable = loaded.policy.audit.durable
         self.master.standings.reloaded(old, contexts)
         self.expiries.adopt(loaded.material)
         pools.forget_others(loaded.policy.upstreams.values())
@@ -290,6 +295,8 @@ class Service:
         await self.master.done()
         self._close_state()
         self.gate.record(GateStopped(self.clock.now(), self.gate.in_force.facts, self._because, unfinished))
+        self.gate.commit.close()
+        await self.transparency.stop()
         logger.info("stopped: %s", self._because)
 
     async def _until_ended(self, seconds: float) -> None:
@@ -320,10 +327,10 @@ def coming_into_force(loaded: Loaded, issuers: Issuers | None = None) -> InForce
     return InForce(loaded.policy, key_sets, checks)
 
 
-def open_log(directory: Path) -> AuditLog:
-    """Open the audit log. Raises StartError."""
+def open_log(directory: Path, published: int = 0) -> AuditLog:
+    """Open the audit log, of which so many records were published. Raises StartError."""
     try:
-        return AuditLog(directory)
+        return AuditLog(directory, published=published)
     except Exception as error:
         raise StartError(f"audit log in {directory}: {error}") from error
 
@@ -355,3 +362,5 @@ def unchangeable(old: Policy, new: Policy) -> None:
     """Raise StartError where a reload would change what only a restart can."""
     if {spec_of(one) for one in old.listeners.values()} != {spec_of(one) for one in new.listeners.values()}:
         raise StartError("listeners cannot be added, removed or moved while the gate runs: restart it")
+    if (old.audit.origin, old.audit.key) != (new.audit.origin, new.audit.key):
+        raise StartError("the audit log's origin and key cannot be changed while the gate runs: restart it")

@@ -18,6 +18,7 @@ from gateway.core.message import Instant
 from gateway.core.policy import Issuer, Policy, Upstream
 from gateway.pki.crl import RevocationList
 from gateway.policy import rules
+from gateway.policy.audit import read_audit
 from gateway.policy.document import Definition, Document, assemble
 from gateway.policy.extensions import Extensions
 from gateway.policy.folder import digest, read_policy
@@ -118,6 +119,7 @@ class _Parts:
         self._warn_of_review()
         self._identity = read_identity(reader, document.single("identity"))
         self._state = read_state(reader, document.single("state"))
+        self._audit = read_audit(reader, document.single("audit"))
         self._listeners = read_listeners(reader, document.named["listeners"])
         self._keys: Table[OwnKey] = self._table("gateway key", "gateway_keys", read_gateway_key)
         self.key_sets: dict[str, KeySet] = {}
@@ -197,6 +199,7 @@ class _Parts:
             routes=tuple(route.compiled(self._answers) for route in self._routes),
             identity=self._identity,
             state=self._state,
+            audit=self._audit,
             owner=self._owner,
             review_by=self._review_by.isoformat(),
             answers=self._answers,

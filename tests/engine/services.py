@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gateway.audit.verify.check import check
+from gateway.audit.verify.notes import Key
 from gateway.core.message import Instant
 from gateway.engine.service import Service, Settings
 from tests import world
@@ -228,3 +230,11 @@ async def again(folder: Folder, upstream: FakeUpstream, **changes: Any) -> Async
     assert [record["metadata"]["sequence"] for record in records] == list(range(1, len(records) + 1))
     check_outcomes(records)
     assert kind_of(records[-1]) == "stop"
+    verify(folder.audit)
+
+
+def verify(directory: Path) -> None:
+    """Have the log verified, as a stranger would: whole, and under a checkpoint to its last record."""
+    found = check(directory, [Key.parse((directory / "tlog" / "log.vkey").read_text())])
+    assert [str(problem) for problem in found.problems] == []
+    assert found.size == found.records

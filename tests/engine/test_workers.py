@@ -219,10 +219,11 @@ def told(*listeners: str) -> Worker:
 
 async def test_a_worker_lets_others_listen_where_it_does_and_the_only_process_does_not(tmp_path: Path) -> None:
     async with serving() as upstream:
-        folder = Folder(tmp_path, upstream.port)
-        folder.write()
-        folder.put_policy(**STATELESS)
         for worker in (told(), None):
+            folder = Folder(tmp_path / ("worker" if worker else "only"), upstream.port)
+            folder.path.mkdir()
+            folder.write()
+            folder.put_policy(**STATELESS)
             async with again(folder, upstream, worker=worker) as up:
                 (listening,) = up.service.master.listeners["public"].sockets
                 shares = listening.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT) != 0

@@ -1,0 +1,99 @@
+"""What a log consists of: its own files with the records, and those of the transparency log below `tlog`."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+WIDTH = 256
+HASH = 32
+
+FOLDER = "tlog"
+
+_SEGMENT = re.compile(r"audit-\d{4}-\d{2}-\d{2}_(\d{12,})\.jsonl\Z", re.ASCII)
+_LENGTHS = [length.to_bytes(2, "big") for length in range(65_536)]
+_WORKER = re.compile(r"worker-[1-9]\d*\Z", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A file with records."""
+
+    path: Path
+    first: int
+    """Sequence of its first record, as its name has it."""
+
+
+def segments(directory: Path) -> list[Segment]:
+    """Give the files with records, in their order. Raises OSError."""
+    found = [(int(match[1]), path) for path in directory.iterdir() if (match := _SEGMENT.match(path.name))]
+    return [Segment(path, first) for first, path in sorted(found)]
+
+
+def logs(directory: Path) -> list[Path]:
+    """Give the folders that hold a log: the one given, and those of workers in it. Raises OSError."""
+    workers = [path for path in directory.iterdir() if _WORKER.match(path.name) and path.is_dir()]
+    workers.sort(key=lambda path: int(path.name.removeprefix("worker-")))
+    own = (directory / FOLDER).is_dir() or bool(segments(directory))
+    return [directory, *workers] if own or not workers else workers
+
+
+def tile_name(level: int | str, index: int, width: int = WIDTH) -> str:
+    """Give the path of a tile of hashes, or of entries (level `entries`), as C2SP tlog-tiles has it."""
+    name = f"{index % 1000:03}"
+    while index >= 1000:
+        index //= 1000
+        name = f"x{index % 1000:03}/{name}"
+    return f"tile/{level}/{name}" + ("" if width == WIDTH else f".p/{width}")
+
+
+class Tiles:
+    """Reads the files of a transparency log."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def text(self, name: str) -> str | None:
+        """Read a file of text; None where there is none. Raises OSError."""
+        try:
+            return (self.directory / name).read_bytes().decode("utf-8", "replace")
+        except FileNotFoundError:
+            return None
+
+    def hashes(self, level: int, index: int, width: int) -> list[bytes] | None:
+        """Read the first `width` hashes of a tile; None where they are not there. Raises OSError."""
+        data = self._read(level, index, width)
+        if data is None or len(data) < width * HASH:
+            return None
+        return [data[place : place + HASH] for place in range(0, width * HASH, HASH)]
+
+    def entries(self, index: int, width: int) -> list[bytes] | None:
+        """Read the first `width` entries of a bundle; None where they are not there. Raises OSError."""
+        data = self._read("entries", index, width)
+        if data is None:
+            return None
+        found: list[bytes] = []
+        place = 0
+        while place + 2 <= len(data) and len(found) < width:
+            end = place + 2 + (data[place] << 8 | data[place + 1])
+            found.append(data[place + 2 : end])
+            place = end
+        return found if len(found) == width and place <= len(data) else None
+
+    def holds(self, index: int, lines: Sequence[bytes | None], hashes: Sequence[bytes]) -> bool:
+        """Whether bundle and tile hold just these entries and their hashes. Raises OSError."""
+        bundle, tile = self._read("entries", index, len(lines)), self._read(0, index, len(lines))
+        if bundle is None or tile is None:
+            return False
+        if None in lines or tile[: len(hashes) * HASH] != b"".join(hashes):
+            return False
+        wanted = b"".join([part for line in lines if line is not None for part in (_LENGTHS[len(line)], line)])
+        return bundle[: len(wanted)] == wanted
+
+    def _read(self, level: int | str, index: int, width: int) -> bytes | None:
+        for name in (tile_name(level, index, width), tile_name(level, index)):
+            try:
+                return (self.directory / name).read_bytes()
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+        return None

@@ -1,0 +1,127 @@
+"""Publishes the audit log as a transparency log while the gate runs: in a thread, so that no request waits for it.
+
+Python runs one thread at a time: so the publisher hashes a few records, and then sleeps for longer than that took.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from gateway.audit.log import AuditLog
+from gateway.audit.tlog.key import key_at, read_key
+from gateway.audit.tlog.lines import RecordsLostError
+from gateway.audit.tlog.note import NoteError, Signer
+from gateway.audit.tlog.publisher import Publisher, TlogError, checkpoint_of
+from gateway.core.exchange import failure
+from gateway.core.policy import AuditSettings, Policy
+from gateway.engine.gate import Gate
+from gateway.engine.start import StartError
+from gateway.engine.worker import Worker
+
+logger = logging.getLogger(__name__)
+
+KEY_FILE = "audit.key"
+"""In the folder of the state, where the policy names none."""
+
+CONTROL = "audit.checkpoint"
+"""What fails, in records, where nothing can be published."""
+
+_REST = 0.0005
+"""Seconds of sleep after each slice, which takes some 0.1 ms: at most some 20,000 records a second are published."""
+
+
+def signer_of(policy: Policy, state: Path, worker: Worker | None) -> Signer:
+    """Give the key that signs the log's checkpoints, under the log's name: one key for all workers, a name for each.
+
+    `state` is this process' folder of the state. Raises StartError.
+    """
+    settings, path = policy.audit, policy.audit.key or (state if worker is None else state.parent) / KEY_FILE
+    try:
+        if settings.key is not None:
+            signer = read_key(Path(settings.key))
+        else:
+            signer = key_at(Path(path), settings.origin or f"gateway/{policy.name}")
+        signer = signer if settings.origin is None else signer.named(settings.origin)
+        return signer if worker is None else signer.named(f"{signer.name}/worker-{worker.number}")
+    except (OSError, NoteError) as error:
+        said = error.strerror if isinstance(error, OSError) else error
+        raise StartError(f"key for checkpoints {path}: {said}") from error
+
+
+def published_size(directory: Path, signer: Signer) -> int:
+    """Give how many records of the log in a folder were published by an earlier run. Raises StartError."""
+    try:
+        checkpoint = checkpoint_of(directory, signer)
+    except (OSError, TlogError) as error:
+        raise StartError(f"audit log in {directory}: {error}") from error
+    return 0 if checkpoint is None else checkpoint.size
+
+
+class Transparency:
+    """The thread that publishes; made and stopped in the event loop's thread."""
+
+    def __init__(self, signer: Signer, gate: Gate) -> None:
+        self._gate = gate
+        self._log: AuditLog = gate.log
+        self._publisher = Publisher(gate.log.directory, signer, pause=self._pause)
+        self._loop = asyncio.get_running_loop()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="checkpoints", daemon=True)
+
+    def start(self) -> None:
+        """Begin to publish."""
+        logger.info("checkpoints are signed by %s", self._publisher.signer.public)
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """Publish what is left, and end."""
+        self._stopping.set()
+        if self._thread.ident is not None:
+            await asyncio.to_thread(self._thread.join)
+
+    @property
+    def _settings(self) -> AuditSettings:
+        return self._gate.in_force.policy.audit
+
+    def _pause(self) -> None:
+        if not self._stopping.is_set():
+            time.sleep(_REST)
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._settings.interval):
+            self._tell(self._publish())
+        told = self._publish()
+        if told is not None:  # too late for the log
+            logger.error("%s: %s", CONTROL, told)
+
+    def _publish(self) -> str | None:
+        """Publish what is new; gives what went wrong."""
+        try:
+            self._log.sync()
+            self._publisher.publish(self._log.synced, self._gate.clock.now())
+        except (OSError, TlogError, RecordsLostError) as error:
+            return f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else str(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next turn tries again
+            return failure(error).detail
+        return None
+
+    def _tell(self, told: str | None) -> None:
+        def record() -> None:
+            now, facts, health = self._gate.clock.now(), self._gate.in_force.facts, self._gate.health
+            if told is None:
+                health.worked([CONTROL], now, facts)
+            else:
+                logger.error("%s: %s", CONTROL, told)
+                health.failed(CONTROL, told, now, facts)
+
+        _soon(self._loop, record)
+
+
+def _soon(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    try:
+        loop.call_soon_threadsafe(call)
+    except RuntimeError:  # it is closed: the gate has ended
+        logger.debug("the loop is closed")

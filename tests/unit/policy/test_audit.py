@@ -1,0 +1,58 @@
+from pathlib import Path
+
+import pytest
+
+from gateway.core.policy import AuditSettings
+from gateway.policy.audit import read_audit
+from tests.policy.reading import node, reader
+
+
+def test_without_the_section_the_defaults_of_the_core_hold() -> None:
+    used = reader()
+    assert read_audit(used, None) == AuditSettings()
+    assert used.problems == []
+
+
+def test_every_setting(tmp_path: Path) -> None:
+    key = tmp_path / "audit.key"
+    key.write_text("PRIVATE+KEY+a+12345678+AAAA\n")
+    key.chmod(0o600)
+    used = reader()
+    text = f"{{origin: audit.example.com/psp, key: {key}, interval: 1m, durability: fsync}}"
+    assert read_audit(used, node(text)) == AuditSettings("audit.example.com/psp", key, 60.0, durable=True)
+    assert used.problems == []
+    assert used.files == {key}
+
+
+def test_durability_of_the_kernel_in_words() -> None:
+    assert not read_audit(reader(), node("{durability: os}")).durable
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{origin: a b}", "`a b` cannot name a log"),
+        ("{origin: a+b}", "`a+b` cannot name a log"),
+        ("{interval: 999ms}", "`999ms` does not fit"),
+        ("{interval: 61m}", "`61m` does not fit"),
+        ("{durability: disk}", "`disk` is no durability"),
+        ("{keep: 1d}", "unknown key `keep`"),
+    ],
+)
+def test_what_is_refused(text: str, told: str) -> None:
+    used = reader()
+    read_audit(used, node(text))
+    assert [problem.message for problem in used.problems] == [told]
+
+
+def test_a_file_that_is_no_key(tmp_path: Path) -> None:
+    key = tmp_path / "audit.key"
+    key.write_text("-----BEGIN PRIVATE KEY-----\n")
+    key.chmod(0o600)
+    used = reader()
+    assert read_audit(used, node(f"{{key: {key}}}")).key is None
+    assert "holds no key for checkpoints" in used.problems[0].message
+    key.chmod(0o640)
+    used = reader()
+    read_audit(used, node(f"{{key: {key}}}"))
+    assert "mode 0640" in used.problems[0].message
