@@ -106,6 +106,9 @@ def _read(ders: Sequence[bytes]) -> Chain:
         chain = Chain.read(ders)
     except ValueError as error:
         raise Denied(Reason.TLS_CERTIFICATE_INVALID, str(error)) from error
+    objection = chain.objection()
+    if objection is not None:
+        raise Denied(Reason.TLS_CERTIFICATE_INVALID, objection)
     weakness = chain.weakness()
     if weakness is not None:
         raise Denied(Reason.TLS_CERTIFICATE_WEAK, weakness)

@@ -1,11 +1,13 @@
 """A client's certificate chain as OpenSSL verified it, read once for all connections that bring it."""
 
 import hashlib
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from gateway.core.message import Certificate, Instant
@@ -13,6 +15,11 @@ from gateway.pki.der import integer
 from gateway.pki.inspect import certificate_facts
 from gateway.pki.keys import subject_key_facts
 from gateway.pki.objections import WEAK_HASHES, extension, hash_name, is_authority
+
+MAX_LINKS = 8
+MAX_KEY_BITS = 8_192
+"""Beyond what anybody needs: a longer chain, or larger keys, are there to be slow. OpenSSL has verified them by then,
+since Python's `ssl` lets nobody bound that; so whoever sends them is at least told of in the log, and not let in."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +57,10 @@ class Chain:
     def read(cls, ders: Sequence[bytes]) -> "Chain":
         """Read a verified chain, the client's certificate first. Raises ValueError where it cannot be read."""
         try:
-            links = tuple(map(_link, ders))
+            with warnings.catch_warnings():
+                # Such as a serial number of zero: `objection` tells of it.
+                warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+                links = tuple(map(_link, ders))
         except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
             raise ValueError(f"certificate cannot be read: {type(error).__name__}: {error}") from error
         ends = min(Instant(link.certificate.not_valid_after_utc.timestamp()) for link in links)
@@ -60,6 +70,23 @@ class Chain:
     def ders(self) -> tuple[bytes, ...]:
         """The certificates as they were sent or trusted."""
         return tuple(link.der for link in self.links)
+
+    def objection(self) -> str | None:
+        """Say what of the client's certificate OpenSSL lets through, and nobody should issue."""
+        leaf = self.links[0]
+        facts = self.facts
+        named = (facts.subject, *facts.san_uri, *facts.san_dns, *facts.san_email)
+        if len(self.links) > MAX_LINKS:
+            return f"a chain of {len(self.links)} certificates, at most {MAX_LINKS} are taken"
+        if any((subject_key_facts(link.certificate).bits or 0) > MAX_KEY_BITS for link in self.links):
+            return f"a key of more than {MAX_KEY_BITS:,} bits in the chain"
+        if leaf.authority:
+            return "a CA's own certificate, where that of a client is wanted"
+        if leaf.serial[0] & 0x80 or not any(leaf.serial):
+            return "its serial number is not positive (RFC 5280 4.1.2.2)"
+        if not all(name.isprintable() for name in named):
+            return "a name in it has control characters"
+        return None
 
     def weakness(self) -> str | None:
         """Say what in the chain is too weak: what OpenSSL's security level lets through all the same.

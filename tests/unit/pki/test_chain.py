@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -8,8 +9,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
+from gateway.pki import chain as chain_module
 from gateway.pki.authority import Authority, Names, Purpose, Validity
-from gateway.pki.chain import Chain
+from gateway.pki.chain import MAX_LINKS, Chain
 from gateway.pki.der import integer
 from tests.crls import chain, moment, with_sha1
 from tests.mint import private_key
@@ -123,3 +125,40 @@ def test_nobody_relies_on_the_signature_of_the_trusted_authority() -> None:
     made = x509.CertificateBuilder(name, name, RSA.public_key(), 7, moment(NOW), moment(NOW) + timedelta(days=1))
     root = made.sign(RSA, hashes.SHA256()).public_bytes(Encoding.DER)
     assert Chain.read([with_sha1(root)]).weakness() is None
+
+
+# What nobody should issue
+
+
+def test_a_chain_of_today_gives_no_objection() -> None:
+    assert chain(LEAF, ISSUING, ROOT).objection() is None
+    assert single().objection() is None
+
+
+def test_a_ca_is_no_client() -> None:
+    assert chain(ISSUING.credential, ROOT).objection() == "a CA's own certificate, where that of a client is wanted"
+
+
+@pytest.mark.parametrize("serial", [0, -5])
+def test_a_serial_number_is_positive(serial: int) -> None:
+    made = single()
+    faulty = replace(made, links=(replace(made.links[0], serial=integer(serial)), *made.links[1:]))
+    assert faulty.objection() == "its serial number is not positive (RFC 5280 4.1.2.2)"
+
+
+@pytest.mark.parametrize("name", [x509.DNSName("acme.example\0.evil.example"), x509.UniformResourceIdentifier("a:\n")])
+def test_a_name_has_no_control_characters(name: x509.GeneralName) -> None:
+    assert single(x509.SubjectAlternativeName([name])).objection() == "a name in it has control characters"
+
+
+def test_a_chain_that_is_there_to_be_slow_is_refused() -> None:
+    made = chain(LEAF, ISSUING, ROOT)
+    links = (made.links[0], *[made.links[1]] * (MAX_LINKS - 1))
+    assert replace(made, links=links).objection() is None
+    longer = replace(made, links=(*links, made.links[1]))
+    assert longer.objection() == f"a chain of {MAX_LINKS + 1} certificates, at most {MAX_LINKS} are taken"
+
+
+def test_a_key_that_is_there_to_be_slow_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chain_module, "MAX_KEY_BITS", 2_047)
+    assert single(key=RSA.public_key()).objection() == "a key of more than 2,047 bits in the chain"
