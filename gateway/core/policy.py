@@ -259,6 +259,16 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
+class WebSocketSettings:
+    """How long a WebSocket of a route may stay open; in seconds."""
+
+    idle: float
+    """Without a byte in either direction."""
+    lifetime: float
+    """In all; one that was opened with an access token ends with that at the latest."""
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """A rule: what it is about, who may call it, which controls they must pass, and where it leads."""
 
@@ -272,6 +282,8 @@ class Route:
     body_limit: int = 65_536
     answers: AnswerSigner | None = None
     """Signs what its requests are answered; None: answers are not signed, and passed on as they come."""
+    websocket: WebSocketSettings | None = None
+    """Where its requests open WebSockets; None: a field Upgrade is not passed on."""
 
 
 @dataclass(frozen=True, slots=True)

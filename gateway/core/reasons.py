@@ -648,6 +648,26 @@ class Reason(Enum):
         "A request arrived on an open connection after the gate began to stop.",
     )
 
+    # WebSockets
+    WEBSOCKET_HANDSHAKE = (
+        "websocket.handshake", 426, "WebSocket expected",
+        "This path opens WebSockets over HTTP/1.1: send an opening handshake of version 13 (RFC 6455 4.1).",
+        "The route has `websocket`, so all of its requests must be handshakes; another route may serve the others.",
+        "A request of a WebSocket route was no opening handshake, or came over HTTP/2 or mitmproxy's layers.",
+    )
+    WEBSOCKET_ORIGIN = (
+        "websocket.origin", 403, "Origin not allowed",
+        "A page of this origin may not open a WebSocket here.",
+        "websocket.origins lists the values of Origin that may; without that list Origin is not looked at.",
+        "A handshake named no Origin, or one that the route does not list: a page of somebody else's may be behind it.",
+    )
+    WEBSOCKET_ENDED = (
+        "websocket.ended", 503, "WebSocket ended",
+        "The gate ended the WebSocket: it was idle or open for too long, or its access token has ended. Connect again.",
+        "websocket.idle and websocket.lifetime state how long one may stay open.",
+        "The detail says which time was over. What was sent until then was passed on.",
+    )
+
     # Addons of users (gateway run --addon)
     ADDON_DENIED = (
         "addon.denied", 403, "Request refused",

@@ -7,6 +7,7 @@ from mitmproxy import http
 from gateway.core.chain import ReadBody
 from gateway.core.decision import Decision
 from gateway.core.message import RequestHead
+from gateway.core.reasons import Denied, Reason
 from gateway.engine.gate import Handling, Step
 
 HANDLING = "gateway.handling"
@@ -22,14 +23,24 @@ class CoreAddon:
         handling: Handling = flow.metadata[HANDLING]
         head: RequestHead = flow.metadata[HEAD]
         await _settled(handling.begin(head))
+        _refuse_websocket(handling)
 
     async def request(self, flow: http.HTTPFlow) -> None:
         """Go on with the body."""
         handling: Handling = flow.metadata[HANDLING]
         if handling.waits_for_body:
             await _settled(handling.resume(flow.request.data.content or b""))
+            _refuse_websocket(handling)
 
 
 async def _settled(step: Step | Awaitable[Step]) -> None:
     if not isinstance(step, Decision | ReadBody):
         await step
+
+
+def _refuse_websocket(handling: Handling) -> None:
+    """Take an allow back that would open a WebSocket, which mitmproxy's layers would forward without its upgrade."""
+    decision = handling.decision
+    route = None if decision is None or not decision.allowed else decision.exchange.route
+    if route is not None and route.websocket is not None:
+        handling.deny(Denied(Reason.WEBSOCKET_HANDSHAKE, "mitmproxy's layers, which flows need, open no WebSockets"))

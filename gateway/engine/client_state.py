@@ -24,6 +24,7 @@ class State(Enum):
     BODY = "its body, to be collected"
     STREAM = "its body, passed on as it comes"
     BUSY = "a decision, its record, or a response"
+    TUNNEL = "whatever comes, once a WebSocket is open"
     LINGER = "the end of what a refused client still sends"
 
 

@@ -27,6 +27,7 @@ from gateway.engine.problem import Answer
 from gateway.engine.request_head import check_raw, first_line_of, parse
 from gateway.engine.response_head import HEAD_OF_CONTINUE, answer_bytes
 from gateway.engine.signed_passage import SignedPassage
+from gateway.engine.tunnel import Tunnel
 from gateway.engine.upstream_pool import Pools
 
 logger = logging.getLogger(__name__)
@@ -61,6 +62,8 @@ class DataPath(ClientState):
             elif self._state is State.HEAD:
                 self._received = self._received + data if self._received else data
                 self._read_head()
+            elif self._state is State.TUNNEL:
+                self._to_tunnel(data)
             elif self._state is State.LINGER:
                 self._discarded += len(data)
                 if self._discarded > LINGER_BYTES:
@@ -83,7 +86,7 @@ class DataPath(ClientState):
         """Record that the client did not wait for its answer, and be done."""
         self._deadline.clear()
         try:
-            handling, status = self._handling, self._drop()
+            handling, passage, status = self._handling, self._passage, self._drop()
             if self._left_with is not None:
                 (status,) = self._left_with
             if handling is not None:
@@ -91,7 +94,10 @@ class DataPath(ClientState):
                 if not handling.recorded:
                     handling.deny(Denied(Reason.CLIENT_CLOSED, "before the decision"))
                     handling.authorise()
-                handling.finish(Reason.CLIENT_CLOSED, detail, status)
+                if isinstance(passage, Tunnel) and passage.opened:
+                    handling.finish(Reason.ALLOWED, passage.story("the client"), status)
+                else:
+                    handling.finish(Reason.CLIENT_CLOSED, detail, status)
             elif self._state is State.HEAD and self._received:
                 denied = Denied(Reason.MESSAGE_MALFORMED, "the connection ended within the head")
                 Handling(self._gate, self._peer).refuse(denied, first_line_of(self._received))
@@ -127,10 +133,27 @@ class DataPath(ClientState):
     def drain(self) -> None:
         """End the connection as soon as no request is open."""
         self._draining = True
+        passage = self._passage
         if self._handling is None:
             self.close()
+        elif isinstance(passage, Tunnel) and passage.opened:
+            passage.end("the gate ends the connection")
 
     # the passage's side
+
+    def switched(self) -> None:
+        """Have what the client sends from now on given to the tunnel; the connection serves no other request."""
+        self._state = State.TUNNEL
+        self._closes = True
+        self._deadline.clear()
+        received, self._received = self._received, b""
+        self.go_on()
+        if received:
+            self._to_tunnel(received)
+
+    def _to_tunnel(self, data: bytes) -> None:
+        if isinstance(self._passage, Tunnel):
+            self._passage.from_client(data)
 
     def crash(self, error: Exception) -> None:
         """End the connection after a fault of the gate's own; what was under way is recorded."""
@@ -291,7 +314,7 @@ class DataPath(ClientState):
         if route is None:
             raise RuntimeError("allowed without a route")
         pool = self._pools().of(route.upstream)
-        kind = Passage if route.answers is None else SignedPassage
+        kind = Tunnel if route.websocket is not None else Passage if route.answers is None else SignedPassage
         self._passage = passage = kind(self, handling, pool, body, self._passed)
         passage.begin(b"".join(self._collected), route.upstream.signer)
         self._collected = []

@@ -35,6 +35,9 @@ class Client(Protocol):
     def await_upstream(self, upstream: Upstream) -> None:
         """Let the upstream's time run from now."""
 
+    def switched(self) -> None:
+        """Have what the client sends from now on given to the tunnel."""
+
     def crash(self, error: Exception) -> None:
         """End the connection after a fault of the gate's own."""
 
@@ -130,14 +133,16 @@ class Passage:
         self._text = self._write_head(head, fields, len(body))
 
     def _write_head(self, head: RequestHead, upstream_fields: Fields, size: int) -> bytes:
-        body = self._body
-        framing = ""
-        if not self._whole:
-            framing = "transfer-encoding: chunked\r\n" if body.chunked else f"content-length: {body.declared}\r\n"
-        elif head.has_body or head.method in _WITH_BODY:
-            framing = f"content-length: {size}\r\n"
         fields = "".join([f"{name}: {value}\r\n" for name, value in upstream_fields])
+        framing = self._framing(head, size)
         return f"{head.method} {head.target} HTTP/1.1\r\n{fields}{framing}\r\n".encode("latin-1")
+
+    def _framing(self, head: RequestHead, size: int) -> str:
+        """Give the fields that frame the message (RFC 9112 6), with `size` bytes of body where all of it is there."""
+        body = self._body
+        if not self._whole:
+            return "transfer-encoding: chunked\r\n" if body.chunked else f"content-length: {body.declared}\r\n"
+        return f"content-length: {size}\r\n" if head.has_body or head.method in _WITH_BODY else ""
 
     def _send(self, connection: UpstreamConnection) -> None:
         self._connection = connection

@@ -44,6 +44,19 @@ class ResponseSink(Protocol):
         """Note that the upstream takes more of the request's body."""
 
 
+class Upgraded(Protocol):
+    """Where bytes go once a connection has changed its protocol; its sink hears no more of it."""
+
+    def upgraded(self, data: bytes) -> None:
+        """Note that the protocol has changed; `data` is of the new one."""
+
+    def from_upstream(self, data: bytes) -> None:
+        """Take bytes of the new protocol."""
+
+    def upstream_left(self) -> None:
+        """Note that the upstream closed the connection: the last call."""
+
+
 class Keeper(Protocol):
     """Where a connection stays between requests."""
 
@@ -69,6 +82,9 @@ class UpstreamConnection(asyncio.Protocol):
         self._in_body = False
         self._interim = False
         self._until_close = False
+        self.upgrades_to: Upgraded | None = None
+        """Where another protocol goes, where the request asks for one; the upstream may change to none otherwise."""
+        self._tunnel: Upgraded | None = None
         self._to_head = False
         self._complete = False
         self._reusable = True
@@ -95,6 +111,9 @@ class UpstreamConnection(asyncio.Protocol):
         if sink is None:
             self.discard()  # bytes that nobody asked for: the framing cannot be trusted any more
             return
+        if self._tunnel is not None:
+            self._tunnel.from_upstream(data)
+            return
         if not self._in_body:
             self._head_bytes += len(data)
             if self._head_bytes > MAX_RESPONSE_HEAD and b"\r\n\r\n" not in data:
@@ -102,6 +121,9 @@ class UpstreamConnection(asyncio.Protocol):
                 return
         try:
             self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._switch(data[upgrade.args[0] :])
+            return
         except (httptools.HttpParserError, BrokenAnswerError) as error:
             if not self._complete:
                 cause = error.__context__ if isinstance(error.__context__, BrokenAnswerError) else error
@@ -116,7 +138,9 @@ class UpstreamConnection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Take the end of the connection as the end of a body that is framed by it."""
         sink = self._sink
-        if sink is not None and self._until_close:
+        if sink is not None and self._tunnel is not None:
+            self._leave(self._tunnel)
+        elif sink is not None and self._until_close:
             self._complete, self._reusable = True, False
             self._release(sink)
         return False
@@ -126,7 +150,9 @@ class UpstreamConnection(asyncio.Protocol):
         self._look = None
         self.transport = None  # its TLS takes tens of KiB, which would else wait for the garbage collector
         self._pool.lost(self)
-        if self._sink is not None:
+        if self._sink is not None and self._tunnel is not None:
+            self._leave(self._tunnel)
+        elif self._sink is not None:
             why = f" (TLS: {exc.reason or exc})" if isinstance(exc, ssl.SSLError) else ""
             self._fail(Reason.UPSTREAM_BROKEN, f"it closed the connection before its answer was complete{why}")
 
@@ -156,8 +182,11 @@ class UpstreamConnection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """Hand the head on."""
         status = self._parser.get_status_code()
-        if self._parser.get_http_version() not in ("1.1", "1.0") or not 100 <= status <= 599 or status == 101:
-            raise BrokenAnswerError("a status line of another protocol, or one that switches to it")
+        if self._parser.get_http_version() not in ("1.1", "1.0") or not 100 <= status <= 599:
+            raise BrokenAnswerError("a status line of another protocol")
+        if status == 101:
+            self._read_upgrade()
+            return
         if status < 200:
             self._interim = True  # nobody waits for it (RFC 9110 15.2)
             return
@@ -178,6 +207,27 @@ class UpstreamConnection(asyncio.Protocol):
         if self._to_head:  # llhttp does not know what was asked, and would wait for the body
             self._complete = True
             self._parser = httptools.HttpResponseParser(self)
+
+    def _read_upgrade(self) -> None:
+        """Hand on the head that changes the protocol, where that was asked for."""
+        sink = self._sink
+        if sink is None or self.upgrades_to is None or not self._parser.should_upgrade():
+            raise BrokenAnswerError("it changes to another protocol, which nobody asked for")
+        self._reusable, self._in_body = False, True
+        sink.response_head(101, self._fields, ends=True)
+
+    def _switch(self, data: bytes) -> None:
+        """Go on in the new protocol."""
+        if self.upgrades_to is None:
+            self._fail(Reason.UPSTREAM_BROKEN, "it changes to another protocol, which nobody asked for")
+            return
+        self._tunnel = self.upgrades_to
+        self._tunnel.upgraded(data)
+
+    def _leave(self, tunnel: Upgraded) -> None:
+        self._sink = None
+        self.discard()
+        tunnel.upstream_left()
 
     def on_body(self, data: bytes) -> None:
         """Hand a part of the body on; an answer to HEAD and an interim one have none, whatever they say."""
@@ -227,6 +277,12 @@ class UpstreamConnection(asyncio.Protocol):
         """Read on."""
         if self.transport is not None and not self.transport.is_closing():
             self.transport.resume_reading()
+
+    def finish(self) -> None:
+        """End the connection once everything written is sent."""
+        self._sink = None
+        if self.transport is not None:
+            self.transport.close()
 
     def abandon(self) -> None:
         """End the connection: its request came to nothing."""

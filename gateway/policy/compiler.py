@@ -131,7 +131,7 @@ class _Parts:
         self._partners: Table[PartnerEntry] = self._table(
             "partner", "partners", lambda _, name, definition: partners.read(name, definition)
         )
-        self._answers = self._outward.answers(document.single("sign_responses"))
+        self._answers = self._outward.everywhere = self._outward.answers(document.single("sign_responses"))
         self._routes = self._read_routes()
         self._check(shared_state=shared_state)
 

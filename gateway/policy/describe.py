@@ -11,6 +11,7 @@ from gateway.controls.replay import Replay
 from gateway.controls.signature import SignatureControl
 from gateway.controls.token import TokenControl
 from gateway.controls.velocity import Velocity, VelocityLimit
+from gateway.controls.websocket import WebSocketHandshake
 from gateway.core.chain import BODY_RULES, ORDER, Control, RateLimit
 from gateway.core.document import Pointer
 from gateway.core.policy import Route, SwitchedOff
@@ -31,6 +32,8 @@ def describe(route: Route) -> dict[str, str]:
     said.setdefault("partners", ", ".join(sorted(route.partners or ())))
     if route.answers is not None:
         said["sign_responses"] = route.answers.described
+    if route.websocket is not None:
+        said["websocket"] += f"idle {duration(route.websocket.idle)}, lifetime {duration(route.websocket.lifetime)}"
     known = ("partners", *ORDER, *BODY_RULES)
     return {name: said[name] for name in (*known, *sorted(said.keys() - set(known))) if name in said}
 
@@ -66,6 +69,8 @@ def _described(control: Control) -> str:
             said = ", ".join(f"{tie.claim} is {tie.member}" for tie in control.ties)
         case RateLimits():
             said = "; ".join(f"{_rate(each.limit)} per {', '.join(each.by)}" for each in control.limits)
+        case WebSocketHandshake():
+            said = "" if control.origins is None else f"from {', '.join(sorted(control.origins))}; "
         case SignatureControl():
             said = _signature(control)
         case Replay(remember=remember, answers=answers) if remember is not None or answers:

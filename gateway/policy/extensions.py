@@ -12,7 +12,9 @@ from gateway.policy.reader import Reader
 
 GROUP = "gateway.controls"
 
-RESERVED = frozenset({"name", "match", "upstream", "partners", "body", *ORDER, *BODY_RULES})
+RESERVED = frozenset(
+    {"name", "match", "upstream", "partners", "body", "sign_responses", "websocket", *ORDER, *BODY_RULES}
+)
 """Keys of a route that are taken."""
 
 

@@ -28,6 +28,8 @@ class Outward:
         self._reader = reader
         self._schemes = schemes
         self._keys = keys
+        self.everywhere: SignedAnswers | None = None
+        """How answers are signed where a route says nothing of it."""
 
     def answers_of_route(self, node: Node | None) -> SignedAnswers | SwitchedOff | None:
         """Read what a route says, which may be that its answers are not signed, and why."""

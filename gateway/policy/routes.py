@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from gateway.controls.demands import TokenBody
 from gateway.controls.token import TokenControl
+from gateway.controls.websocket import WebSocketHandshake
 from gateway.core.chain import BODY_RULES, ORDER, Control
 from gateway.core.outgoing import AnswerSigner
-from gateway.core.policy import Match, Route, SwitchedOff, Upstream
+from gateway.core.policy import Match, Route, SwitchedOff, Upstream, WebSocketSettings
 from gateway.core.reasons import Denied
 from gateway.core.routing import is_parameter
 from gateway.core.syntax import KNOWN_METHODS, read_head
@@ -20,6 +21,8 @@ from gateway.policy.reader import Reader, suggestion
 from gateway.policy.settings import Settings
 from gateway.policy.tables import Table
 from gateway.policy.values import Unfit, host, name, size
+from gateway.policy.websockets import read_websocket
+from gateway.signing.outward import SignedAnswers
 
 METHODS = tuple(sorted(method.decode() for method in KNOWN_METHODS))
 
@@ -56,6 +59,7 @@ class RouteEntry:
     body_limit: int
     answers: AnswerSigner | SwitchedOff | None = None
     """None: as the policy says for all routes."""
+    websocket: tuple[WebSocketSettings, WebSocketHandshake] | None = None
 
     def control[T](self, kind: type[T]) -> T | None:
         """Give the route's control of a kind."""
@@ -90,6 +94,7 @@ class RouteEntry:
             switched_off=(*([self.partners_off] if self.partners_off is not None else ()), *off),
             body_limit=self.body_limit,
             answers=None if isinstance(self.answers, SwitchedOff) else self.answers or answers,
+            websocket=None if self.websocket is None else self.websocket[0],
         )
 
     def _named(self, which: Callable[[str], bool]) -> list[Control]:
@@ -100,7 +105,8 @@ class RouteEntry:
     def _last(self) -> list[Control]:
         """Give what is checked behind all named controls but the body rules, which hold what others must not deny."""
         token = self.control(TokenControl)
-        return [TokenBody(token.body_ties)] if token is not None and token.body_ties else []
+        last: list[Control] = [TokenBody(token.body_ties)] if token is not None and token.body_ties else []
+        return last if self.websocket is None else [*last, self.websocket[1]]
 
 
 class RouteReader:
@@ -129,13 +135,15 @@ class RouteReader:
         fields = self._reader.fields(
             mapping,
             required=("name", "match", "upstream"),
-            optional=("partners", *ORDER, *BODY_RULES, "body", "sign_responses", *self._extensions),
+            optional=("partners", *ORDER, *BODY_RULES, "body", "sign_responses", "websocket", *self._extensions),
         )
         if mapping is None or fields is None:
             return None
         named = fields.get("name")
         self._reader.owner = Owner("route", named.text if isinstance(named, ScalarNode) else "")
         partners, partners_off = self._read_partners(mapping, fields.get("partners"))
+        answers = self._outward.answers_of_route(fields.get("sign_responses"))
+        signed = self._outward.everywhere if answers is None else answers
         return RouteEntry(
             node=mapping,
             nodes=fields,
@@ -146,7 +154,8 @@ class RouteReader:
             partners_off=partners_off,
             settings=self._read_settings(mapping, fields),
             body_limit=self._read_body(fields.get("body")),
-            answers=self._outward.answers_of_route(fields.get("sign_responses")),
+            answers=answers,
+            websocket=read_websocket(self._reader, fields, signed=isinstance(signed, SignedAnswers)),
         )
 
     def _read_name(self, node: Node | None) -> str | None:
