@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 BOTH_PATHS = ("engine", "attack", "fault")
-"""Folders whose tests run on both ways that HTTP/1.1 can take, but for those marked `layers`."""
+"""Folders whose tests run on both ways that HTTP/1.1 can take, but for those marked `layers` or `direct`."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -25,8 +25,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     folder = metafunc.definition.path.parent
     if folder.name in BOTH_PATHS and folder.parent.name == "tests":
-        only = metafunc.definition.get_closest_marker("layers")
-        paths = ["layers"] if only is not None else ["direct", "layers"]
+        ways = ["direct", "layers"]
+        paths = [way for way in ways if metafunc.definition.get_closest_marker(way) is not None] or ways
         metafunc.parametrize("http1", paths, indirect=True)
 
 

@@ -284,7 +284,7 @@ def policy(directory: Path, upstream: Upstream, *, limits: Limits = LIMITS, **ch
     """Give the world's policy on a free port of loopback, its upstream being the test's.
 
     `listener` and `route` change the listener and every route, `networks` every partner, `subjects` the one that
-    calls.
+    calls. `routes` are all routes, or what makes them for the upstream.
     """
     tls = changes.pop("tls", None) or pki.write(directory)
     listener = replace(world.listener(), port=0, tls=tls, limits=limits)
@@ -295,7 +295,11 @@ def policy(directory: Path, upstream: Upstream, *, limits: Limits = LIMITS, **ch
     if subjects is not None:
         partners[world.PARTNER] = replace(partners[world.PARTNER], subjects={"operator": subjects})
     route = changes.pop("route", {})
-    routes = changes.pop("routes", None) or (deposit(upstream, **route), balance(upstream, **route))
+    routes = changes.pop("routes", None)
+    routes = (routes(upstream) if callable(routes) else routes) or (
+        deposit(upstream, **route),
+        balance(upstream, **route),
+    )
     values = {"listeners": {"public": listener}, "upstreams": {"psp": upstream}, "partners": partners, **changes}
     return world.policy(*routes, **values)
 
