@@ -17,14 +17,14 @@ from collections.abc import Awaitable, Callable
 from gateway.core.chain import ReadBody
 from gateway.core.decision import Decision
 from gateway.core.exchange import failure
-from gateway.core.message import Peer, RequestHead
+from gateway.core.message import Peer
 from gateway.core.reasons import Denied, Reason
 from gateway.engine.body import BodyReader
 from gateway.engine.client_state import LINGER_BYTES, ClientState, State
 from gateway.engine.gate import Gate, Handling, Step
 from gateway.engine.passage import Passage
 from gateway.engine.problem import Answer
-from gateway.engine.request_head import check_raw, first_line_of, parse
+from gateway.engine.request_head import check_raw, first_line_of, parse, wants_close
 from gateway.engine.response_head import HEAD_OF_CONTINUE, answer_bytes
 from gateway.engine.signed_passage import SignedPassage
 from gateway.engine.tunnel import Tunnel
@@ -190,7 +190,7 @@ class DataPath(ClientState):
         self._received = received[end + 4 :]
         self._state = State.BUSY
         self._head = head
-        self._closes = "connection" in head.headers and _wants_close(head)
+        self._closes = "connection" in head.headers and wants_close(head)
         self._body = BodyReader(head)
         self._collected = []
         self._handling = handling = Handling(self._gate, self._peer)
@@ -396,7 +396,3 @@ class DataPath(ClientState):
                 self.close()
         except Exception as error:  # noqa: BLE001 - a fault of ours must end the connection
             self.crash(error)
-
-
-def _wants_close(head: RequestHead | None) -> bool:
-    return head is not None and any("close" in value.lower() for value in head.headers.all("connection"))

@@ -91,3 +91,8 @@ def _field(line: bytes) -> tuple[bytes, bytes]:
     if not colon:
         raise Denied(Reason.FIELD_INVALID, "field line without a colon (RFC 9112 5)")
     return name, value.strip(b" \t")
+
+
+def wants_close(head: RequestHead) -> bool:
+    """Whether the client asks for the connection to end with the response (RFC 9112 9.6)."""
+    return any("close" in value.lower() for value in head.headers.all("connection"))

@@ -14,7 +14,7 @@ from gateway.controls.velocity import Velocity, VelocityLimit
 from gateway.controls.websocket import WebSocketHandshake
 from gateway.core.chain import BODY_RULES, ORDER, Control, RateLimit
 from gateway.core.document import Pointer
-from gateway.core.policy import Route, SwitchedOff
+from gateway.core.policy import Route, SwitchedOff, WebSocketSettings
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 _WORDS = {1: "second", 60: "minute", 3_600: "hour", 86_400: "day"}
@@ -33,9 +33,15 @@ def describe(route: Route) -> dict[str, str]:
     if route.answers is not None:
         said["sign_responses"] = route.answers.described
     if route.websocket is not None:
-        said["websocket"] += f"idle {duration(route.websocket.idle)}, lifetime {duration(route.websocket.lifetime)}"
+        said["websocket"] = _websocket(route, route.websocket)
     known = ("partners", *ORDER, *BODY_RULES)
     return {name: said[name] for name in (*known, *sorted(said.keys() - set(known))) if name in said}
+
+
+def _websocket(route: Route, settings: WebSocketSettings) -> str:
+    origins = [control.origins or () for control in route.chain if isinstance(control, WebSocketHandshake)]
+    times = f"idle {duration(settings.idle)}, lifetime {duration(settings.lifetime)}"
+    return ", ".join([times, *(f"from {origin}" for listed in origins for origin in sorted(listed))])
 
 
 def described_match(route: Route) -> str:
@@ -69,8 +75,6 @@ def _described(control: Control) -> str:
             said = ", ".join(f"{tie.claim} is {tie.member}" for tie in control.ties)
         case RateLimits():
             said = "; ".join(f"{_rate(each.limit)} per {', '.join(each.by)}" for each in control.limits)
-        case WebSocketHandshake():
-            said = "" if control.origins is None else f"from {', '.join(sorted(control.origins))}; "
         case SignatureControl():
             said = _signature(control)
         case Replay(remember=remember, answers=answers) if remember is not None or answers:

@@ -9,9 +9,10 @@ from gateway.controls.mutual_tls import MutualTls
 from gateway.controls.rate_limit import RateLimits, RouteLimit
 from gateway.controls.replay import Replay
 from gateway.controls.signature import SignatureControl
+from gateway.controls.websocket import WebSocketHandshake
 from gateway.core.chain import ORDER, Control, RateLimit
 from gateway.core.networks import NetworkSet
-from gateway.core.policy import ClientCertificate, Endpoint, Match, Route, SwitchedOff
+from gateway.core.policy import ClientCertificate, Endpoint, Match, Route, SwitchedOff, WebSocketSettings
 from gateway.policy.describe import describe, described_match, described_upstream, duration
 from gateway.signing import parts as p
 from gateway.signing.composed import ComposedScheme
@@ -112,3 +113,12 @@ def test_what_the_gate_signs() -> None:
 )
 def test_durations(seconds: float, written: str) -> None:
     assert duration(seconds) == written
+
+
+def test_a_route_that_opens_websockets() -> None:
+    opens = replace(
+        route(WebSocketHandshake(frozenset({"https://b.example", "https://a.example"}))),
+        websocket=WebSocketSettings(30.0, 3_600.0),
+    )
+    assert describe(opens)["websocket"] == "idle 30s, lifetime 1h, from https://a.example, from https://b.example"
+    assert describe(replace(opens, chain=(WebSocketHandshake(),)))["websocket"] == "idle 30s, lifetime 1h"
