@@ -137,7 +137,7 @@ def read(
             for number, line in enumerate(opened, 1):
                 if progress is not None:
                     progress(len(line))
-                entry = _entry(line)
+                entry = entry_of(line)
                 if entry is None:
                     yield _damage(file, number, line, newest=file is files[-1])
                     expected += 1
@@ -197,7 +197,8 @@ def _awaits_outcome(entry: Entry) -> bool:
     return entry.kind == "decision" and not entry.denied
 
 
-def _entry(line: bytes) -> Entry | None:
+def entry_of(line: bytes) -> Entry | None:
+    """Read a line with its end; None where it is no record."""
     if not line.endswith(b"\n"):
         return None
     try:

@@ -3,7 +3,7 @@
 import csv
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from itertools import islice
@@ -154,22 +154,29 @@ def _ask(database: "Database", question: str | None, sql: str | None, filters: Q
 @contextmanager
 def opened(directory: Path, index: Path | None, query: Query) -> Iterator["Database"]:
     """Open the log for questions, with its progress shown where that takes long and somebody can see it."""
+    from gateway.audit.query.opening import index_place, open_log  # noqa: PLC0415
+
+    with ExitStack() as stack:
+        with filling(directory, query) as advance:
+            place = index or index_place(directory)
+            database = stack.enter_context(open_log(directory, place, query, advance, _tell))
+        yield database
+
+
+@contextmanager
+def filling(directory: Path, query: Query | None = None) -> Iterator[Callable[[int], None] | None]:
+    """Show how far the index is, and say what cannot be read or written."""
     from gateway.audit.query.index import IndexUnusableError  # noqa: PLC0415
-    from gateway.audit.query.opening import index_place, open_log, size_of  # noqa: PLC0415
+    from gateway.audit.query.opening import size_of  # noqa: PLC0415
 
     bar = (TextColumn("indexing"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with ExitStack() as stack:
-        try:
-            with _bar(*bar, total=size_of(directory, query)) as shown:
-                advance = None if shown is None else shown.advance
-                database = stack.enter_context(
-                    open_log(directory, index or index_place(directory), query, advance, _tell)
-                )
-        except IndexUnusableError as error:
-            raise click.ClickException(str(error)) from error
-        except OSError as error:
-            raise click.ClickException(f"{error.filename or directory}: {error.strerror}") from error
-        yield database
+    try:
+        with _bar(*bar, total=size_of(directory, query or Query())) as shown:
+            yield None if shown is None else shown.advance
+    except IndexUnusableError as error:
+        raise click.ClickException(str(error)) from error
+    except OSError as error:
+        raise click.ClickException(f"{error.filename or directory}: {error.strerror}") from error
 
 
 def _tell(words: str) -> None:

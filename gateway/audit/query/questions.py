@@ -67,7 +67,7 @@ QUESTIONS = (
         "why requests and connections were refused or failed",
         "SELECT reason, any_value(message) AS meaning, count(*) AS number, count(DISTINCT partner) AS partners,"
         " count(DISTINCT address) AS addresses, min(time) AS first, max(time) AS last"
-        " FROM {source} WHERE kind IN ('decision', 'outcome', 'connection') AND NOT success"
+        " FROM {source} WHERE kind IN ('decision', 'outcome', 'connection', 'connection.cut') AND NOT success"
         " GROUP BY reason ORDER BY number DESC, reason",
     ),
     Question(
