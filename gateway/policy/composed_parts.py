@@ -6,7 +6,7 @@ from typing import Literal as Choice
 from gateway.policy.nodes import MappingNode, Node
 from gateway.policy.problem import quoted
 from gateway.policy.reader import Reader, suggestion
-from gateway.policy.scheme_places import SOURCES, parameter, pointer
+from gateway.policy.scheme_places import SOURCES, parameter, pointer, signed_name
 from gateway.policy.values import field_name
 from gateway.signing import parts as p
 from gateway.signing.encoding import Encoding
@@ -118,7 +118,7 @@ def _query_without(reader: Reader, fields: Fields) -> p.Part | None:
 def _parameters(reader: Reader, fields: Fields) -> p.Part | None:
     items = reader.items(fields.get("parameters"), "sources of parameters") or ()
     sources = [reader.choice(item, SOURCES, "source of parameters") for item in items]
-    headers = reader.values(fields.get("headers"), _as_written, "names of fields") or ()
+    headers = reader.values(fields.get("headers"), signed_name, "names of fields") or ()
     without = reader.values(fields.get("without"), parameter, "names of parameters") or ()
     write = reader.choice(fields.get("write"), ("pairs", "encoded-pairs", "values"), "way to write parameters")
     equals = reader.raw_text(fields.get("equals"), 'a text in quotes such as "="')
@@ -136,12 +136,6 @@ def _parameters(reader: Reader, fields: Fields) -> p.Part | None:
         equals="=" if equals is None else equals,
         join="&" if join is None else join,
     )
-
-
-def _as_written(text: str) -> str:
-    """Read the name of a field and keep its case, which is signed."""
-    field_name(text)
-    return text
 
 
 def _sorted_json(reader: Reader, fields: Fields) -> p.Part | None:

@@ -50,6 +50,12 @@ def parameter(text: str) -> str:
     return text
 
 
+def signed_name(text: str) -> str:
+    """Read the name of a field and keep its case, which is signed."""
+    field_name(text)
+    return text
+
+
 def _pointer(text: str) -> str:
     if text == "":
         raise Unfit("points to the whole body", "expected a pointer such as /params/Signature")

@@ -6,6 +6,8 @@ from typing import Any
 from gateway.core.message import Instant
 from gateway.policy.composed_parts import read_parts
 from gateway.policy.document import Definition
+from gateway.policy.jws_schemes import TYPE as JWS
+from gateway.policy.jws_schemes import read_jws_scheme
 from gateway.policy.message_schemes import TYPE, read_message_scheme
 from gateway.policy.nodes import MappingNode, Node
 from gateway.policy.presets import merged, preset_names
@@ -140,7 +142,7 @@ def _read_allow_weak(
     return until
 
 
-_TYPES: Mapping[str, Read] = {COMPOSED: _read_composed, TYPE: read_message_scheme}
+_TYPES: Mapping[str, Read] = {COMPOSED: _read_composed, TYPE: read_message_scheme, JWS: read_jws_scheme}
 
 
 def _check_signed(

@@ -31,7 +31,7 @@ ENVIRON = {
     "HEX_SIGNING_KEY": "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
 }
 
-_KINDS = ("Ed25519", "P-256", "P-384", "RSA-2048", "RSA-1024")
+_KINDS = ("Ed25519", "P-256", "P-384", "P-521", "RSA-2048", "RSA-1024")
 
 _VALID = Validity(Instant(NOW - 86_400), Instant(NOW + 86_400 * 365))
 _PAST = Validity(Instant(NOW - 86_400 * 30), Instant(NOW - 86_400))

@@ -10,8 +10,11 @@ from gateway.core.chain import ORDER
 from gateway.core.policy import Limits
 from gateway.core.syntax import read_head
 from gateway.policy import load
+from gateway.policy.composed_parts import _COMPOSED, _SIMPLE
 from gateway.policy.document import NAMED, SINGLES
+from gateway.policy.jws_schemes import KEYS as JWS_KEYS
 from gateway.policy.message_schemes import _OPTIONAL
+from gateway.policy.schemes import KEYS as COMPOSED_KEYS
 from gateway.signing.algorithms import PUBLIC_KEY_ALGORITHMS
 from gateway.signing.httpsig.base import Covered
 from gateway.signing.httpsig.component import DERIVED
@@ -19,6 +22,7 @@ from gateway.signing.httpsig.digest import check_digests
 from gateway.signing.httpsig.inputs import components_of, read_inputs
 from gateway.signing.httpsig.message import Request
 from gateway.signing.httpsig.profiles import PROFILES
+from gateway.signing.jws_scheme import JOSE_ALGORITHMS
 from tests.policy.files import ENVIRON, NOW
 
 PAGE = (Path(__file__).parents[2] / "docs" / "policy.md").read_text()
@@ -64,6 +68,21 @@ def test_the_request_of_the_example_is_signed_over_the_lines_shown() -> None:
 )
 def test_every_key_of_message_signatures_is_described(named: str) -> None:
     assert f"`{named}`" in PAGE or f"`{named}: " in PAGE
+
+
+@pytest.mark.parametrize("named", [*JWS_KEYS, "algorithms", *JOSE_ALGORITHMS])
+def test_every_key_of_jws_is_described(named: str) -> None:
+    assert f"`{named}`" in PAGE
+
+
+@pytest.mark.parametrize("named", [*COMPOSED_KEYS, "algorithm", "string_to_sign", "signature"])
+def test_every_key_of_composed_schemes_is_described(named: str) -> None:
+    assert f"`{named}`" in PAGE
+
+
+@pytest.mark.parametrize("part", [*_SIMPLE, *_COMPOSED])
+def test_every_part_of_a_string_to_sign_is_described(part: str) -> None:
+    assert f"`{part}`" in PAGE or f"{{{part}: " in PAGE
 
 
 @pytest.mark.parametrize("name", [each for each in DERIVED if each != "@status"])

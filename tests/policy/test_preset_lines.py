@@ -18,7 +18,7 @@ def test_the_lines_are_a_valid_policy(name: str, world: Path) -> None:
     lines = policy_lines(found, scheme_of(found))
     schemes, rest = lines.split("# of the partner:\n")
     keys, route = rest.split("# of the route:\n")
-    kind = "ed25519" if found.key["algorithm"] == "ed25519" else "rsa-2048"
+    kind = {"ed25519": "ed25519", "ecdsa-p521-sha512": "p-521"}.get(found.key["algorithm"], "rsa-2048")
     keys = keys.replace(f"../certs/{name}.pem", f"certs/acme-{kind}.pem").replace("certs/", "../certs/")
     folder = world / f"lines-{name}"
     folder.mkdir()
