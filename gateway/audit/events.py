@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from gateway.core.barred import Thing
 from gateway.core.decision import Decision
 from gateway.core.message import Address, Instant, Tls
 from gateway.core.reasons import Reason
@@ -153,6 +154,24 @@ class ControlRecovered:
     """Requests refused meanwhile that could not be recorded one by one."""
 
 
+@dataclass(frozen=True, slots=True)
+class BarChanged:
+    """Somebody took something out of use, or lifted that, by `gateway revoke`."""
+
+    at: Instant
+    """When it came into force here."""
+    policy: PolicyFacts
+    action: str
+    """`revoke` or `lift`."""
+    number: int
+    thing: Thing
+    value: str
+    requested_at: Instant
+    until: Instant | None
+    by: str
+    because: str
+
+
 type Event = (
     RequestDecided
     | RequestFinished
@@ -164,4 +183,5 @@ type Event = (
     | PolicyRefused
     | ControlFailed
     | ControlRecovered
+    | BarChanged
 )

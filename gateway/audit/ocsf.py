@@ -54,6 +54,8 @@ class Kind(Enum):
     STOP = ("stop", 6, 6002, 4)  # Application Lifecycle: Stop
     POLICY_LOADED = ("policy.loaded", 3, 3004, 3)  # Entity Management: Update
     POLICY_REFUSED = ("policy.refused", 3, 3004, 3)
+    REVOCATION_ADDED = ("revocation.added", 3, 3004, 9)  # Entity Management: Disable
+    REVOCATION_LIFTED = ("revocation.lifted", 3, 3004, 8)  # Enable
     CONTROL_FAILED = ("control.failed", 6, 6008, 1)  # Application Error: General Error
     CONTROL_RECOVERED = ("control.recovered", 6, 6008, 99)  # Application Error: Other
 
@@ -164,6 +166,7 @@ _ALARMING = frozenset(
         Reason.TLS_CERTIFICATE_UNTRUSTED, Reason.PROXY_UNTRUSTED, Reason.FRAMING_AMBIGUOUS, Reason.TARGET_AMBIGUOUS,
         Reason.CERTIFICATE_AMBIGUOUS, Reason.TLS_CERTIFICATE_REVOKED, Reason.TLS_CERTIFICATE_CHAIN,
         Reason.CERTIFICATE_REVOKED, Reason.TOKEN_ALGORITHM, Reason.TOKEN_SIGNATURE, Reason.TOKEN_SUBJECT,
+        Reason.TOKEN_BINDING, Reason.REVOKED_TOKEN, Reason.REVOKED_KEY, Reason.REVOKED_CERTIFICATE,
         Reason.SIGNATURE_MISMATCH, Reason.REPLAY_SEEN,
         Reason.IDEMPOTENCY_UNKNOWN, Reason.IDEMPOTENCY_KEY_REUSED,
         Reason.UPSTREAM_TIMEOUT, Reason.UPSTREAM_BROKEN, Reason.ADDON_WITHHELD,
@@ -179,6 +182,7 @@ _DISPOSITION = {
     "certificate": _UNAUTHORIZED,
     "partner": _UNAUTHORIZED,
     "token": _UNAUTHORIZED,
+    "revoked": _UNAUTHORIZED,
     "signature": _UNAUTHORIZED,
     "upstream": _ERROR,
 }

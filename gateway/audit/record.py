@@ -8,6 +8,7 @@ from functools import singledispatch
 import orjson
 
 from gateway.audit.events import (
+    BarChanged,
     ConnectionCut,
     ConnectionRefused,
     ControlFailed,
@@ -29,6 +30,7 @@ from gateway.audit.ocsf import (
     HIGH,
     INFORMATIONAL,
     LOW,
+    MEDIUM,
     PRODUCT,
     SEVERITY,
     SUCCESS,
@@ -42,6 +44,7 @@ from gateway.audit.ocsf import (
 )
 from gateway.audit.redact import LONG, TEXT, clean, clean_all, clean_digest, clean_id, without_query
 from gateway.audit.request import decision, outcome
+from gateway.core.barred import Thing
 
 MAX_LINE = 65_535
 """Bytes of a line without its end: the longest entry a C2SP tlog-tiles bundle takes. The limits of the fields keep
@@ -156,6 +159,25 @@ def _(event: PolicyRefused) -> Json:
     made["action_id"] = DENIED
     made["entity"] = _entity(event.policy)
     made["unmapped"] = {"problems": clean_all(event.problems, TEXT, 16)}
+    return made
+
+
+@_record.register
+def _(event: BarChanged) -> Json:
+    revoked = event.action == "revoke"
+    kind = Kind.REVOCATION_ADDED if revoked else Kind.REVOCATION_LIFTED
+    made = envelope(kind, event.at, event.policy, MEDIUM)
+    _plain(made, SUCCESS, kind.code, "Taken out of use" if revoked else "Put into use again", event.because)
+    made["action_id"] = DENIED if revoked else ALLOWED
+    made["actor"] = {"user": {"name": clean(event.by)}}
+    digest = event.thing in (Thing.CERTIFICATE, Thing.TOKEN_DIGEST)
+    value = clean_digest(event.value) if digest else clean(event.value, TEXT)
+    made["entity"] = {"type": event.thing.value, "type_id": 99, "uid": value}
+    made["unmapped"] = {
+        "revocation": event.number,
+        "requested_time": milliseconds(event.requested_at),
+        "until": None if event.until is None else milliseconds(event.until),
+    }
     return made
 
 

@@ -91,7 +91,7 @@ def run(
     from gateway.engine.service import run as run_service  # noqa: PLC0415
 
     _log_as("" if worker is None else f"worker {worker.number}: ")
-    settings = Settings(policy=policy, audit=audit, state=state, layers=layers, addons=addons)
+    settings = Settings(policy=policy, audit=audit, state=state, shared=state, layers=layers, addons=addons)
     if worker is not None:
         settings = replace(settings, audit=worker.folder(audit), state=worker.folder(state))
         settings = replace(settings, worker=worker, ready=_channel(worker).attend)

@@ -97,6 +97,8 @@ class TokenControl:
                     self.verified.find(digest, keys, exchange.now)
                 verified = self._verify(jws, keys)
                 self.verified.remember(digest, keys, verified)
+            if exchange.barred is not None:
+                exchange.barred.check_token(self.issuer.name, verified.key_id, digest, exchange.now)
             self._accept(exchange, verified)
         except Denied as denied:
             challenge = self._challenger.fields(denied.reason)

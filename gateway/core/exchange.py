@@ -10,6 +10,7 @@
 from collections.abc import Generator
 from types import TracebackType
 
+from gateway.core.barred import Barred
 from gateway.core.chain import Answer, Ask, ReadBody, answered
 from gateway.core.decision import Decision
 from gateway.core.document import Value, read_document
@@ -21,13 +22,18 @@ from gateway.core.policy import Partner, Policy, Route
 from gateway.core.reasons import Denied, Reason, Unavailable
 
 
-def decide(policy: Policy, peer: Peer, head: RequestHead, now: Instant) -> Generator[Ask, Answer, Decision]:
+def decide(
+    policy: Policy, peer: Peer, head: RequestHead, now: Instant, barred: Barred | None = None
+) -> Generator[Ask, Answer, Decision]:
     """Decide one request. Yields what it needs to know; whoever drives it sends the answer in.
+
+    `barred` is what was taken out of use; None where nothing was.
 
     An ask that fails is thrown in as `Unavailable`, a peer's fault found meanwhile as `Denied`. Whatever is
     raised, the result is a denial.
     """
     exchange = Exchange(policy, peer, head, now)
+    exchange.barred = barred
     try:
         route = exchange.route = policy.route_for(head)
         exchange.client_address = client_address(peer, head.headers, policy.listeners[peer.listener].trusted_proxies)
@@ -68,8 +74,8 @@ class Exchange:
     """One request on its way through the chain, and what has been verified of it so far."""
 
     __slots__ = (
-        "_document", "body", "claims", "client_address", "control", "head", "holds", "marks", "now", "operation",
-        "partner", "passed", "peer", "policy", "recorded", "repeated", "response_fields", "route", "signature",
+        "_document", "barred", "body", "claims", "client_address", "control", "head", "holds", "marks", "now",
+        "operation", "partner", "passed", "peer", "policy", "recorded", "repeated", "response_fields", "route", "signature",
     )  # fmt: skip
 
     def __init__(self, policy: Policy, peer: Peer, head: RequestHead | None, now: Instant) -> None:
@@ -78,6 +84,8 @@ class Exchange:
         self.head = head
         self.now = now
         """The one reference time of this request."""
+        self.barred: Barred | None = None
+        """What was taken out of use; None: nothing."""
         self.client_address: Address = peer.address
         self.route: Route | None = None
         self.control: str | None = None
@@ -112,8 +120,8 @@ class Exchange:
     def identify(self, partner: Partner, otherwise: Reason) -> None:
         """Record who calls, as a control verified it.
 
-        Raises Denied(PARTNER_NOT_ALLOWED) where the route does not list the partner, and Denied(`otherwise`)
-        where an earlier control verified somebody else.
+        Raises Denied(PARTNER_NOT_ALLOWED) where the route does not list the partner, Denied(`otherwise`) where an
+        earlier control verified somebody else, and what `Barred.check` raises.
         """
         if self.partner is not None and self.partner.name != partner.name:
             raise Denied(otherwise, f"belongs to {partner.name}, the caller is {self.partner.name}")
@@ -122,6 +130,8 @@ class Exchange:
             self.partner = partner
             raise Denied(Reason.PARTNER_NOT_ALLOWED, f"{partner.name} is not listed on the route")
         self.partner = partner
+        if self.barred is not None:
+            self.barred.check(self)
 
     def read_body(self) -> Generator[Ask, Answer, bytes]:
         """Give the whole body as received; asks the engine for it once.
@@ -151,8 +161,11 @@ class Exchange:
         """Allow: the one place where it is done.
 
         Raises Denied where the caller is none of the route's partners, and where the connection may not be used any
-        more: its certificate was revoked while it stood.
+        more: its certificate was revoked while it stood. What is barred is refused here too, whichever control, or
+        none, has asked before.
         """
+        if self.barred is not None:
+            self.barred.check(self)
         withdrawn = self.peer.standing.withdrawn
         if withdrawn is not None:
             raise Denied(*withdrawn)

@@ -622,6 +622,38 @@ class Reason(Enum):
         "The amount could not be counted, so the request was refused; other partners are not concerned.",
     )
 
+    # Taken out of use (gateway revoke)
+    REVOKED_TOKEN = (
+        "revoked.token", 401, "Access token revoked",
+        "The detail has the number under which gateway revoke list shows it, with who revoked it and why.",
+        "gateway revoke token, by id, by subject or by the token itself; nothing in a policy lifts it.",
+        "A token that was revoked was used.",
+    )
+    REVOKED_KEY = (
+        "revoked.key", 401, "Key revoked",
+        "The signing key, or the issuer's key of the token, was revoked; the detail has its number.",
+        "gateway revoke key; nothing in a policy lifts it.",
+        "A key that was revoked was used; look for one that leaked.",
+    )
+    REVOKED_PARTNER = (
+        "revoked.partner", 403, "Partner suspended",
+        "The partner was suspended; the detail has the number under which gateway revoke list shows it.",
+        "gateway revoke partner; to remove a partner for good, take it out of the policy.",
+        "A suspended partner called.",
+    )
+    REVOKED_CERTIFICATE = (
+        "revoked.certificate", 403, "Client certificate revoked",
+        "The certificate was revoked at this gate; the detail has its number.",
+        "gateway revoke certificate; the CA's own lists are in listener.tls.revocation.",
+        "A certificate that was revoked was used; look for a key that leaked.",
+    )
+    REVOCATIONS_UNREADABLE = (
+        "gate.revocations_unreadable", 503, "Temporarily unavailable",
+        "The file of revocations is damaged, gone or cannot be read; a control-failure record says since when.",
+        "Nothing passes while it is not known what was revoked.",
+        "The gate failed closed, so that nothing that was revoked could pass.",
+    )
+
     # The gate itself
     CONTROL_FAILED = (
         "gate.control_failed", 503, "Temporarily unavailable",

@@ -12,6 +12,7 @@ from typing import cast
 
 from gateway.audit.events import ConnectionRefused, Event, RequestDecided, RequestFinished
 from gateway.audit.log import AuditLog
+from gateway.core.barred import Barred
 from gateway.core.chain import Answer, Ask, ClaimOnce, FetchKeys, ReadBody, TakeRate
 from gateway.core.decision import Decision
 from gateway.core.exchange import decide, failure, refuse
@@ -60,6 +61,8 @@ class Gate:
         self.clock = clock or Clock()
         self.commit = GroupCommit(log, durable=in_force.policy.audit.durable)
         self.draining = False
+        self.barred: Barred | None = None
+        """What was taken out of use while the gate runs; None: nothing."""
         self.health = Health(self.record)
         self.unfinished = 0
         """Requests that were allowed and have no outcome yet."""
@@ -163,7 +166,7 @@ class Handling:
         if self.gate.draining:
             denied = Denied(Reason.DRAINING, "the gate is stopping")
             return self._decided(refuse(self.in_force.policy, self.peer, self._now, denied))
-        self._way = way = decide(self.in_force.policy, self.peer, head, self._now)
+        self._way = way = decide(self.in_force.policy, self.peer, head, self._now, self.gate.barred)
         return self._advance(way, None)
 
     def refuse(self, denied: Denied, unread: str) -> Decision:

@@ -22,6 +22,7 @@ from gateway.controls.signature import widest_window
 from gateway.core.message import Instant
 from gateway.core.policy import Policy
 from gateway.core.reasons import Unavailable
+from gateway.engine.barring import Barring
 from gateway.engine.expiry import Expiries
 from gateway.engine.gate import Clock, Gate
 from gateway.engine.in_force import InForce
@@ -39,6 +40,7 @@ from gateway.engine.worker import Worker
 from gateway.policy import Loaded, PolicyInvalid, load
 from gateway.state.memory import MemoryState
 from gateway.state.restart import HEARTBEAT, Start
+from gateway.state.revocations import JournalError
 from gateway.state.unshared import Unshared
 
 logger = logging.getLogger(__name__)
@@ -66,6 +68,8 @@ class Settings:
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     drain_seconds: float = DRAIN_SECONDS
     clock: Clock = field(default_factory=Clock)
+    shared: Path | None = None
+    """Folder of the state that all workers share; None: `state`."""
     layers: bool = False
     """Whether HTTP/1.1 goes through mitmproxy's layers too, as HTTP/2 does."""
     addons: tuple[Path, ...] = ()
@@ -124,6 +128,7 @@ class Service:
             self.watch = Watch(loaded.files, began)
             self.transparency = Transparency(signer, self.gate)
             try:
+                self.barring = open_barring(self.gate, self.settings)
                 self.issuers = Issuers(policy, self.gate)
                 self.gate.in_force = coming_into_force(loaded, self.issuers)
                 self.master = GateMaster(
@@ -165,6 +170,7 @@ class Service:
         for line in listeners:
             logger.info("listening: %s", line)
         logger.info("policy %s %s in force", policy.name, policy.digest[:12])
+        self.barring.start()
         self.issuers.tick()
         if self.settings.ready is not None:
             self.settings.ready(self)
@@ -290,6 +296,7 @@ class Service:
         for listener in self.master.listeners.values():
             listener.abort()
         await self.issuers.close()
+        await self.barring.close()
         self.master.pools.close()
         await asyncio.sleep(0)
         await self.master.done()
@@ -343,6 +350,16 @@ def close_log(log: AuditLog) -> None:
         log.close()
     except Unavailable as error:
         logger.error("audit log: %s", error.detail)  # noqa: TRY400
+
+
+def open_barring(gate: Gate, settings: Settings) -> Barring:
+    """Read what was taken out of use. Raises StartError."""
+    barring = Barring(gate, settings.shared or settings.state, settings.state)
+    try:
+        barring.load()
+    except JournalError as error:
+        raise StartError(f"revocations in {settings.shared or settings.state}: {error}") from error
+    return barring
 
 
 def open_state(directory: Path, policy: Policy, now: Instant) -> MemoryState:

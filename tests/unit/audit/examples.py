@@ -7,6 +7,7 @@ from pathlib import PurePath
 from typing import Any
 
 from gateway.audit.events import (
+    BarChanged,
     ConnectionCut,
     ConnectionRefused,
     ControlFailed,
@@ -20,6 +21,7 @@ from gateway.audit.events import (
     RequestDecided,
     RequestFinished,
 )
+from gateway.core.barred import Thing
 from gateway.core.decision import Decision
 from gateway.core.exchange import Exchange
 from gateway.core.facts import Claims, VerifiedSignature
@@ -204,5 +206,13 @@ EVENTS: Mapping[str, Event] = {
     "connection.cut": ConnectionCut(
         NOW, POLICY, CONNECTION_ID, "public", ip_address("203.0.113.80"), 40_222, Reason.CERTIFICATE_REVOKED,
         "CN=casino (number 0a1b2c) is on the list of CN=Partners CA",
+    ),
+    "revocation.added": BarChanged(
+        NOW, POLICY, "revoke", 17, Thing.PARTNER, "acme-casino", Instant(NOW - 0.25), Instant(NOW + 3600), "maria",
+        "INC-4711: stolen laptop",
+    ),
+    "revocation.lifted": BarChanged(
+        NOW, POLICY, "lift", 18, Thing.CERTIFICATE, CERTIFICATE.fingerprint, Instant(NOW - 0.25), None, "maria",
+        "INC-4711: found again",
     ),
 }  # fmt: skip

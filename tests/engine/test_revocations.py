@@ -1,0 +1,90 @@
+"""`gateway revoke` beside a gate that serves: at once, without a reload, recorded, and over a restart."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from gateway.cli.revoke import revoke
+from gateway.engine import barring
+from gateway.state.revocations import NAME
+from tests import world
+from tests.engine.harness import get
+from tests.engine.services import Served, again, served
+
+
+@pytest.fixture
+async def up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
+    """A service that looks at the journal all the time."""
+    monkeypatch.setattr(barring, "LOOK_SECONDS", 0.005)
+    async with served(tmp_path) as service:
+        yield service
+
+
+def run(folder: Path, *arguments: str) -> None:
+    result = CliRunner().invoke(revoke, [*arguments, "--because", "INC-1", "--by", "maria", "--state", str(folder)])
+    assert result.exit_code == 0, result.output
+
+
+async def test_a_suspended_partner_and_one_that_is_back(up: Served) -> None:
+    state = up.directory / "state"
+    assert (await up.send(get())).status == 200
+
+    run(state, "partner", world.PARTNER)
+    await up.until_recorded("revocation.added")
+    response = await up.send(get())
+    assert (response.status, response.code) == (403, "revoked.partner")
+
+    run(state, "lift", "1")
+    await up.until_recorded("revocation.lifted")
+    assert (await up.send(get())).status == 200
+    assert len(up.upstream.requests) == 2
+    (added,) = up.folder.records("revocation.added")
+    assert added["actor"]["user"]["name"] == "maria"
+    assert added["entity"] == {"type": "partner", "type_id": 99, "uid": world.PARTNER}
+
+
+async def test_a_token_by_its_id(up: Served) -> None:
+    run(up.directory / "state", "token", "token-1", "--issuer", "operator")
+    await up.until_recorded("revocation.added")
+
+    response = await up.send(get())
+
+    assert (response.status, response.code) == (401, "revoked.token")
+    assert response.fields["www-authenticate"] == 'Bearer realm="gateway", error="invalid_token"'
+    other = get(authorization=f"Bearer {world.token(world.claims(jti='token-2'))}")
+    assert (await up.send(other)).status == 200
+
+
+async def test_revocations_outlive_a_restart(up: Served) -> None:
+    run(up.directory / "state", "key", world.KEY_ID, "--issuer", "operator")
+    await up.until_recorded("revocation.added")
+    assert await up.stop() == 0
+
+    async with again(up.folder, up.upstream) as after:
+        assert (await after.send(get())).code == "revoked.key"
+        assert len(up.folder.records("revocation.added")) == 1
+
+
+async def test_a_journal_that_is_damaged_while_the_gate_serves(up: Served) -> None:
+    journal = up.directory / "state" / NAME
+    run(journal.parent, "partner", "nobody")
+    good = journal.read_bytes()
+    journal.write_bytes(good + b"nonsense\n")
+    await up.until_recorded("control.failed")
+    response = await up.send(get())
+    assert (response.status, response.code) == (503, "gate.revocations_unreadable")
+
+    journal.write_bytes(good)
+    await up.until_recorded("control.recovered")
+    assert (await up.send(get())).status == 200
+
+
+async def test_a_journal_that_was_damaged_before_keeps_the_gate_from_starting(up: Served) -> None:
+    assert await up.stop() == 0
+    (up.directory / "state" / NAME).write_bytes(b"nonsense\n")
+    with pytest.raises(Exception, match="a line is damaged"):
+        async with again(up.folder, up.upstream):
+            pass
+    (up.directory / "state" / NAME).unlink()

@@ -1,0 +1,94 @@
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from gateway.core.barred import Bar, Barred, Thing, Unreadable
+from gateway.core.decision import Decision
+from gateway.core.exchange import decide
+from gateway.core.message import Instant
+from gateway.core.reasons import Reason
+from tests import world
+from tests.world import NOW, World
+
+DIGEST = "token-digest"
+
+
+def decided(bars: Mapping[tuple[Thing, str], Bar] | Barred, sent: World | None = None) -> Decision:
+    sent = sent or World()
+    barred = bars if isinstance(bars, Barred) else Barred(bars)
+    decision = world.drive(decide(sent.policy, sent.peer, sent.head(), sent.now, barred), sent.answers)
+    assert decision is not None
+    return decision
+
+
+def bar(thing: Thing, value: str, until: float | None = None) -> dict[tuple[Thing, str], Bar]:
+    return {(thing, value): Bar(7, None if until is None else Instant(until))}
+
+
+ROWS: dict[str, tuple[Thing, str, Reason, str]] = {
+    "partner": (Thing.PARTNER, world.PARTNER, Reason.REVOKED_PARTNER, "mutual_tls"),
+    "certificate": (Thing.CERTIFICATE, "ab" * 32, Reason.REVOKED_CERTIFICATE, "mutual_tls"),
+    "token": (Thing.TOKEN, "operator/token-1", Reason.REVOKED_TOKEN, "token"),
+    "subject": (Thing.SUBJECT, f"operator/{world.SUBJECT}", Reason.REVOKED_TOKEN, "token"),
+    "issuer's key": (Thing.ISSUER_KEY, f"operator/{world.KEY_ID}", Reason.REVOKED_KEY, "token"),
+    "signing key": (Thing.KEY, world.SIGNING_KEY_ID, Reason.REVOKED_KEY, "signature"),
+}
+
+
+@pytest.mark.parametrize(("thing", "value", "reason", "control"), ROWS.values(), ids=ROWS)
+def test_what_is_barred_is_refused_as_soon_as_it_is_known(
+    thing: Thing, value: str, reason: Reason, control: str
+) -> None:
+    decision = decided(bar(thing, value))
+    assert (decision.reason, decision.control, decision.detail) == (reason, control, "number 7")
+
+
+@pytest.mark.parametrize(("thing", "value"), [row[:2] for row in ROWS.values()], ids=ROWS)
+def test_others_of_its_kind_and_the_same_text_of_another_kind_pass(thing: Thing, value: str) -> None:
+    others = {(other, value): Bar(1, None) for other in Thing if other is not thing}
+    assert decided({**others, (thing, f"{value}x"): Bar(2, None)}).allowed
+
+
+def test_a_token_is_known_by_its_text() -> None:
+    from hashlib import sha256  # noqa: PLC0415
+
+    sent = World()
+    decision = decided(bar(Thing.TOKEN_DIGEST, sha256(sent.token.encode()).hexdigest()), sent)
+    assert decision.reason is Reason.REVOKED_TOKEN
+    assert ("www-authenticate", 'Bearer realm="gateway", error="invalid_token"') in decision.response_fields
+
+
+def test_a_bar_ends_by_itself() -> None:
+    assert not decided(bar(Thing.PARTNER, world.PARTNER, NOW + 0.1)).allowed
+    assert decided(bar(Thing.PARTNER, world.PARTNER, NOW)).allowed
+
+
+def test_a_certificate_is_refused_also_where_no_control_looks_at_it() -> None:
+    route = world.route(chain=world.chain(mutual_tls=None, ip_allowlist=None))
+    decision = decided(bar(Thing.CERTIFICATE, "ab" * 32), World(policy=world.policy(route)))
+    assert decision.reason is Reason.REVOKED_CERTIFICATE
+
+
+def test_a_route_without_any_control_is_asked_at_its_end() -> None:
+    route = world.route(chain=(), partners=None)
+    decision = decided(bar(Thing.CERTIFICATE, "ab" * 32), World(policy=world.policy(route)))
+    assert (decision.reason, decision.control) == (Reason.REVOKED_CERTIFICATE, None)
+
+
+@pytest.mark.parametrize("changes", [{}, {"chain": (), "partners": None}])
+def test_nothing_passes_while_it_is_not_known_what_is_barred(changes: dict[str, Any]) -> None:
+    decision = decided(Unreadable("a line is damaged"), World(policy=world.policy(world.route(**changes))))
+    assert (decision.reason, decision.detail) == (Reason.REVOCATIONS_UNREADABLE, "a line is damaged")
+
+
+def test_a_token_without_an_id_or_a_caller_without_tls_is_no_error() -> None:
+    sent = World(token=world.token(world.claims(jti=None)))
+    assert decided(bar(Thing.TOKEN, "operator/x"), sent).allowed
+    sent = World(peer=replace(world.peer(), tls=None), policy=world.policy(world.route(chain=(), partners=None)))
+    assert decided(bar(Thing.CERTIFICATE, "ab" * 32), sent).allowed
+
+
+def test_values_are_not_shown() -> None:
+    assert repr(Barred(bar(Thing.PARTNER, "acme"))) == "Barred(1)"
