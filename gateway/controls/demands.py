@@ -10,7 +10,6 @@ from urllib.parse import unquote
 
 from gateway.core.chain import Answer, Ask
 from gateway.core.reasons import Denied, Reason
-from gateway.signing.jose import read_object
 
 if TYPE_CHECKING:
     from gateway.core.exchange import Exchange
@@ -134,17 +133,15 @@ class TokenBody:
     name: ClassVar[str] = "token.body"
 
     def check(self, exchange: "Exchange") -> Generator[Ask, Answer, None]:
-        """Raise Denied(TOKEN_RESOURCE) where a claim differs, or the body is no JSON object with one reading."""
+        """Raise Denied: TOKEN_RESOURCE where a claim differs, or as `Exchange.read_document`."""
         claims = exchange.claims
         if claims is None:
             raise RuntimeError("no control verified a token")
-        body = yield from exchange.read_body()
-        try:
-            values = read_object(body)
-        except ValueError as error:
-            raise Denied(Reason.TOKEN_RESOURCE, f"the body has no claims' values: {error}") from None
+        body = yield from exchange.read_document()
+        if not isinstance(body, dict):
+            raise Denied(Reason.TOKEN_RESOURCE, "the body is no JSON object")
         for tie in self.ties:
-            tie.check(claims.all, values)
+            tie.check(claims.all, body)
 
 
 def _stands(claims: Mapping[str, object], steps: tuple[str, ...]) -> bool:

@@ -75,7 +75,8 @@ class Exchange:
 
     __slots__ = (
         "_document", "barred", "body", "claims", "client_address", "control", "head", "holds", "marks", "now",
-        "operation", "partner", "passed", "peer", "policy", "recorded", "repeated", "response_fields", "route", "signature",
+        "operation", "partner", "passed", "peer", "policy", "recorded", "repeated", "response_fields", "route",
+        "signature",
     )  # fmt: skip
 
     def __init__(self, policy: Policy, peer: Peer, head: RequestHead | None, now: Instant) -> None:

@@ -127,12 +127,13 @@ def test_a_body_that_says_the_same_is_taken() -> None:
 )
 def test_a_body_that_says_something_else_is_refused(body: Any) -> None:
     decision = sent(json.dumps(body).encode())
-    assert (decision.reason, decision.control) == (Reason.TOKEN_RESOURCE, "token.body")
+    assert decision.reason in (Reason.TOKEN_RESOURCE, Reason.BODY_MEMBER_REPEATED)
+    assert decision.control == "token.body"
 
 
 @pytest.mark.parametrize("body", [b"", b"player=p-1", b'{"player": "p-1", "player": "p-2", "account": {"id": 7}}'])
 def test_a_body_without_one_reading_is_refused(body: bytes) -> None:
-    assert sent(body).reason is Reason.TOKEN_RESOURCE
+    assert sent(body).reason in (Reason.BODY_NOT_JSON, Reason.BODY_MEMBER_REPEATED)
 
 
 def test_a_token_without_the_claim_is_refused() -> None:
