@@ -25,7 +25,6 @@ from gateway.engine import problem
 from gateway.engine.commit import GroupCommit
 from gateway.engine.health import Health
 from gateway.engine.in_force import InForce
-from gateway.engine.remote_keys import RemoteKeys
 from gateway.engine.request_id import new_request_id
 from gateway.engine.settling import NOT_SENT, Capture, give, settle
 from gateway.engine.signed_answers import answer_signer, signed_refusal
@@ -241,10 +240,7 @@ class Handling:
             return self.gate.state.remember(ask, self._now)
         if isinstance(ask, Reserve):
             return self.gate.state.reserve(ask, self._now)
-        keys = self.in_force.key_sets.get(ask.issuer)
-        if keys is None:
-            raise Unavailable(Reason.TOKEN_KEYS_UNAVAILABLE, f"no key set of {ask.issuer}")
-        return keys.answer(ask) if isinstance(keys, RemoteKeys) else keys
+        return self.in_force.answer(ask)
 
     def _works(self, ask: Question) -> None:
         self._answered = self._answered or set()

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gateway.audit.events import PolicyFacts
+from gateway.core.chain import Answer, FetchKeys
 from gateway.core.policy import Policy
+from gateway.core.reasons import Reason, Unavailable
 from gateway.engine.remote_keys import RemoteKeys
 from gateway.engine.revocation import RevocationCheck
 from gateway.signing.jwks import KeySet
@@ -18,6 +20,13 @@ class InForce:
     key_sets: Mapping[str, KeySet | RemoteKeys]
     revocation: Mapping[str, RevocationCheck] = field(default_factory=dict)
     """By the name of the listener; those that do not check it are left out."""
+
+    def answer(self, ask: FetchKeys) -> Answer:
+        """Answer what is asked of an issuer, with an awaitable where that takes time. Raises Unavailable."""
+        keys = self.key_sets.get(ask.issuer)
+        if keys is None:
+            raise Unavailable(Reason.TOKEN_KEYS_UNAVAILABLE, f"no key set of {ask.issuer}")
+        return keys.answer(ask) if isinstance(keys, RemoteKeys) else keys
 
     @property
     def facts(self) -> PolicyFacts:
