@@ -1,7 +1,7 @@
 """`gateway audit verify`, `prove` and `verify-proof`: what a stranger needs to trust a log."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, TextIO
@@ -14,7 +14,7 @@ from gateway.audit.verify.check import check
 from gateway.audit.verify.files import FOLDER, logs, segments
 from gateway.audit.verify.findings import Findings
 from gateway.audit.verify.findings import Progress as Advance
-from gateway.audit.verify.notes import InvalidNoteError, Key, notes_of
+from gateway.audit.verify.notes import InvalidNoteError, Key, WitnessKey, notes_of
 from gateway.audit.verify.proof import ProofError, Proven, check_proof
 from gateway.audit.verify.proof import prove as make_proof
 
@@ -25,20 +25,33 @@ PROGRESS_BYTES = 16_777_216
 """Size of the log from which reading it shows its progress."""
 
 
-class PublicKey(click.ParamType[Key]):
-    """A public key, or a file that holds one."""
+class _Parsed[T](click.ParamType[T]):
+    """A key of a kind, or a file that holds one."""
 
     name = "key"
+    _parse: Callable[[str], T]
 
-    def convert(self, value: str | Key, param: click.Parameter | None, ctx: click.Context | None) -> Key:
+    def convert(self, value: str | T, param: click.Parameter | None, ctx: click.Context | None) -> T:
         """Give the key; fails as a usage error."""
-        if isinstance(value, Key):
+        if not isinstance(value, str):
             return value
         try:
-            return Key.parse(Path(value).read_text() if Path(value).is_file() else value)
+            return self._parse(Path(value).read_text() if Path(value).is_file() else value)
         except (OSError, InvalidNoteError, UnicodeDecodeError) as error:
             told = error.strerror if isinstance(error, OSError) else error
-            self.fail(f"{value}: {told}: give what `gateway audit key` prints, or a file with it", param, ctx)
+            self.fail(f"{value}: {told}: give the public key, or a file that holds it", param, ctx)
+
+
+class PublicKey(_Parsed[Key]):
+    """A log's public key."""
+
+    _parse = staticmethod(Key.parse)
+
+
+class PublicWitnessKey(_Parsed[WitnessKey]):
+    """A witness' public key."""
+
+    _parse = staticmethod(WitnessKey.parse)
 
 
 _directory = click.option(
@@ -64,7 +77,13 @@ _key = click.option(
     multiple=True,
     help="File with checkpoints that were kept elsewhere: the log must go on from each. May be repeated.",
 )
-def verify(directory: Path, keys: tuple[Key, ...], checkpoints: tuple[Path, ...]) -> None:
+@click.option(
+    "--witness", "witnesses", type=PublicWitnessKey(), multiple=True,
+    help="Public key of a witness, or a file with it, who must have signed the log's checkpoint. May be repeated.",
+)  # fmt: skip
+def verify(
+    directory: Path, keys: tuple[Key, ...], checkpoints: tuple[Path, ...], witnesses: tuple[WitnessKey, ...]
+) -> None:
     """Verify that nothing in the log was changed, removed or put in between.
 
     Every record is hashed, and held against entries and tree of the transparency log, and its tree against every
@@ -79,7 +98,7 @@ def verify(directory: Path, keys: tuple[Key, ...], checkpoints: tuple[Path, ...]
         strange = [note for note in given if not any(note in notes for notes in by_log.values())]
         if strange:
             raise click.UsageError(f"a checkpoint of {strange[0].split(chr(10), 1)[0]!r} is of none of these logs")
-        found = {log: _verify(log, trusted[log], by_log[log]) for log in trusted}
+        found = {log: _verify(log, trusted[log], by_log[log], witnesses) for log in trusted}
     except OSError as error:
         raise click.ClickException(f"{error.filename or directory}: {error.strerror}") from error
     for log, findings in found.items():
@@ -93,9 +112,9 @@ def _names(note: str, keys: list[Key]) -> bool:
     return note.split("\n", 1)[0] in {key.name for key in keys}
 
 
-def _verify(log: Path, keys: list[Key], given: list[str]) -> Findings:
+def _verify(log: Path, keys: list[Key], given: list[str], witnesses: tuple[WitnessKey, ...]) -> Findings:
     with _progress(log) as advance:
-        return check(log, keys, given, advance)
+        return check(log, keys, given, advance, witnesses)
 
 
 def keys_for(log: Path, keys: tuple[Key, ...]) -> list[Key]:

@@ -11,6 +11,7 @@ from gateway.core.memo import Bounded, Memo
 from gateway.core.message import Certificate, Instant, RequestHead
 from gateway.core.networks import NetworkSet
 from gateway.core.outgoing import AnswerSigner, RequestSigner
+from gateway.core.publication import AuditSettings
 from gateway.core.reasons import Denied, Reason
 from gateway.core.routing import RouteTable
 from gateway.core.secret import Secret
@@ -296,20 +297,6 @@ class StateSettings:
     counters: int = 100_000
     secret: Secret | None = None
     """Seals stored answers; None: they are kept as they came."""
-
-
-@dataclass(frozen=True, slots=True)
-class AuditSettings:
-    """How the audit log is kept and published."""
-
-    origin: str | None = None
-    """Name of the transparency log; None: the one its key has, or one made of the policy's name."""
-    key: PurePath | None = None
-    """File of the key that signs checkpoints; None: one in the folder of the state, made where it is missing."""
-    interval: float = 10.0
-    """Seconds between checkpoints."""
-    durable: bool = False
-    """Whether an allow is on the disk before anything is forwarded, and not only with the kernel."""
 
 
 @dataclass(frozen=True)

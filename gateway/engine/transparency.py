@@ -7,16 +7,20 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from gateway.audit.log import AuditLog
+from gateway.audit.tlog.copies import send
 from gateway.audit.tlog.key import key_at, read_key
 from gateway.audit.tlog.lines import RecordsLostError
-from gateway.audit.tlog.note import NoteError, Signer
+from gateway.audit.tlog.note import Checkpoint, NoteError, Signer
 from gateway.audit.tlog.publisher import Publisher, TlogError, checkpoint_of
+from gateway.audit.tlog.witness import Prove, WitnessClient, WitnessError
 from gateway.core.exchange import failure
-from gateway.core.policy import AuditSettings, Policy
+from gateway.core.policy import Policy
+from gateway.core.publication import AuditSettings, Witness
 from gateway.engine.gate import Gate
 from gateway.engine.start import StartError
 from gateway.engine.worker import Worker
@@ -28,6 +32,9 @@ KEY_FILE = "audit.key"
 
 CONTROL = "audit.checkpoint"
 """What fails, in records, where nothing can be published."""
+
+COPY, WITNESS = "audit.copy", "audit.witness"
+"""What fails, with what it is behind a colon, where a copy cannot be made, and where a witness does not sign."""
 
 _REST = 0.0005
 """Seconds of sleep after each slice, which takes some 0.1 ms: at most some 20,000 records a second are published."""
@@ -69,6 +76,7 @@ class Transparency:
         self._publisher = Publisher(gate.log.directory, signer, pause=self._pause)
         self._loop = asyncio.get_running_loop()
         self._stopping = threading.Event()
+        self._witnesses: dict[Witness, WitnessClient] = {}
         self._thread = threading.Thread(target=self._run, name="checkpoints", daemon=True)
 
     def start(self) -> None:
@@ -93,31 +101,58 @@ class Transparency:
     def _run(self) -> None:
         while not self._stopping.wait(self._settings.interval):
             self._tell(self._publish())
-        told = self._publish()
-        if told is not None:  # too late for the log
-            logger.error("%s: %s", CONTROL, told)
+        for control, told in self._publish().items():
+            if told is not None:  # too late for the log
+                logger.error("%s: %s", control, told)
 
-    def _publish(self) -> str | None:
-        """Publish what is new; gives what went wrong."""
-        try:
+    def _publish(self) -> dict[str, str | None]:
+        """Publish what is new; gives what was tried, and what went wrong with it."""
+        settings, tried = self._settings, dict[str, str | None]()
+
+        def cosign(checkpoint: Checkpoint, note: str, prove: Prove) -> str:
+            return "".join(self._ask(witness, (checkpoint, note, prove), tried) for witness in settings.witnesses)
+
+        def publish() -> str | None:
             self._log.sync()
-            self._publisher.publish(self._log.synced, self._gate.clock.now())
-        except (OSError, TlogError, RecordsLostError) as error:
-            return f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else str(error)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the next turn tries again
-            return failure(error).detail
-        return None
+            return self._publisher.publish(self._log.synced, self._gate.clock.now(), cosign)
 
-    def _tell(self, told: str | None) -> None:
+        note = _attempt(CONTROL, publish, tried)
+        if note is not None:
+            for where in settings.copies:
+                _attempt(f"{COPY}:{where}", partial(send, where, note), tried)
+        return tried
+
+    def _ask(self, witness: Witness, what: tuple[Checkpoint, str, Prove], tried: dict[str, str | None]) -> str:
+        if witness not in self._witnesses:
+            self._witnesses[witness] = WitnessClient(witness.url, witness.key)
+        return _attempt(f"{WITNESS}:{witness.name}", partial(self._witnesses[witness].cosign, *what), tried) or ""
+
+    def _tell(self, tried: Mapping[str, str | None]) -> None:
         def record() -> None:
             now, facts, health = self._gate.clock.now(), self._gate.in_force.facts, self._gate.health
-            if told is None:
-                health.worked([CONTROL], now, facts)
-            else:
-                logger.error("%s: %s", CONTROL, told)
-                health.failed(CONTROL, told, now, facts)
+            health.worked([control for control, told in tried.items() if told is None], now, facts)
+            for control, told in tried.items():
+                if told is not None:
+                    logger.error("%s: %s", control, told)
+                    health.failed(control, told, now, facts)
 
         _soon(self._loop, record)
+
+
+def _attempt[T](control: str, work: Callable[[], T], tried: dict[str, str | None]) -> T | None:
+    """Do something that may fail, and note under the name of a control whether it did."""
+    try:
+        done = work()
+    except (OSError, TlogError, RecordsLostError, WitnessError) as error:
+        of_system = isinstance(error, OSError) and error.strerror
+        named = f": {error.filename}" if isinstance(error, OSError) and error.filename else ""
+        tried[control] = f"{of_system}{named}" if of_system else str(error)
+        return None
+    except Exception as error:  # noqa: BLE001 - whatever it is, the next turn tries again
+        tried[control] = failure(error).detail
+        return None
+    tried[control] = None
+    return done
 
 
 def _soon(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:

@@ -1,20 +1,26 @@
 """The section `audit`: how the log is kept, and how it is published as a transparency log."""
 
+import base64
+import binascii
 import re
+from hashlib import sha256
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from gateway.core.policy import AuditSettings
+from gateway.core.publication import AuditSettings, Witness
+from gateway.policy.environment import named_path
 from gateway.policy.nodes import Node
 from gateway.policy.problem import quoted
 from gateway.policy.reader import Reader
 from gateway.policy.references import OTHERS, named_file, read_named
-from gateway.policy.values import Unfit, duration
+from gateway.policy.values import Unfit, duration, is_loopback, url
 
 MAX_KEY_BYTES = 4_096
 
 LEAST_INTERVAL, MOST_INTERVAL = 1.0, 3_600.0
 """Seconds: each checkpoint brings some files to the disk; and until the next one, what is new is not bound by any."""
 
+_SETTINGS = ("origin", "key", "interval", "durability", "copies", "witnesses")
 _ORIGIN = re.compile(r"[\x21-\x2a\x2c-\x7e]{1,200}\Z")  # C2SP signed-note: no spaces, no `+`
 _PRIVATE = b"PRIVATE+KEY+"
 
@@ -22,12 +28,14 @@ _PRIVATE = b"PRIVATE+KEY+"
 def read_audit(reader: Reader, node: Node | None) -> AuditSettings:
     """Read it; what it does not say is as `AuditSettings` has it."""
     default = AuditSettings()
-    fields = reader.fields(node, optional=("origin", "key", "interval", "durability")) or {}
+    fields = reader.fields(node, optional=_SETTINGS) or {}
     return AuditSettings(
         origin=reader.value(fields.get("origin"), _origin),
         key=_key(reader, fields.get("key")),
         interval=reader.value_or(fields.get("interval"), _interval, default.interval),
         durable=reader.choice(fields.get("durability"), ("os", "fsync"), "durability") == "fsync",
+        copies=_copies(reader, fields.get("copies")),
+        witnesses=_witnesses(reader, fields.get("witnesses")),
     )
 
 
@@ -55,3 +63,53 @@ def _key(reader: Reader, node: Node | None) -> Path | None:
         reader.error(node, "the file holds no key for checkpoints", "make one with `gateway audit key --new FILE`")
         return None
     return path
+
+
+def _copies(reader: Reader, node: Node | None) -> tuple[str, ...]:
+    """Read where checkpoints go. A file is not watched: each checkpoint changes it."""
+    found: list[str] = []
+    for item in (reader.items(node, "places such as stdout, syslog or file:PATH") or ()) if node is not None else ():
+        text = reader.text(item, "`stdout`, `syslog` or `file:PATH`")
+        if text in ("stdout", "syslog"):
+            found.append(text)
+        elif text is not None and text.startswith("file:") and text != "file:":
+            path = named_path(reader, item, text.removeprefix("file:"), watched=False)
+            if path is not None:
+                found.append(f"file:{path}")
+        elif text is not None:
+            reader.error(item, f"{quoted(text)} is no place for copies", "expected `stdout`, `syslog` or `file:PATH`")
+    return tuple(found)
+
+
+def _witnesses(reader: Reader, node: Node | None) -> tuple[Witness, ...]:
+    found: list[Witness] = []
+    for item in (reader.items(node, "witnesses") or ()) if node is not None else ():
+        fields = reader.fields(item, required=("url", "key")) or {}
+        address = reader.value(fields.get("url"), _witness_url)
+        key = reader.value(fields.get("key"), _witness_key)
+        if address is not None and key is not None:
+            found.append(Witness(address.rstrip("/"), key))
+    return tuple(found)
+
+
+def _witness_url(text: str) -> str:
+    read = url(text)
+    parts = urlsplit(read)
+    if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
+        raise Unfit(f"{quoted(text)} is not encrypted", "expected https://")
+    if parts.query:
+        raise Unfit(f"{quoted(text)} has a query", "expected a prefix, such as https://witness.example/log")
+    return read
+
+
+def _witness_key(text: str) -> str:
+    """Read the key of a witness: `name+id+key` (C2SP signed-note), whose id is that of name and key."""
+    name, _, rest = text.partition("+")
+    written, _, encoded = rest.partition("+")
+    try:
+        key = base64.b64decode(encoded, validate=True)
+    except binascii.Error:
+        key = b""
+    if len(key) != 33 or key[0] != 4 or sha256(f"{name}\n".encode() + key).hexdigest()[:8] != written:
+        raise Unfit(f"{quoted(text)} is no key of a witness", "expected name+id+key, for Ed25519 cosignatures")
+    return text

@@ -20,8 +20,8 @@ def variable(reader: Reader, node: Node, name: str) -> str | None:
     return value
 
 
-def named_path(reader: Reader, node: Node, text: str) -> Path | None:
-    """Give the path that `text` means in the file of `node`, and have it watched.
+def named_path(reader: Reader, node: Node, text: str, *, watched: bool = True) -> Path | None:
+    """Give the path that `text` means in the file of `node`, and have it watched, unless the gate itself changes it.
 
     It is relative to that file. `${NAME}` stands for a variable of the environment; a `$` before anything but a brace
     is only a `$`.
@@ -38,7 +38,8 @@ def named_path(reader: Reader, node: Node, text: str) -> Path | None:
         )
         return None
     path = node.place.file.parent / _REFERENCE.sub(lambda found: values[found["name"]], text)
-    reader.files.add(path)
+    if watched:
+        reader.files.add(path)
     return path
 
 

@@ -17,6 +17,7 @@ from gateway.cli import audit_verify as command
 from gateway.cli.audit import audit
 from tests.unit.audit import spec
 from tests.unit.audit.published import ORIGIN, Published, published, signer, stranger
+from tests.unit.audit.witness import Witness
 
 KEY = signer().public
 
@@ -99,6 +100,16 @@ def test_checkpoints_that_were_kept_elsewhere(log: Published, tmp_path: Path) ->
     result = verify(log, "--key", KEY, "--checkpoint", kept)
     assert result.exit_code == 2
     assert "a checkpoint of 'other' is of none of these logs" in result.stderr
+
+
+def test_witnesses_must_have_signed(log: Published) -> None:
+    witness, other = Witness(KEY), Witness(KEY, "other")
+    (log.tlog / "checkpoint").write_text(log.note + witness.cosignature(log.note))
+    assert verify(log, "--key", KEY, "--witness", witness.public).exit_code == 0
+    result = verify(log, "--key", KEY, "--witness", witness.public, "--witness", other.public)
+    assert result.exit_code == 1
+    assert "tlog/checkpoint is not signed by the witness other" in result.stdout
+    assert verify(log, "--key", KEY, "--witness", KEY).exit_code == 2
 
 
 def test_the_logs_of_workers(tmp_path: Path) -> None:

@@ -9,14 +9,17 @@ After a failure all is read anew, as at a start. A tree that does not fit the la
 """
 
 from collections.abc import Callable
+from functools import partial
 from itertools import batched
 from pathlib import Path
 
 from gateway.audit.files import date_of
+from gateway.audit.tlog.consistency import consistency_proof
 from gateway.audit.tlog.lines import LOST, Lines, RecordsLostError
 from gateway.audit.tlog.note import Checkpoint, NoteError, Signer
 from gateway.audit.tlog.tiles import CHECKPOINT, HISTORY, Tiles
 from gateway.audit.tlog.tree import WIDTH, Edge, Tile, entries_of
+from gateway.audit.tlog.witness import Prove
 from gateway.core.message import Instant
 
 FOLDER = "tlog"
@@ -24,6 +27,10 @@ FOLDER = "tlog"
 
 SLICE = 16
 """Entries that are hashed until others get a turn: some 0.1 ms."""
+
+
+type Cosign = Callable[[Checkpoint, str, Prove], str]
+"""Gives lines of signatures for a checkpoint and its note; proofs are made of the tiles."""
 
 
 class TlogError(Exception):
@@ -64,8 +71,10 @@ class Publisher:
         self._edge: Edge | None = None
         self._lines = Lines(directory, 1)
 
-    def publish(self, last: int, now: Instant) -> str | None:
+    def publish(self, last: int, now: Instant, cosign: Cosign | None = None) -> str | None:
         """Publish the records up to sequence `last`; gives the new checkpoint as a note, None where nothing is new.
+
+        `cosign` is asked for signatures of others before it is published.
 
         Raises TlogError, RecordsLostError, OSError; the next call begins anew.
         """
@@ -78,6 +87,8 @@ class Publisher:
             self._tiles.write(tile)
         checkpoint = Checkpoint(self.signer.name, edge.size, edge.root())
         note = self.signer.sign(checkpoint.text)
+        if cosign is not None:
+            note += cosign(checkpoint, note, partial(consistency_proof, self._tiles, new=checkpoint.size))
         self._tiles.introduce(self.signer.public)
         self._tiles.publish(note, date_of(now))
         self._tiles.drop_partial(filled)

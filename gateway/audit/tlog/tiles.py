@@ -40,6 +40,11 @@ class Tiles:
         levels = [self._start(level, size >> 8 * (level + 1), width) for level, width in enumerate(widths(size))]
         return Edge(size, self.bundle(size // WIDTH, size % WIDTH), levels)
 
+    def hashes(self, level: int, index: int, width: int) -> list[bytes]:
+        """Read the first `width` hashes of a tile. Raises OSError and ValueError."""
+        data = self._start(level, index, width)
+        return [data[place : place + HASH] for place in range(0, len(data), HASH)]
+
     def _start(self, level: int, index: int, width: int) -> bytes:
         """Read the first `width` hashes of a tile, which may have more by now."""
         if not width:

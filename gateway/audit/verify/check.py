@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gateway.audit.verify.files import FOLDER, WIDTH, Tiles, segments
 from gateway.audit.verify.findings import Findings, Progress
-from gateway.audit.verify.notes import Checkpoint, InvalidNoteError, Key, notes_of, read_checkpoint
+from gateway.audit.verify.notes import Checkpoint, InvalidNoteError, Key, WitnessKey, notes_of, read_checkpoint
 from gateway.audit.verify.records import Records
 from gateway.audit.verify.tree import Peaks, leaf, subtree
 
@@ -21,13 +21,14 @@ _BLOCK_HEIGHT = 8
 
 
 def check(
-    directory: Path, keys: Sequence[Key], given: Iterable[str] = (), progress: Progress | None = None
-) -> Findings:
+    directory: Path, keys: Sequence[Key], given: Iterable[str] = (), progress: Progress | None = None,
+    witnesses: Sequence[WitnessKey] = (),
+) -> Findings:  # fmt: skip
     """Verify the log in a folder by the public keys; `given` are notes of checkpoints that were kept elsewhere.
 
-    Raises OSError where a file cannot be read.
+    Each of the witnesses must have signed the log's checkpoint. Raises OSError where a file cannot be read.
     """
-    return _Check(directory, keys, progress).run(given)
+    return _Check(directory, keys, progress).run(given, witnesses)
 
 
 class _Check:
@@ -49,8 +50,11 @@ class _Check:
         self._last_good = 0
         """Size of the largest checkpoint that was found again."""
 
-    def run(self, given: Iterable[str]) -> Findings:
+    def run(self, given: Iterable[str], witnesses: Sequence[WitnessKey]) -> Findings:
         own = self._own()
+        for witness in witnesses:
+            if own is not None and witness.signed(own.text) is None:
+                self._found.problem(f"{FOLDER}/checkpoint is not signed by the witness {witness.name}")
         earlier = [*self._history(), *(one for note in given if (one := self._read(note, "a checkpoint given")))]
         largest = max(earlier, key=lambda one: one.size, default=None)
         if largest is not None and own is None:

@@ -62,6 +62,44 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
+class WitnessKey:
+    """The public key of a witness (C2SP tlog-cosignature, for Ed25519)."""
+
+    name: str
+    id: bytes
+    public: bytes
+
+    @classmethod
+    def parse(cls, text: str) -> "WitnessKey":
+        """Read it. Raises InvalidNoteError."""
+        match = _KEY.match(text.strip())
+        try:
+            data = base64.b64decode(match["data"], validate=True) if match else b""
+        except binascii.Error:
+            data = b""
+        if match is None or len(data) != 33 or data[0] != 4:
+            raise InvalidNoteError("no key of a witness in the form name+id+key")
+        found = hashlib.sha256(f"{match['name']}\n".encode() + data).digest()[:4]
+        if found.hex() != match["id"]:
+            raise InvalidNoteError("the key's id is not that of its name and key")
+        return cls(match["name"], found, data[1:])
+
+    def signed(self, note: str) -> int | None:
+        """Give the time at which the witness signed a note, in seconds; None where it has not."""
+        body, _, tail = note.rpartition("\n\n")
+        for line in tail.splitlines():
+            match = _LINE.match(line)
+            if match is None or match["name"] != self.name:
+                continue
+            signature = base64.b64decode(match["signature"])
+            time = int.from_bytes(signature[4:12], "big")
+            text = f"cosignature/v1\ntime {time}\n{body}\n"
+            if signature[:4] == self.id and Key(self.name, self.id, self.public).verifies(text, signature[12:]):
+                return time
+        return None
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """A checkpoint whose signature was verified."""
 

@@ -10,7 +10,9 @@ from gateway.audit.events import ControlFailed, ControlRecovered
 from gateway.audit.log import AuditLog
 from gateway.audit.tlog.key import make_key
 from gateway.audit.tlog.publisher import Publisher
-from gateway.core.policy import AuditSettings, Policy
+from gateway.core.policy import Policy
+from gateway.core.publication import AuditSettings
+from gateway.core.publication import Witness as WitnessSettings
 from gateway.engine.gate import Gate, InForce
 from gateway.engine.start import StartError
 from gateway.engine.transparency import CONTROL, Transparency, published_size, signer_of
@@ -18,6 +20,7 @@ from gateway.engine.worker import Worker
 from gateway.state.store import Store
 from tests import world
 from tests.unit.audit.published import Published, events, published, signer, stranger, whole
+from tests.unit.audit.witness import Witness, serving
 from tests.unit.engine.gates import State
 
 WORKER = Worker(2, 3, ())
@@ -165,3 +168,27 @@ def test_a_loop_that_is_closed_is_not_told(tmp_path: Path) -> None:
             return Serving(log).transparency
 
     asyncio.run(make())._tell(None)
+
+
+async def test_copies_and_witnesses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with serving(Witness(signer().public)) as witness, AuditLog(tmp_path / "log") as log:
+        served = Serving(log)
+        places = (f"file:{tmp_path / 'copies.txt'}", "stdout", f"file:{tmp_path / 'none' / 'copies.txt'}")
+        away = WitnessSettings("http://127.0.0.1:1", Witness(signer().public, "away").public)
+        settings = policy(copies=places, witnesses=(WitnessSettings(witness.url, witness.public), away))
+        served.gate.in_force = InForce(settings, {})
+        log.append_all(events(40))
+        tried = await asyncio.to_thread(served.transparency._publish)
+        assert tried.pop("audit.witness:away") == "Connection refused"
+        failed = tried.pop(f"audit.copy:{places[2]}")
+        assert failed == f"No such file or directory: {tmp_path / 'none' / 'copies.txt'}"
+        assert tried == {
+            CONTROL: None, "audit.witness:witness.example/w1": None, f"audit.copy:{places[0]}": None,
+            "audit.copy:stdout": None,
+        }  # fmt: skip
+        note = (tmp_path / "log/tlog/checkpoint").read_text()
+        assert note.endswith(witness.cosignature(note))
+        assert (tmp_path / "copies.txt").read_text() == f"{note}\n"
+        assert capsys.readouterr().out.startswith('{"checkpoint": ')
+        assert await asyncio.to_thread(served.transparency._publish) == {CONTROL: None}
+    whole(tmp_path / "log")

@@ -2,9 +2,12 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core.policy import AuditSettings
+from gateway.core.publication import AuditSettings
 from gateway.policy.audit import read_audit
 from tests.policy.reading import node, reader
+from tests.unit.audit.witness import Witness
+
+WITNESS = Witness("").public
 
 
 def test_without_the_section_the_defaults_of_the_core_hold() -> None:
@@ -24,6 +27,19 @@ def test_every_setting(tmp_path: Path) -> None:
     assert used.files == {key}
 
 
+def test_where_checkpoints_go(tmp_path: Path) -> None:
+    used = reader()
+    witness = f"{{url: 'https://w.example/w1/', key: '{WITNESS}'}}"
+    text = f"{{copies: [stdout, syslog, 'file:{tmp_path}/copies.txt'], witnesses: [{witness}]}}"
+    read = read_audit(used, node(text))
+    assert used.problems == []
+    assert read.copies == ("stdout", "syslog", f"file:{tmp_path}/copies.txt")
+    assert [(one.url, one.key, one.name) for one in read.witnesses] == [
+        ("https://w.example/w1", WITNESS, "witness.example/w1")
+    ]
+    assert used.files == set()  # the gate itself changes them
+
+
 def test_durability_of_the_kernel_in_words() -> None:
     assert not read_audit(reader(), node("{durability: os}")).durable
 
@@ -36,6 +52,15 @@ def test_durability_of_the_kernel_in_words() -> None:
         ("{interval: 999ms}", "`999ms` does not fit"),
         ("{interval: 61m}", "`61m` does not fit"),
         ("{durability: disk}", "`disk` is no durability"),
+        ("{copies: []}", "an empty list of places such as stdout, syslog or file:PATH"),
+        ("{copies: [stderr]}", "`stderr` is no place for copies"),
+        ("{copies: ['file:']}", "`file:` is no place for copies"),
+        ("{copies: ['file:${']}", "`${` has a `${` without the name of a variable"),
+        (f"{{witnesses: [{{url: 'http://w.example', key: '{WITNESS}'}}]}}", "`http://w.example` is not encrypted"),
+        (f"{{witnesses: [{{url: 'https://w.example?a', key: '{WITNESS}'}}]}}", "`https://w.example?a` has a query"),
+        ("{witnesses: [{url: 'https://w.example'}]}", "`key` is missing"),
+        ("{witnesses: [{url: 'https://w.example', key: 'a+b+c'}]}", "`a+b+c` is no key of a witness"),
+        ("{witnesses: [{url: 'https://w.example', key: 'a+b+BAAA'}]}", "`a+b+BAAA` is no key of a witness"),
         ("{keep: 1d}", "unknown key `keep`"),
     ],
 )

@@ -1,8 +1,9 @@
 import pytest
 
-from gateway.audit.verify.notes import InvalidNoteError, Key, notes_of, read_checkpoint
+from gateway.audit.verify.notes import InvalidNoteError, Key, WitnessKey, notes_of, read_checkpoint
 from tests.unit.audit import spec
 from tests.unit.audit.published import ORIGIN, signer, stranger
+from tests.unit.audit.witness import TIME, Witness
 
 ROOT = "CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I="
 TEXT = f"{ORIGIN}\n20852163\n{ROOT}\n"
@@ -73,6 +74,20 @@ def test_a_key_under_a_workers_name() -> None:
 
 def test_a_point_that_is_no_key_verifies_nothing() -> None:
     assert not Key("a", b"", b"\xff" * 31).verifies("text", b"signature")
+
+
+def test_a_witness_that_has_signed() -> None:
+    witness = Witness("")
+    key, note = WitnessKey.parse(witness.public), signer().sign(TEXT)
+    cosigned = note + witness.cosignature(note)
+    assert key.signed(cosigned) == TIME
+    assert key.signed(note) is None
+    assert key.signed(cosigned.replace("20852163", "20852164")) is None
+    assert WitnessKey.parse(Witness("").public).signed(cosigned) is None
+    assert read_checkpoint(cosigned, [KEY]).size == 20_852_163
+    for text in ("", signer().public, witness.public.replace("witness", "wirness"), witness.public[:-3]):
+        with pytest.raises(InvalidNoteError):
+            WitnessKey.parse(text)
 
 
 def test_notes_in_one_file() -> None:

@@ -1,0 +1,36 @@
+"""How the audit log is kept and published: the policy's section `audit`, compiled."""
+
+from dataclasses import dataclass
+from pathlib import PurePath
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """Who signs that a checkpoint goes on from those that it has seen (C2SP tlog-witness)."""
+
+    url: str
+    """Prefix of its address, without a slash at the end."""
+    key: str
+    """Its public key, as C2SP signed-note writes it."""
+
+    @property
+    def name(self) -> str:
+        """Its name, which its signatures bear."""
+        return self.key.partition("+")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSettings:
+    """How the audit log is kept and published."""
+
+    origin: str | None = None
+    """Name of the transparency log; None: the one its key has, or one made of the policy's name."""
+    key: PurePath | None = None
+    """File of the key that signs checkpoints; None: one in the folder of the state, made where it is missing."""
+    interval: float = 10.0
+    """Seconds between checkpoints."""
+    durable: bool = False
+    """Whether an allow is on the disk before anything is forwarded, and not only with the kernel."""
+    copies: tuple[str, ...] = ()
+    """Where each checkpoint goes as well: `stdout`, `syslog`, or the path of a file behind `file:`."""
+    witnesses: tuple[Witness, ...] = ()
