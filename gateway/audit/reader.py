@@ -10,7 +10,7 @@ from typing import Any, Literal
 import orjson
 
 from gateway.audit.files import LogFile, date_of, log_files
-from gateway.audit.ocsf import DENIED, UNKNOWN, milliseconds
+from gateway.audit.ocsf import ALLOWED, DENIED, UNKNOWN, milliseconds
 from gateway.core.message import Instant
 
 type Dimension = Literal["reason", "partner", "route"]
@@ -194,7 +194,7 @@ def _endings(entries: Iterator[Entry | Damage], report: Callable[[Damage], None]
 
 
 def _awaits_outcome(entry: Entry) -> bool:
-    return entry.kind == "decision" and not entry.denied
+    return entry.kind == "decision" and entry.get("action_id") == ALLOWED
 
 
 def entry_of(line: bytes) -> Entry | None:

@@ -142,8 +142,8 @@ class Call:
 
 
 def _with_reference(body: Mapping[str, object]) -> dict[str, object]:
-    """Name each movement of money anew: the upstream moves once a reference."""
-    return {**body, "reference": f"demo-{secrets.token_hex(8)}"} if "amount" in body else dict(body)
+    """Name each movement of money anew, unless it has a name: the upstream moves once a reference."""
+    return {"reference": f"demo-{secrets.token_hex(8)}", **body} if "amount" in body else dict(body)
 
 
 def _part(claims: Mapping[str, object]) -> str:

@@ -13,6 +13,7 @@ from typing import Self
 
 import httpx
 
+from gateway.core.reasons import Reason
 from gateway.demo.calls import NOBODY, Call, Message
 from gateway.demo.credentials import Credentials
 
@@ -31,7 +32,7 @@ class Answer:
     status: int | None
     """None where there was no HTTP answer."""
     code: str | None
-    """The stable code of a refusal (RFC 9457 problem details)."""
+    """The stable code of a refusal (RFC 9457 problem details), or of an answer that was given before."""
     words: str
     """What happened instead of an answer."""
     milliseconds: float = 0.0
@@ -77,6 +78,8 @@ class Client:
             )
         except httpx.TransportError as error:
             return Answer(None, None, _words(error))
+        if response.headers.get("idempotent-replayed") == "true":
+            return Answer(response.status_code, Reason.IDEMPOTENCY_ANSWERED.code, "")
         return Answer(response.status_code, _code(response.headers.get("content-type"), response.content), "")
 
     async def _pool(self, call: Call) -> httpx.AsyncClient:

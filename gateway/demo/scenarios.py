@@ -260,9 +260,28 @@ MESSAGE = (
     Scenario("Size", "head of 60 KB", replace(BALANCE, extra=(("X-Padding", "x" * 60_000),)), Reason.HEAD_TOO_LARGE),
 )  # fmt: skip
 
+RETRIED = replace(DEBIT, body={**(DEBIT.body or {}), "reference": "demo-retried"})
+
+MONEY = (
+    Scenario("Retry", "a debit for the first time", RETRIED, ALLOWED),
+    Scenario("Retry", "signed anew: answered as before, not made twice", RETRIED, Reason.IDEMPOTENCY_ANSWERED),
+    Scenario(
+        "Retry", "the same reference with another amount",
+        replace(RETRIED, body={**(RETRIED.body or {}), "amount": "9.99"}), Reason.IDEMPOTENCY_KEY_REUSED,
+    ),
+    Scenario(
+        "Velocity", "a withdrawal beyond the player's day",
+        replace(WITHDRAWAL, body={**(WITHDRAWAL.body or {}), "amount": "5000.01"}), Reason.VELOCITY_EXCEEDED,
+    ),
+    Scenario(
+        "Velocity", "a negative withdrawal, which would make room",
+        replace(WITHDRAWAL, body={**(WITHDRAWAL.body or {}), "amount": "-5000.00"}), Reason.VELOCITY_AMOUNT_NEGATIVE,
+    ),
+)  # fmt: skip
+
 RATE = (
     Scenario("Rate", "reconciliations without end", RECONCILIATION, Reason.RATE_EXCEEDED, until_refused=25),
     Scenario("Rate", "meanwhile another partner's deposit", DEPOSIT, ALLOWED),
 )
 
-SCENARIOS = (*LEGITIMATE, *SPOOFED, *CONNECTION, *TOKEN, *SIGNATURE, *MESSAGE, *RATE)
+SCENARIOS = (*LEGITIMATE, *SPOOFED, *CONNECTION, *TOKEN, *SIGNATURE, *MESSAGE, *MONEY, *RATE)

@@ -304,18 +304,18 @@ class Handling:
         return decision, RequestDecided(clock.now(), self.request_id, decision, taken, status, self._unread)
 
     def committed(self, error: Unavailable | None) -> None:
-        """Take note that the decision is in the log; an allow that is not becomes a denial."""
+        """Take note that the decision is in the log; an allow, or an answer, that is not becomes a denial."""
         self._recorded, self._queued = True, False
         decision = self.decision
         if decision is None:
             return
         holds = decision.exchange.holds
-        if decision.reason is Reason.ALLOWED:
-            if error is None:
-                self.gate.unfinished += 1
-                if holds:
-                    self.capture = Capture(holds)
-                return
+        if decision.allowed and error is None:
+            self.gate.unfinished += 1
+            if holds:
+                self.capture = Capture(holds)
+            return
+        if error is not None and (decision.allowed or decision.answer is not None):
             self.decision = decision.exchange.deny(Denied(Reason.AUDIT_UNAVAILABLE, error.detail))
         if holds:
             asyncio.get_running_loop().call_soon(settle, self.gate, decision.exchange, NOT_SENT)

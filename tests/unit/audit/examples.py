@@ -25,6 +25,7 @@ from gateway.core.barred import Thing
 from gateway.core.decision import Decision
 from gateway.core.exchange import Exchange
 from gateway.core.facts import Claims, VerifiedSignature
+from gateway.core.holds import StoredAnswer
 from gateway.core.message import Certificate, Headers, Instant, Peer, RequestHead, Tls
 from gateway.core.policy import Endpoint, Issuer, Match, Partner, Policy, Route, SwitchedOff, Upstream
 from gateway.core.reasons import Denied, Reason
@@ -134,6 +135,14 @@ def decided(decision: Decision | None = None, **changes: Any) -> RequestDecided:
     decision = decision or allowed()
     status = None if decision.allowed else decision.reason.status
     return RequestDecided(NOW, REQUEST_ID, decision, 0.0031, status)._replace(**changes)
+
+
+def answered_before(**changes: Any) -> RequestDecided:
+    """Give the event of a request that was answered as before, without an outcome to follow."""
+    stored = StoredAnswer(201, (), SECRETS[0].encode())
+    asked = exchange(control="idempotency", operation=b"op-1", marks=("velocity.day",))
+    decision = asked.deny(Denied(Reason.IDEMPOTENCY_ANSWERED, "", (), stored))
+    return RequestDecided(NOW, REQUEST_ID, decision, 0.0031, stored.status)._replace(**changes)
 
 
 def finished(**changes: Any) -> RequestFinished:

@@ -21,6 +21,7 @@ from tests.unit.audit.examples import (
     REQUEST_ID,
     UNREAD,
     allowed,
+    answered_before,
     changed,
     decided,
     finished,
@@ -224,7 +225,7 @@ def counted(directory: Path, dimension: Dimension, **query: Any) -> dict[str, in
 
 @pytest.fixture
 def day(directory: Path) -> Path:
-    """Six requests, two with an outcome, and a refused connection."""
+    """Seven requests, two with an outcome, and a refused connection."""
     timeout = finished(request_id="r-2", reason=Reason.UPSTREAM_TIMEOUT, status=504)
     other = decided(allowed(partner=Partner("blue-bingo")), request_id="r-3")
     write(
@@ -238,6 +239,7 @@ def day(directory: Path) -> Path:
         DENIED._replace(request_id="r-4"),
         DENIED._replace(request_id="r-5"),
         UNREAD._replace(request_id="r-6"),
+        answered_before(request_id="r-7"),
         refused(),
         EVENTS["stop"],
     )
@@ -251,13 +253,14 @@ def test_each_request_counts_once_by_what_became_of_it(day: Path) -> None:
         UNFINISHED: 1,
         "token.expired": 2,
         "http.framing": 1,
+        "idempotency.answered": 1,
         "tls.certificate_untrusted": 1,
     }
 
 
 def test_counts_by_partner_and_route(day: Path) -> None:
-    assert counted(day, "partner") == {"acme-casino": 4, "blue-bingo": 1, "(none)": 2}
-    assert counted(day, "route") == {"deposit": 5, "(none)": 2}
+    assert counted(day, "partner") == {"acme-casino": 5, "blue-bingo": 1, "(none)": 2}
+    assert counted(day, "route") == {"deposit": 6, "(none)": 2}
 
 
 def test_counts_of_what_fits(day: Path) -> None:

@@ -25,6 +25,7 @@ from tests.unit.audit.examples import (
     SECRETS,
     UNREAD,
     allowed,
+    answered_before,
     decided,
     denied,
     finished,
@@ -61,6 +62,16 @@ def test_a_denial() -> None:
     assert shown["http_response"] == {"code": 401}
     assert shown["unmapped"]["denied_by"] == "token"
     assert shown["unmapped"]["controls_passed"] == ["mutual_tls", "ip_allowlist"]
+
+
+def test_an_answer_that_was_given_before() -> None:
+    shown = made(answered_before())
+    assert (shown["action_id"], shown["status_id"], shown["severity_id"]) == (3, 1, 1)
+    assert shown["authorizations"][0]["decision"] == "answered as before"
+    assert shown["http_response"] == {"code": 201}
+    assert shown["unmapped"]["answered_by"] == "idempotency"
+    assert shown["unmapped"]["idempotency_key_sha256"] == hashlib.sha256(b"op-1").hexdigest()
+    assert shown["unmapped"]["marks"] == ["velocity.day"]
 
 
 def test_who_called() -> None:

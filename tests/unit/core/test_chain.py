@@ -1,10 +1,15 @@
 import pytest
 
-from gateway.core.chain import NOTHING, ORDER, answered
+from gateway.core.chain import BODY_RULES, NOTHING, ORDER, answered
 
 
 def test_the_order_is_cheap_and_identifying_first_and_nonces_last() -> None:
     assert ORDER == ("mutual_tls", "ip_allowlist", "token", "rate_limit", "signature", "replay")
+
+
+def test_a_repetition_is_answered_before_its_amount_would_count_again() -> None:
+    assert BODY_RULES == ("idempotency", "velocity")
+    assert not set(BODY_RULES) & set(ORDER)
 
 
 def test_an_answer_has_the_type_that_was_asked_for() -> None:

@@ -218,3 +218,17 @@ async def test_settling_gives_the_store_what_the_holds_say(made: Made) -> None:
     settle(made.gate, exchange, NOT_SENT)
     settle(made.gate, exchange, Ended(True, 200))
     assert states(made) == [KeyState.FREE, GiveBack, KeyState.NOT_KEPT]
+
+
+async def test_an_answer_that_cannot_be_recorded_is_not_given_again(made: Made) -> None:
+    stored = StoredAnswer(200, (), b"balance")
+    made.state.remembering = lambda _: Remembered(KeyState.ANSWERED, stored)
+    given = await decided(made, sent())
+    given.authorise()
+    assert given.answer().body == b"balance"
+
+    unrecorded = await decided(made, World(nonce="another", fields={KEY: "op-1"}))
+    made.log.error = Unavailable(Reason.AUDIT_UNAVAILABLE)
+    unrecorded.authorise()
+    assert unrecorded.answer().status == 503
+    assert b"balance" not in unrecorded.answer().body

@@ -4,13 +4,16 @@ from pathlib import PurePath
 
 import pytest
 
+from gateway.controls.idempotency import BodyKey, FieldKey, Idempotency, SignedKey
 from gateway.controls.ip_allowlist import IpAllowlist
 from gateway.controls.mutual_tls import MutualTls
 from gateway.controls.rate_limit import RateLimits, RouteLimit
 from gateway.controls.replay import Replay
 from gateway.controls.signature import SignatureControl
+from gateway.controls.velocity import Amount, Currency, Velocity, VelocityLimit
 from gateway.controls.websocket import WebSocketHandshake
 from gateway.core.chain import ORDER, Control, RateLimit
+from gateway.core.document import Pointer
 from gateway.core.networks import NetworkSet
 from gateway.core.policy import ClientCertificate, Endpoint, Match, Route, SwitchedOff, WebSocketSettings
 from gateway.policy.describe import describe, described_match, described_upstream, duration
@@ -122,3 +125,26 @@ def test_a_route_that_opens_websockets() -> None:
     )
     assert describe(opens)["websocket"] == "idle 30s, lifetime 1h, from https://a.example, from https://b.example"
     assert describe(replace(opens, chain=(WebSocketHandshake(),)))["websocket"] == "idle 30s, lifetime 1h"
+
+
+def test_body_rules_in_words() -> None:
+    player = Pointer("/player")
+    amount = Amount(Pointer("/amount"), Currency("EUR"), minor=True, quoted=False)
+    day = VelocityLimit("day", 86_400, (player,), {"EUR": 500_000, "JPY": 9})
+    hour = VelocityLimit("hour", 7_200, ("partner", player), count=3)
+    limits = Velocity((day, hour), frozenset(), amount, {"EUR": 2, "JPY": 0}, marks=True)
+    every = VelocityLimit("all", 60, (), count=9)
+    keys = [FieldKey("idempotency-key"), BodyKey(Pointer("/id")), SignedKey()]
+    rules = [Idempotency(key, 3_600.0, frozenset(), frozenset(), 0, again=key == SignedKey()) for key in keys]
+    said = [describe(route(rule, limits))["idempotency"] for rule in rules]
+    assert said == [
+        "by field idempotency-key, for 1h",
+        "by /id, for 1h",
+        "by signature, for 1h, forwarded again where the outcome is unknown",
+    ]
+    assert describe(route(limits))["velocity"] == (
+        "5000.00 EUR or 9 JPY/day per /player; 3/2h per partner, /player (marked, not denied)"
+    )
+    assert describe(route(Velocity((every,), frozenset())))["velocity"] == "9/minute per route"
+    assert describe(route(Replay(60.0, answers=True)))["replay"] == "remembered for 1m, answered as before"
+    assert describe(route(Replay(answers=True)))["replay"] == "answered as before"

@@ -8,7 +8,7 @@ from gateway.audit.query.database import Database, QuestionError
 from gateway.audit.reader import UNFINISHED
 from gateway.core.message import Instant
 from gateway.core.reasons import Reason
-from tests.unit.audit.examples import DAY, DENIED, EVENTS, NOW, changed, decided, finished, refused
+from tests.unit.audit.examples import DAY, DENIED, EVENTS, NOW, answered_before, changed, decided, finished, refused
 from tests.unit.audit.query.logs import asked, database, written
 
 
@@ -35,7 +35,7 @@ def test_a_request_counts_once_as_it_ended(tmp_path: Path) -> None:
         decided(), finished(),
         decided(request_id="cut-off"),
         decided(request_id="failed"), failed._replace(request_id="failed"),
-        DENIED._replace(request_id="denied"), refused(), EVENTS["start"],
+        DENIED._replace(request_id="denied"), answered_before(request_id="again"), refused(), EVENTS["start"],
     ]  # fmt: skip
     rows = asked(written(tmp_path / "audit", events), "SELECT reason, success FROM requests ORDER BY sequence")
     assert rows == [
@@ -43,6 +43,7 @@ def test_a_request_counts_once_as_it_ended(tmp_path: Path) -> None:
         (UNFINISHED, None),
         ("upstream.timeout", False),
         ("token.expired", False),
+        ("idempotency.answered", True),
         ("tls.certificate_untrusted", False),
     ]
 
