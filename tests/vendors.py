@@ -49,7 +49,7 @@ def scheme(name: str, **changes: str) -> Scheme[Any]:
 def definition(name: str, **changes: str) -> Definition:
     """Give the lines of a policy for a preset."""
     needed = preset(name)
-    lines = {"preset": name, **changes}
+    lines = {"preset": name, **needed.needs, **changes}
     if needed.settings:
         lines["settings"] = json.dumps(needed.settings)
     if weak(needed):

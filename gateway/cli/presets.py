@@ -92,7 +92,7 @@ def section(found: Preset) -> str:
 def policy_lines(found: Preset, by: Scheme[Any]) -> str:
     """Give the lines of a policy for a preset."""
     name = found.name
-    own = [f"preset: {name}"]
+    own = [f"preset: {name}", *(f"{key}: {text}" for key, text in found.needs.items())]
     if found.settings:
         own.append("settings: {" + ", ".join(f"{key}: {text}" for key, text in found.settings.items()) + "}")
     if weakness_of(found.key["algorithm"]):
@@ -112,7 +112,7 @@ def policy_lines(found: Preset, by: Scheme[Any]) -> str:
 
 def scheme_of(found: Preset) -> Scheme[Any]:
     """Make a preset's scheme."""
-    lines: dict[str, object] = {"preset": found.name}
+    lines: dict[str, object] = {"preset": found.name, **found.needs}
     if found.settings:
         lines["settings"] = found.settings
     if weakness_of(found.key["algorithm"]):

@@ -43,6 +43,8 @@ class Preset:
     """The window that the vendor names, or a usual one; empty for schemes without timestamp."""
     settings: dict[str, str]
     """Texts that a policy must give, with an example each."""
+    needs: dict[str, str]
+    """Keys of a scheme that a policy must give, with an example each."""
     key: dict[str, str]
     """The lines of a signing key that are the vendor's: algorithm, encoding."""
     sample: Sample
@@ -78,6 +80,7 @@ def preset(name: str) -> Preset:
         remarks=tuple(map(_text, _items(values.get("remarks")))),
         max_age=_text(values["max_age"]) if "max_age" in values else "",
         settings=_texts(values.get("settings")),
+        needs=_texts(values.get("needs")),
         key=_texts(values["key"]),
         sample=Sample(
             _text(sample["method"]), _text(sample["target"]), _texts(sample.get("fields")), _text(sample["body"])

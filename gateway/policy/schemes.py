@@ -14,6 +14,8 @@ from gateway.policy.presets import merged, preset_names
 from gateway.policy.problem import quoted
 from gateway.policy.reader import Reader, suggestion
 from gateway.policy.scheme_places import read_place
+from gateway.policy.sigv4_schemes import TYPE as SIGV4
+from gateway.policy.sigv4_schemes import read_sigv4_scheme
 from gateway.policy.values import instant
 from gateway.signing import parts as p
 from gateway.signing.algorithms import PUBLIC_KEY_ALGORITHMS
@@ -142,7 +144,12 @@ def _read_allow_weak(
     return until
 
 
-_TYPES: Mapping[str, Read] = {COMPOSED: _read_composed, TYPE: read_message_scheme, JWS: read_jws_scheme}
+_TYPES: Mapping[str, Read] = {
+    COMPOSED: _read_composed,
+    TYPE: read_message_scheme,
+    JWS: read_jws_scheme,
+    SIGV4: read_sigv4_scheme,
+}
 
 
 def _check_signed(

@@ -217,7 +217,7 @@ def test_a_weak_scheme_ends_with_its_exception(name: str) -> None:
 def test_every_preset_that_the_project_promises_is_there() -> None:
     promised = """softswiss hub88 slotegrator pragmatic spribe booming aviatrix evenbet blueocean gitslotpark igamingace
         far-games stripe standard-webhooks standard-webhooks-v1a adyen adyen-platform paypal trustly worldpay paysafe
-        nuvei cashfree worldline betsy truelayer truelayer-webhook uk-open-banking"""
+        nuvei cashfree worldline aws-sigv4 betsy truelayer truelayer-webhook uk-open-banking"""
     assert set(promised.split()) <= set(vendors.NAMES)
 
 
