@@ -15,7 +15,7 @@ from gateway.core.chain import ORDER
 from gateway.core.message import Instant
 from gateway.core.policy import Policy
 from gateway.policy import Loaded, PolicyInvalid, Problem, Severity, load
-from gateway.policy.describe import describe, described_match, described_upstream
+from gateway.policy.describe import describe, described_match, described_state, described_upstream
 
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow"}
 WIDE = 160
@@ -25,7 +25,10 @@ WIDE = 160
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def check(path: Path, *, as_json: bool) -> None:
+@click.option(
+    "--workers", type=click.IntRange(min=1), default=1, show_default=True, help="As `gateway run` will have them."
+)
+def check(path: Path, *, as_json: bool, workers: int) -> None:
     """Check the policy in the file or folder PATH.
 
     Prints every problem as file:line:column: path: message (hint), and then what each route asks for. Secrets named
@@ -34,7 +37,7 @@ def check(path: Path, *, as_json: bool) -> None:
     loaded: Loaded | None = None
     problems: Sequence[Problem]
     try:
-        loaded = load(path, os.environ, now=Instant(time.time()))
+        loaded = load(path, os.environ, now=Instant(time.time()), shared_state=workers == 1)
         problems = loaded.warnings
     except PolicyInvalid as invalid:
         problems = invalid.problems
@@ -61,6 +64,7 @@ def _print(path: Path, loaded: Loaded | None, problems: Sequence[Problem]) -> No
     console.print(_matrix(policy) if console.width >= WIDE else _list(policy))
     routes = _counted(len(policy.routes), "route")
     partners = _counted(len(policy.partners), "partner")
+    console.print(f"state: {described_state(policy)}", markup=False)
     click.secho(f"{path}: {counts}: policy {policy.name} {policy.digest[:12]}, {routes}, {partners}", fg="green")
 
 
@@ -124,6 +128,7 @@ def _as_json(loaded: Loaded | None, problems: Sequence[Problem]) -> dict[str, ob
             "digest": policy.digest,
             "owner": policy.owner,
             "review_by": policy.review_by,
+            "state": described_state(policy),
             "routes": [
                 {
                     "name": route.name,

@@ -44,7 +44,7 @@ class AsWorker(click.ParamType[Worker]):
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("var/state"),
     show_default=True,
-    help="Folder where nonces outlive a restart.",
+    help="Folder where nonces outlive a restart, and where an embedded store lives.",
 )
 @click.option(
     "--layers", is_flag=True, help="Serve HTTP/1.1 through mitmproxy's layers too, as HTTP/2 is: a third of the speed."
@@ -62,8 +62,8 @@ class AsWorker(click.ParamType[Worker]):
     type=click.IntRange(1, MOST_WORKERS),
     default=1,
     show_default=True,
-    help="Processes that serve. With more than one, no route may use rate_limit or replay, and each worker has a"
-    " folder of its own below --audit and --state.",
+    help="Processes that serve. With more than one, routes with rate_limit or replay need `state: {store: valkey}`, and"
+    " each worker has a folder of its own below --audit and --state.",
 )
 @click.option("--worker", type=AsWorker(), hidden=True)
 def run(
@@ -85,7 +85,7 @@ def run(
         from gateway.engine.supervisor import supervise  # noqa: PLC0415 - the supervisor does without mitmproxy
 
         _log_as("supervisor: ")
-        sys.exit(supervise(policy, workers, worker_command))
+        sys.exit(supervise(policy, workers, worker_command, state))
 
     from gateway.engine.service import Settings  # noqa: PLC0415
     from gateway.engine.service import run as run_service  # noqa: PLC0415

@@ -15,6 +15,7 @@ from gateway.core.publication import AuditSettings
 from gateway.core.reasons import Denied, Reason
 from gateway.core.routing import RouteTable
 from gateway.core.secret import Secret
+from gateway.core.stores import StateSettings
 
 
 class Verifier(Protocol):
@@ -285,18 +286,6 @@ class Route:
     """Signs what its requests are answered; None: answers are not signed, and passed on as they come."""
     websocket: WebSocketSettings | None = None
     """Where its requests open WebSockets; None: a field Upgrade is not passed on."""
-
-
-@dataclass(frozen=True, slots=True)
-class StateSettings:
-    """Bounds of the in-memory state: nonces, keys, bytes of answers and counters, for each partner."""
-
-    replay_entries: int = 1_000_000
-    keys: int = 100_000
-    answer_bytes: int = 67_108_864
-    counters: int = 100_000
-    secret: Secret | None = None
-    """Seals stored answers; None: they are kept as they came."""
 
 
 @dataclass(frozen=True)

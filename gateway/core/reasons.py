@@ -796,14 +796,16 @@ class Denied(Exception):  # noqa: N818 - a verdict, not an error of ours
 class Unavailable(Exception):  # noqa: N818 - as above
     """Something the decision asked for could not be had: the ask fails and the request is denied.
 
-    `reason` is the denial it leads to unless the policy states another.
+    `reason` is the denial it leads to unless the policy states another. `told` says that whoever raises it has the
+    failure recorded for itself.
     """
 
-    def __init__(self, reason: Reason, detail: str = "") -> None:
+    def __init__(self, reason: Reason, detail: str = "", *, told: bool = False) -> None:
         _check_denial(reason)
         super().__init__(f"{reason.code}: {detail}")
         self.reason = reason
         self.detail = detail
+        self.told = told
 
 
 def _check_denial(reason: Reason) -> None:

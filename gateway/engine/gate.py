@@ -251,7 +251,7 @@ class Handling:
             unavailable = error
         else:
             unavailable = Unavailable(Reason.STATE_UNAVAILABLE, failure(error).detail)
-        if unavailable.reason not in FULL:
+        if unavailable.reason not in FULL and not unavailable.told:
             control = _who_answers(ask)
             self._failed = self._failed or set()
             self._failed.add(control)

@@ -17,9 +17,7 @@ import uvloop
 
 from gateway.audit.events import GateStarted, GateStopped, PolicyLoaded, PolicyRefused
 from gateway.audit.log import AuditLog
-from gateway.controls.replay import Replay
 from gateway.controls.signature import widest_window
-from gateway.core.message import Instant
 from gateway.core.policy import Policy
 from gateway.core.reasons import Unavailable
 from gateway.engine.barring import Barring
@@ -31,6 +29,7 @@ from gateway.engine.master import GateMaster, make_contexts
 from gateway.engine.mode import spec_of
 from gateway.engine.revocation import RevocationCheck, record_staleness
 from gateway.engine.start import StartError, check_environment, explained, listeners_of
+from gateway.engine.states import States, same_store
 from gateway.engine.tls import ServerContext
 from gateway.engine.transparency import Transparency, published_size, signer_of
 from gateway.engine.upstream_pool import Pools
@@ -38,10 +37,8 @@ from gateway.engine.upstream_tls import UpstreamTls
 from gateway.engine.watch import Watch
 from gateway.engine.worker import Worker
 from gateway.policy import Loaded, PolicyInvalid, load
-from gateway.state.memory import MemoryState
-from gateway.state.restart import HEARTBEAT, Start
+from gateway.state.restart import HEARTBEAT
 from gateway.state.revocations import JournalError
-from gateway.state.unshared import Unshared
 
 logger = logging.getLogger(__name__)
 
@@ -122,8 +119,9 @@ class Service:
         signer = signer_of(policy, self.settings.state, self.settings.worker)
         self.log = open_log(self.settings.audit, published_size(self.settings.audit, signer))
         try:
-            self.state = open_state(self.settings.state, policy, self.clock.now())
-            store = self.state if self._alone else Unshared()
+            self.states = States(self.settings.state, alone=self._alone, clock=self.clock)
+            store = await self.states.open(policy)
+            self.state = self.states.state
             self.gate = Gate(coming_into_force(loaded), store, self.log, self.clock)
             self.watch = Watch(loaded.files, began)
             self.transparency = Transparency(signer, self.gate)
@@ -138,10 +136,10 @@ class Service:
                 await self.master.start()
                 spare_collector()
             except OSError as error:
-                self._close_state()
+                await self.states.close()
                 raise StartError(f"{error.strerror or error}: {error.filename or ''}") from error
             except BaseException:
-                self._close_state()
+                await self.states.close()
                 raise
             try:
                 await self._serve(loaded)
@@ -163,6 +161,7 @@ class Service:
         except Unavailable as error:
             raise StartError(f"the audit log cannot be written: {error.detail}") from None
         self.transparency.start()
+        self.states.attend(self.gate)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop, signal.Signals(number).name)
@@ -300,7 +299,7 @@ class Service:
         self.master.pools.close()
         await asyncio.sleep(0)
         await self.master.done()
-        self._close_state()
+        await self.states.close()
         self.gate.record(GateStopped(self.clock.now(), self.gate.in_force.facts, self._because, unfinished))
         self.gate.commit.close()
         await self.transparency.stop()
@@ -311,15 +310,6 @@ class Service:
         ends = self.clock.monotonic() + seconds
         while self.master.handlers and self.clock.monotonic() < ends:  # noqa: ASYNC110 - many ends, one wait
             await asyncio.sleep(0.02)
-
-    def _close_state(self) -> None:
-        """Leave the claims to the next run; without it, that would take this one for crashed."""
-        try:
-            self.state.save(self.clock.now())
-        except OSError as error:
-            # The next start takes this run for a crash, and refuses what may have been taken.
-            logger.error("nonces could not be saved: %s", error.strerror or error)  # noqa: TRY400
-        self.state.close()
 
 
 def coming_into_force(loaded: Loaded, issuers: Issuers | None = None) -> InForce:
@@ -362,22 +352,11 @@ def open_barring(gate: Gate, settings: Settings) -> Barring:
     return barring
 
 
-def open_state(directory: Path, policy: Policy, now: Instant) -> MemoryState:
-    """Open the state and take over what the last run left. Raises StartError."""
-    state = MemoryState(policy.state)
-    try:
-        restored = state.restore(directory, now, widest_window(policy))
-    except OSError as error:
-        state.close()
-        raise StartError(f"state folder {directory}: {error.strerror or error}") from error
-    if restored.start is Start.LOST and any(one.name == Replay.name for route in policy.routes for one in route.chain):
-        logger.warning("the last run did not stop in good order: requests signed before now must be signed anew")
-    return state
-
-
 def unchangeable(old: Policy, new: Policy) -> None:
     """Raise StartError where a reload would change what only a restart can."""
     if {spec_of(one) for one in old.listeners.values()} != {spec_of(one) for one in new.listeners.values()}:
         raise StartError("listeners cannot be added, removed or moved while the gate runs: restart it")
     if (old.audit.origin, old.audit.key) != (new.audit.origin, new.audit.key):
         raise StartError("the audit log's origin and key cannot be changed while the gate runs: restart it")
+    if not same_store(old.state, new.state):
+        raise StartError("the store of the state cannot change while the gate runs: restart it")

@@ -2,9 +2,10 @@
 
 1. the policy is read once, so that its mistakes are told once; the workers read it for themselves
 2. the ports are looked at: a gate of the same user that shares its port would take half of the connections unnoticed
-3. the workers are started; once all of them accept, the supervisor says so; if one cannot, all are stopped
-4. a worker that ends is started again, later each time it fails; the others go on
-5. SIGHUP is passed on; SIGTERM and SIGINT as well, and the supervisor ends after its last worker
+3. the store that they share is started, where the policy has the gate run one (`embedded`)
+4. the workers are started; once all of them accept, the supervisor says so; if one cannot, all are stopped
+5. a worker that ends is started again, later each time it fails; the others go on
+6. SIGHUP is passed on; SIGTERM and SIGINT as well; the supervisor ends after its last worker, and the store before it
 
 The supervisor holds no listening socket and sees no request. Each worker binds the policy's ports for itself, and the
 kernel spreads connections over them (SO_REUSEPORT).
@@ -27,8 +28,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.core.message import Instant
+from gateway.core.policy import Policy
+from gateway.core.stores import EmbeddedSettings
 from gateway.engine.backoff import Backoff
 from gateway.engine.binding import bound
+from gateway.engine.embedded import Embedded
 from gateway.engine.start import StartError, check_environment, explained, listeners_of
 from gateway.engine.worker import READ_BYTES, READY, RELOAD, STOP, Worker
 from gateway.policy import load
@@ -49,18 +53,25 @@ type Command = Callable[[Worker], Sequence[str]]
 """Gives a worker's command line."""
 
 
-def supervise(policy: Path, workers: int, command: Command, environ: Mapping[str, str] = os.environ) -> int:
-    """Serve the policy by so many workers until told to stop; gives the exit code."""
+def supervise(
+    policy: Path, workers: int, command: Command, state: Path, environ: Mapping[str, str] = os.environ
+) -> int:
+    """Serve the policy by so many workers until told to stop; gives the exit code.
+
+    `state` is the folder below which each worker has its own, and where their store lives if the policy has one run.
+    """
 
     def run() -> int:
-        listeners = check(policy, environ)
-        return asyncio.run(Supervisor(workers, listeners, command).run())
+        read = check(policy, environ)
+        store = read.state.store
+        embedded = Embedded(state, read.name, store) if isinstance(store, EmbeddedSettings) else None
+        return asyncio.run(Supervisor(workers, listeners_of(read), command, embedded=embedded).run())
 
     return explained(run)
 
 
-def check(policy: Path, environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Give the listeners of a policy that workers may serve. Raises PolicyInvalid or StartError."""
+def check(policy: Path, environ: Mapping[str, str]) -> Policy:
+    """Give a policy that workers may serve. Raises PolicyInvalid or StartError."""
     check_environment(environ)
     read = load(policy, environ, now=Instant(time.time()), shared_state=False).policy
     for listener in read.listeners.values():
@@ -71,7 +82,7 @@ def check(policy: Path, environ: Mapping[str, str]) -> tuple[str, ...]:
             bound(listener).close()
         except OSError as error:
             raise StartError(f"{where}: {error.strerror}") from error
-    return listeners_of(read)
+    return read
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +103,14 @@ class Supervisor:
     """Keeps the workers running until it is told to stop."""
 
     def __init__(
-        self, workers: int, listeners: tuple[str, ...], command: Command, *, end_seconds: float = END_SECONDS
-    ) -> None:
+        self, workers: int, listeners: tuple[str, ...], command: Command, *, end_seconds: float = END_SECONDS,
+        embedded: Embedded | None = None,
+    ) -> None:  # fmt: skip
         self._numbers = range(1, workers + 1)
         self._listeners = listeners
         self._command = command
         self._end_seconds = end_seconds
+        self._embedded = embedded
         self._children: dict[int, _Child] = {}
         self._accepted: set[int] = set()
         """Numbers of the workers that accepted at least once."""
@@ -112,12 +125,16 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop, signal.Signals(number).name)
         loop.add_signal_handler(signal.SIGHUP, self.reload)
+        if self._embedded is not None:
+            await self._embedded.start()
         keepers = [loop.create_task(self._keep(number)) for number in self._numbers]
         try:
             await asyncio.gather(*keepers)
         finally:
             self.stop("the supervisor failed")  # whatever is wrong here, the workers drain
             await asyncio.gather(*keepers, return_exceptions=True)
+            if self._embedded is not None:  # last: workers that drain still ask it
+                await self._embedded.stop()
         if self._failed is not None:
             raise self._failed
         logger.info("all workers ended")

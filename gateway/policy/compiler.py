@@ -25,7 +25,7 @@ from gateway.policy.folder import digest, read_policy
 from gateway.policy.gateway_keys import read_gateway_key
 from gateway.policy.inventory import Material, Owner
 from gateway.policy.issuers import read_issuer
-from gateway.policy.listeners import read_identity, read_listeners, read_state
+from gateway.policy.listeners import read_identity, read_listeners
 from gateway.policy.outward import Outward
 from gateway.policy.partners import PartnerEntry, PartnerReader
 from gateway.policy.peers import read_upstream
@@ -34,6 +34,7 @@ from gateway.policy.reader import Reader
 from gateway.policy.routes import RouteEntry, RouteReader
 from gateway.policy.schemes import read_scheme
 from gateway.policy.settings import Settings
+from gateway.policy.state import read_state
 from gateway.policy.tables import Table
 from gateway.policy.values import day, name
 from gateway.signing.jwks import KeySet
@@ -62,7 +63,8 @@ def load(path: Path, environ: Mapping[str, str], *, now: Instant | None = None, 
 
     `now` is what dates are judged by, for warnings only; without it, expired keys and certificates and an overdue
     review are passed over in silence. `shared_state` says whether whoever serves the policy counts and remembers
-    together, as one process does; without it, a control that needs that is an error. Raises PolicyInvalid with
+    together, as one process does; without it, a control that needs that is an error unless the policy names a store
+    that processes share. Raises PolicyInvalid with
     everything that is wrong.
     """
     with _without_collection():
@@ -167,8 +169,10 @@ class _Parts:
         reader, everyone = self._reader, self._partners.values
         for route in self._routes:
             rules.check_route(reader, route, everyone)
-            if not shared_state:
+            if not shared_state and self._state.store is None:
                 rules.refuse_shared_state(reader, route)
+            if self._state.store is not None:
+                rules.refuse_unshared_money(reader, route)
             if route.partners_off is not None:
                 self._partners.use(everyone)
         rules.check_keys(reader, self._routes, everyone)

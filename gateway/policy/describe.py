@@ -14,7 +14,8 @@ from gateway.controls.velocity import Velocity, VelocityLimit
 from gateway.controls.websocket import WebSocketHandshake
 from gateway.core.chain import BODY_RULES, ORDER, Control, RateLimit
 from gateway.core.document import Pointer
-from gateway.core.policy import Route, SwitchedOff, WebSocketSettings
+from gateway.core.policy import Policy, Route, SwitchedOff, WebSocketSettings
+from gateway.core.stores import EmbeddedSettings, Layout, ValkeySettings
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 _WORDS = {1: "second", 60: "minute", 3_600: "hour", 86_400: "day"}
@@ -61,6 +62,22 @@ def described_upstream(route: Route) -> str:
     if upstream.signer is not None:
         said.append(f"signed with {upstream.signer.described}")
     return ", ".join(said)
+
+
+def described_state(policy: Policy) -> str:
+    """Give where counters and nonces live, and what that means for workers."""
+    match policy.state.store:
+        case ValkeySettings() as store:
+            where = ", ".join(f"{one.host}:{one.port}" if one.port else f"unix:{one.host}" for one in store.servers)
+            kind = "" if store.layout is Layout.SINGLE else f" ({store.layout.value})"
+            return f"Valkey at {where}{kind}{', TLS' if store.tls else ''}: shared by workers and machines"
+        case EmbeddedSettings():
+            return "Valkey run by the gate: shared by its workers"
+    counting = (RateLimits, Replay, Idempotency, Velocity)
+    needs = [route.name for route in policy.routes if any(isinstance(one, counting) for one in route.chain)]
+    if not needs:
+        return "the memory of the process: nothing is counted or remembered, so workers need no store"
+    return "the memory of the process: --workers 1 only, as routes count or remember"
 
 
 def _described(control: Control) -> str:

@@ -8,7 +8,7 @@ from cryptography import x509
 from gateway.core.forwarding import HOP_BY_HOP
 from gateway.core.message import Address
 from gateway.core.networks import Network, NetworkSet
-from gateway.core.policy import IdentityFields, Limits, Listener, ListenerTls, NamedCertificate, StateSettings
+from gateway.core.policy import IdentityFields, Limits, Listener, ListenerTls, NamedCertificate
 from gateway.pki.inspect import dns_names
 from gateway.policy.document import Definition
 from gateway.policy.inventory import Owner
@@ -17,7 +17,6 @@ from gateway.policy.problem import quoted
 from gateway.policy.reader import Reader
 from gateway.policy.references import authorities, key_pair
 from gateway.policy.revocation import read_revocation
-from gateway.policy.secrets import read_secret
 from gateway.policy.values import Unfit, duration, field_name, network, size, socket_address
 
 LEAST_HEAD = 1_024
@@ -182,18 +181,3 @@ def _field_pattern(text: str) -> str:
     if named in HOP_BY_HOP or named in ("host", "content-length"):
         raise Unfit(f"{quoted(text)} is removed or set anew anyway")
     return named
-
-
-def read_state(reader: Reader, node: Node | None) -> StateSettings:
-    """Read the bounds of the in-memory state."""
-    fields = reader.fields(node, optional=("replay_entries", "idempotency", "velocity", "secret")) or {}
-    keys = reader.fields(fields.get("idempotency"), optional=("keys", "answers")) or {}
-    counters = reader.fields(fields.get("velocity"), optional=("counters",)) or {}
-    default = StateSettings()
-    return StateSettings(
-        reader.whole_number(fields.get("replay_entries"), 1_000, 100_000_000) or default.replay_entries,
-        reader.whole_number(keys.get("keys"), 1_000, 100_000_000) or default.keys,
-        reader.value_or(keys.get("answers"), size, default.answer_bytes),
-        reader.whole_number(counters.get("counters"), 1_000, 100_000_000) or default.counters,
-        read_secret(reader, fields.get("secret"), "utf-8", 32),
-    )

@@ -21,7 +21,7 @@ from gateway.policy.reader import Reader
 from gateway.policy.routes import RouteEntry
 from gateway.policy.token_settings import check_ties
 
-SHARED_STATE_HINT = 'there is none yet: run with --workers 1, or write {off: "the reason"}'
+SHARED_STATE_HINT = "write `state: {store: valkey, embedded: true}`, or run with --workers 1"
 
 
 def check_route(reader: Reader, route: RouteEntry, everyone: Mapping[str, PartnerEntry]) -> None:
@@ -140,13 +140,21 @@ class _Demand:
 def refuse_shared_state(reader: Reader, route: RouteEntry) -> None:
     """Complain of controls that count or remember, where each process would do so on its own.
 
-    The one place to lift it for a store that processes share. What a third party's control asks of the state is not
-    known here: `gateway.state.unshared` denies it.
+    Not asked where the policy names a store that processes share. What a third party's control asks of the state is
+    not known here: `gateway.state.unshared` denies it.
     """
     for kind in (RateLimits, Replay, Idempotency, Velocity):
         if route.control(kind) is not None:
             message = f"route {quoted(route.name or '')}: several workers need a store they share for {kind.name}"
             reader.error(route.nodes[kind.name], message, SHARED_STATE_HINT)
+
+
+def refuse_unshared_money(reader: Reader, route: RouteEntry) -> None:
+    """Complain of controls that a shared store does not keep yet: they live in the memory of one process."""
+    for kind in (Idempotency, Velocity):
+        if route.control(kind) is not None:
+            message = f"route {quoted(route.name or '')}: {kind.name} is not kept by a store that is shared"
+            reader.error(route.nodes[kind.name], message, "as yet it goes with `state: {store: memory}` alone")
 
 
 def _check_partners(reader: Reader, route: RouteEntry, everyone: Mapping[str, PartnerEntry]) -> None:

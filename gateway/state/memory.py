@@ -8,8 +8,8 @@ from pathlib import Path
 from gateway.core.chain import Claim, ClaimOnce, RateTaken, TakeRate
 from gateway.core.holds import Remember, Remembered, Reserve, Reserved, Settlement
 from gateway.core.message import Instant
-from gateway.core.policy import StateSettings
 from gateway.core.reasons import Reason, Unavailable
+from gateway.core.stores import StateSettings
 from gateway.signing.window import Window
 from gateway.state import run_file
 from gateway.state.money import Money

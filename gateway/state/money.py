@@ -23,8 +23,8 @@ from gateway.core.holds import (
     Settlement,
 )
 from gateway.core.message import Instant
-from gateway.core.policy import StateSettings
 from gateway.core.reasons import Reason, Unavailable
+from gateway.core.stores import StateSettings
 from gateway.state.answers import Answers
 from gateway.state.journal import Journal
 from gateway.state.keys import Entry, Keys

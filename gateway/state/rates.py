@@ -99,7 +99,7 @@ class Rates:
         counted = self._count(ask) if known is None else known[1]
         if len(self._expirations) + len(counted) > self._max_counters:
             self._make_room(counted, now)
-        if len(counted) > 1:
+        if len(counted) > 1 or counted[0][2].cost > 1:
             states = tuple([window.look(name, take, now) for window, name, take in counted])
             if [state for state in states if not state.allowed]:
                 return RateTaken(False, states)
@@ -200,12 +200,14 @@ class _Sliding:
                 count = self._storage.incr(current, 2 * window, take.cost)
             used += take.cost
         below = used if allowed else limit.amount - take.cost + 1
-        after = _falls_below(below, window, previous, previous_ends, count)
+        after = falls_below(below, window, previous, previous_ends, count)
         return RateState(limit, allowed, max(limit.amount - used, 0), after)
 
 
-def _falls_below(below: int, window: int, previous: int, previous_ends: float, current: int) -> float:
+def falls_below(below: int, window: int, previous: int, previous_ends: float, current: int) -> float:
     """Give the seconds until less than `below` is used of a sliding window, if nothing is added.
+
+    `previous_ends` is how long the window of the clock before still weighs, and so how long the present one lasts.
 
     The library gives a time as well, which is 0 at the very beginning of a window.
     """

@@ -8,8 +8,8 @@ from gateway.controls.idempotency import BodyKey
 from gateway.core.document import Pointer
 from gateway.core.holds import KeyState, Remembered
 from gateway.core.message import Instant
-from gateway.core.policy import StateSettings
 from gateway.core.reasons import Reason, Unavailable
+from gateway.core.stores import StateSettings
 from gateway.state.money import Money
 from tests.engine.harness import running
 from tests.engine.money import chain, debit, idempotency, velocity

@@ -36,6 +36,17 @@ def test_a_valid_policy_is_shown_route_by_route(policies: Path) -> None:
     assert "0 errors, 0 warnings: policy psp" in result.output
 
 
+def test_what_workers_need_is_said(policies: Path) -> None:
+    assert "state: the memory of the process: --workers 1 only" in run(policies).output
+    refused = run(policies, "--workers", "2")
+    assert refused.exit_code == 2
+    assert "several workers need a store they share for rate_limit" in refused.output
+    (policies / "state.yaml").write_text("version: 1\nstate: {store: valkey, embedded: true}\n")
+    allowed = run(policies, "--workers", "2")
+    assert allowed.exit_code == 0
+    assert "state: Valkey run by the gate: shared by its workers" in allowed.output
+
+
 def test_reasons_for_what_is_off_are_shown_as_they_were_written(policies: Path) -> None:
     text = (policies / "routes.yaml").read_text()
     (policies / "routes.yaml").write_text(
@@ -86,7 +97,7 @@ def test_json_of_a_valid_policy(policies: Path) -> None:
     assert said["problems"] == []
     assert said["policy"]["routes"][0]["controls"]["ip_allowlist"] == "the partner's networks"
     assert said["policy"]["routes"][0]["endpoints"] == ["http://127.0.0.1:9000"]
-    assert set(said["policy"]) == {"name", "digest", "owner", "review_by", "routes"}
+    assert set(said["policy"]) == {"name", "digest", "owner", "review_by", "state", "routes"}
 
 
 def test_json_of_an_invalid_policy(policies: Path) -> None:

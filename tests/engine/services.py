@@ -95,6 +95,9 @@ STATELESS = {
 }
 """Changes that take from the policy what workers cannot share."""
 
+EMBEDDED = {"issuers:\n": "state: {store: valkey, embedded: true}\n\nissuers:\n"}
+"""A change that gives the policy a store that workers share."""
+
 
 @dataclass
 class Folder:

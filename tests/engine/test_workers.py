@@ -20,11 +20,14 @@ from gateway.engine.worker import Worker
 from gateway.policy import PolicyInvalid
 from gateway.state.unshared import Unshared
 from tests.engine.harness import SAFETY, check_outcomes, get, kind_of, read_records, read_response, serving, until
-from tests.engine.services import STATELESS, Folder, again
+from tests.engine.services import EMBEDDED, STATELESS, Folder, again
 from tests.engine.test_run import connect, current, free_port, listens
 from tests.engine.upstream import FakeUpstream, Held
 
 pytestmark = pytest.mark.layers  # once: the processes decide for themselves
+
+PASSED = ("PATH", "PYTHONPATH")
+"""Of the environment: what runs is the code that is tested."""
 
 BROKEN = STATELESS | {"mutual_tls: required": "mutual_tls: maybe"}
 MOVED = STATELESS | {"limit: 64KiB": "limit: 32KiB"}
@@ -87,7 +90,7 @@ async def supervised(
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", "from gateway.cli import main; main()",
             "run", folder.policy, "--audit", folder.audit, "--state", folder.path / "state", "--workers", "2",
-            stderr=asyncio.subprocess.PIPE, env={"PATH": os.environ["PATH"]},
+            stderr=asyncio.subprocess.PIPE, env={one: os.environ[one] for one in PASSED if one in os.environ},
         )  # fmt: skip
         up = Supervised(folder, upstream, process)
         try:
@@ -154,6 +157,46 @@ async def test_a_reload_reaches_every_worker(tmp_path: Path) -> None:
         assert await up.look() == 200
 
 
+async def test_workers_count_and_remember_as_one(tmp_path: Path) -> None:
+    few = {'rate_limit: ["1000/second per partner"]': "rate_limit: [{limit: 8 per 30d, per: partner, window: fixed}]"}
+    async with supervised(tmp_path, EMBEDDED | few) as up:
+        await up.until_said("2 workers accept")
+        process = int((up.folder.path / "state" / "valkey" / "valkey.pid").read_text())
+
+        assert sorted([await up.look() for _ in range(12)]) == [200] * 8 + [429] * 4
+        signed = current()[0]
+        statuses = []
+        for _ in range(8):
+            reader, writer = await connect(up.folder)
+            writer.write(signed)
+            statuses.append((await read_response(reader)).status)
+            writer.close()
+        assert sorted(statuses) == [200] + [409] * 7
+
+        os.kill(process, signal.SIGKILL)
+        await up.until_said("valkey-server runs (process ")
+        while await up.look() == 503:
+            pass
+        reader, writer = await connect(up.folder)
+        writer.write(signed)
+        assert (await read_response(reader)).status in {409, 429}  # nothing was forgotten
+        assert await up.look() == 429
+        writer.close()
+        up.process.send_signal(signal.SIGTERM)
+        await up.until_nobody_is_left()
+
+        assert up.process.returncode == 0, up.said
+        assert "Traceback" not in up.said
+        assert up.upstream.request_ids == list(dict.fromkeys(up.upstream.request_ids))
+        for number in (1, 2):
+            failed = [record["unmapped"]["control"] for record in up.records(number)
+                      if kind_of(record) == "control.failed"]  # fmt: skip
+            recovered = [record["unmapped"]["control"] for record in up.records(number)
+                         if kind_of(record) == "control.recovered"]  # fmt: skip
+            assert failed == recovered
+            assert {name.split(" ")[0] for name in failed} == {"state.valkey"}
+
+
 async def test_workers_end_after_a_supervisor_that_was_killed(tmp_path: Path) -> None:
     async with supervised(tmp_path) as up:
         await up.until_said("2 workers accept")
@@ -173,7 +216,7 @@ async def test_a_policy_that_needs_shared_state_does_not_start(tmp_path: Path) -
         for place, route, control in (("44:17", "deposit", "rate_limit"), ("46:13", "deposit", "replay"),
                                       ("55:17", "balance", "rate_limit")):  # fmt: skip
             assert re.search(rf"policy.yaml:{place}: routes\[\d\].{control}: route `{route}`: several workers", up.said)
-        assert "run with --workers 1" in up.said
+        assert "write `state: {store: valkey, embedded: true}`, or run with --workers 1" in up.said
         assert not up.folder.audit.exists()
 
 

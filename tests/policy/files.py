@@ -28,6 +28,7 @@ ENVIRON = {
     "OTHER_SIGNING_KEY": "fedcba9876543210fedcba9876543210",
     "SHORT_SIGNING_KEY": "correct horse",
     "EMPTY_SIGNING_KEY": "",
+    "STATE_PASSWORD": "correct horse",
     "HEX_SIGNING_KEY": "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
 }
 

@@ -9,7 +9,7 @@ import pytest
 from gateway.core.chain import ORDER
 from gateway.core.policy import Limits
 from gateway.core.syntax import read_head
-from gateway.policy import load
+from gateway.policy import PolicyInvalid, load
 from gateway.policy.composed_parts import _COMPOSED, _SIMPLE
 from gateway.policy.document import NAMED, SINGLES
 from gateway.policy.jws_schemes import KEYS as JWS_KEYS
@@ -31,11 +31,22 @@ HEADER = "version: 1\nname: psp\nowner: payments-security\nreview_by: 2027-05-01
 
 def test_the_examples_are_a_valid_policy(world: Path) -> None:
     blocks = re.findall(r"^```yaml\n(\w.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    stores = [block for block in blocks if block.startswith("state:")]
+    assert len(stores) == 2
+    blocks.remove(stores[0])  # one of two ways
     text = HEADER + "".join(blocks).replace("internal-ca", "partners-ca").replace("../certs/", "certs/")
     (world / "documented.yaml").write_text(text)
     loaded = load(world / "documented.yaml", ENVIRON, now=NOW)
     assert loaded.warnings == ()
     assert [control.name for control in loaded.policy.routes[0].chain] == list(ORDER)
+
+
+def test_a_store_of_the_gates_own_is_a_valid_example(world: Path) -> None:
+    (text,) = re.findall(r"^```yaml\n(state: \{.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    (world / "embedded.yaml").write_text(HEADER + text)
+    with pytest.raises(PolicyInvalid) as caught:
+        load(world / "embedded.yaml", ENVIRON, now=NOW)
+    assert not [problem for problem in caught.value.problems if problem.path.startswith("state")]
 
 
 def test_the_complete_example_is_a_valid_policy(world: Path) -> None:

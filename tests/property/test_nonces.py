@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from gateway.core.chain import Claim, ClaimOnce
 from gateway.core.message import Instant
-from gateway.core.policy import StateSettings
 from gateway.core.reasons import Denied, Unavailable
+from gateway.core.stores import StateSettings
 from gateway.signing.window import Window
 from gateway.state.memory import MemoryState
 from gateway.state.nonces import SLOW

@@ -77,7 +77,7 @@ def test_more_workers_have_a_supervisor(
     started: list[Settings], supervised: list[tuple[object, ...]], tmp_path: Path
 ) -> None:
     assert CliRunner().invoke(main, ["run", str(tmp_path), "--workers", "4"]).exit_code == 0
-    assert (started, supervised) == ([], [(tmp_path, 4, worker_command)])
+    assert (started, supervised) == ([], [(tmp_path, 4, worker_command, Path("var/state"))])
 
 
 @pytest.mark.parametrize("code", [1, 2])

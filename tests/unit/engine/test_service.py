@@ -1,5 +1,3 @@
-import logging
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,19 +6,17 @@ import pytest
 from gateway.audit.log import AuditLog
 from gateway.core.policy import Policy
 from gateway.core.reasons import Reason, Unavailable
+from gateway.core.stores import EmbeddedSettings, StateSettings
 from gateway.engine import service
 from gateway.engine.service import (
     Settings,
     close_log,
     open_log,
-    open_state,
     run,
     unchangeable,
 )
 from gateway.engine.start import EXIT_USAGE, StartError
-from gateway.state.memory import MemoryState
 from tests import world
-from tests.world import NOW
 
 
 def settings(directory: Path, policy: str = "") -> Settings:
@@ -86,44 +82,6 @@ def test_a_log_that_lacks_records_is_told_of(tmp_path: Path, caplog: pytest.LogC
 # State
 
 
-def test_a_state_folder_that_cannot_be_used_stops_the_start(tmp_path: Path) -> None:
-    (tmp_path / "state").write_text("a file")
-    with pytest.raises(StartError, match=r"state folder .*state: "):
-        open_state(tmp_path / "state", world.policy(), NOW)
-
-
-def test_a_state_folder_that_another_gate_uses_stops_the_start(tmp_path: Path) -> None:
-    first = open_state(tmp_path / "state", world.policy(), NOW)
-    with pytest.raises(StartError, match="state folder "):
-        open_state(tmp_path / "state", world.policy(), NOW)
-    first.close()
-
-
-@pytest.mark.parametrize("orderly", [True, False])
-def test_a_start_after_a_crash_is_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture, orderly: bool) -> None:
-    caplog.set_level(logging.WARNING)
-    first = open_state(tmp_path / "state", world.policy(), NOW)
-    if orderly:
-        first.save(NOW)
-    first.close()
-
-    second = open_state(tmp_path / "state", world.policy(), NOW)
-
-    assert isinstance(second, MemoryState)
-    assert any("did not stop in good order" in message for message in caplog.messages) != orderly
-    second.close()
-
-
-def test_a_start_after_a_crash_means_nothing_where_nothing_is_remembered(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.WARNING)
-    forgetful = world.policy(world.route(chain=world.chain(replay=None)))
-    for _ in range(2):
-        open_state(tmp_path / "state", forgetful, NOW).close()
-    assert caplog.messages == []
-
-
 # Reload
 
 
@@ -147,6 +105,12 @@ def test_listeners_need_a_restart(new: Policy) -> None:
         unchangeable(world.policy(), new)
 
 
+def test_the_store_cannot_change_while_the_gate_runs() -> None:
+    new = replace(world.policy(), state=StateSettings(store=EmbeddedSettings()))
+    with pytest.raises(StartError, match="the store of the state cannot change"):
+        unchangeable(world.policy(), new)
+
+
 @pytest.mark.parametrize("new", [world.policy(), world.policy(world.route(name="other")), changed(proxy_protocol=True)])
 def test_everything_else_can_be_reloaded(new: Policy) -> None:
     assert unchangeable(world.policy(), new) is None  # type: ignore[func-returns-value]
@@ -159,8 +123,7 @@ def test_the_settings_are_the_process_own_unless_others_are_given(monkeypatch: p
     assert (made.drain_seconds, made.ready) == (service.DRAIN_SECONDS, None)
 
 
-@pytest.mark.parametrize("call", [open_log, lambda path: open_state(path, world.policy(), NOW)])
-def test_folders_are_made_where_they_are_not_there(tmp_path: Path, call: Callable[[Path], AuditLog]) -> None:
-    opened = call(tmp_path / "var" / "new")
+def test_the_folder_of_the_log_is_made_where_it_is_not_there(tmp_path: Path) -> None:
+    opened = open_log(tmp_path / "var" / "new")
     assert (tmp_path / "var" / "new").is_dir()
     opened.close()

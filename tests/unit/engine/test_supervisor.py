@@ -12,14 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from gateway.core.stores import EmbeddedSettings
 from gateway.engine import supervisor
 from gateway.engine.service import CUT_SECONDS, DRAIN_SECONDS
-from gateway.engine.start import EXIT_USAGE, StartError
+from gateway.engine.start import EXIT_USAGE, StartError, listeners_of
 from gateway.engine.supervisor import END_SECONDS, EXIT_CUT, Supervisor, check, described, supervise
 from gateway.engine.worker import Worker
 from gateway.policy import PolicyInvalid
 from tests.engine.harness import until
-from tests.engine.services import STATELESS, Folder
+from tests.engine.services import EMBEDDED, STATELESS, Folder
 
 FAKE = Path(__file__).parent / "fake_worker.py"
 
@@ -245,13 +246,26 @@ def folder(tmp_path: Path) -> Folder:
 
 
 def test_the_listeners_are_the_policys(folder: Folder) -> None:
-    assert check(folder.policy, {}) == (f"public 127.0.0.1:{folder.port}",)
+    assert listeners_of(check(folder.policy, {})) == (f"public 127.0.0.1:{folder.port}",)
 
 
 def test_a_policy_that_needs_shared_state_is_refused(folder: Folder) -> None:
     folder.put_policy()
     with pytest.raises(PolicyInvalid, match="several workers need a store they share"):
         check(folder.policy, {})
+
+
+def test_a_policy_with_a_store_that_workers_share_is_served(folder: Folder) -> None:
+    folder.put_policy(**EMBEDDED)
+    assert check(folder.policy, {}).state.store == EmbeddedSettings()
+
+
+def test_a_store_that_cannot_be_started_keeps_the_workers_from_starting(
+    folder: Folder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder.put_policy(**EMBEDDED)
+    assert supervise(folder.policy, 1, lambda _: [], tmp_path / ("x" * 100), {}) == EXIT_USAGE
+    assert "is too long for a socket: give --state a shorter path" in capsys.readouterr().err
 
 
 def test_an_environment_that_undoes_the_protection_is_refused(folder: Folder) -> None:
@@ -278,7 +292,7 @@ def test_a_port_that_is_taken_is_refused_even_if_it_could_be_shared(folder: Fold
 
 def test_why_it_cannot_start_is_said(folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
     folder.put_policy()
-    assert supervise(folder.policy, 2, lambda _: [], {}) == EXIT_USAGE
+    assert supervise(folder.policy, 2, lambda _: [], folder.path, {}) == EXIT_USAGE
     assert "policy.yaml:44:17: routes[0].rate_limit: route `deposit`" in capsys.readouterr().err
 
 
@@ -288,4 +302,4 @@ def test_the_exit_code_is_the_supervisors(folder: Folder, tmp_path: Path) -> Non
     def command(worker: Worker) -> Sequence[str]:
         return [sys.executable, "-I", "-S", str(FAKE), str(worker), str(tmp_path / "notes"), "broken"]
 
-    assert supervise(folder.policy, 1, command, {}) == EXIT_USAGE
+    assert supervise(folder.policy, 1, command, tmp_path, {}) == EXIT_USAGE

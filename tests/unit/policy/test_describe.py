@@ -16,7 +16,8 @@ from gateway.core.chain import ORDER, Control, RateLimit
 from gateway.core.document import Pointer
 from gateway.core.networks import NetworkSet
 from gateway.core.policy import ClientCertificate, Endpoint, Match, Route, SwitchedOff, WebSocketSettings
-from gateway.policy.describe import describe, described_match, described_upstream, duration
+from gateway.core.stores import EmbeddedSettings, Layout, StateSettings, ValkeySettings
+from gateway.policy.describe import describe, described_match, described_state, described_upstream, duration
 from gateway.signing import parts as p
 from gateway.signing.composed import ComposedScheme
 from gateway.signing.outward import SignedAnswers, SignedRequests
@@ -148,3 +149,27 @@ def test_body_rules_in_words() -> None:
     assert describe(route(Velocity((every,), frozenset())))["velocity"] == "9/minute per route"
     assert describe(route(Replay(60.0, answers=True)))["replay"] == "remembered for 1m, answered as before"
     assert describe(route(Replay(answers=True)))["replay"] == "answered as before"
+
+
+SERVERS = (Endpoint("a", 6379), Endpoint("b", 1))
+
+
+@pytest.mark.parametrize(
+    ("store", "said"),
+    [
+        (None, "the memory of the process: --workers 1 only, as routes count or remember"),
+        (EmbeddedSettings(), "Valkey run by the gate: shared by its workers"),
+        (ValkeySettings((Endpoint("/run/s", 0),)), "Valkey at unix:/run/s: shared by workers and machines"),
+        (
+            ValkeySettings(SERVERS, Layout.CLUSTER, tls=True),
+            "Valkey at a:6379, b:1 (cluster), TLS: shared by workers and machines",
+        ),
+    ],
+)
+def test_where_the_state_lives(store: EmbeddedSettings | ValkeySettings | None, said: str) -> None:
+    assert described_state(replace(world.policy(), state=StateSettings(store=store))) == said
+
+
+def test_a_policy_that_counts_nothing_needs_no_store() -> None:
+    policy = world.policy(world.route(chain=world.chain(rate_limit=None, replay=None)))
+    assert "workers need no store" in described_state(policy)

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core.policy import IdentityFields, Limits, StateSettings
+from gateway.core.policy import IdentityFields, Limits
 from gateway.pki.authority import Authority, Names, Purpose, Validity
 from gateway.pki.files import write_private
-from gateway.policy.listeners import read_identity, read_listeners, read_state
+from gateway.policy.listeners import read_identity, read_listeners
 from tests.policy.files import NOW
 from tests.policy.reading import definition, node, problems, reader
 
@@ -79,11 +79,6 @@ def test_identity_adds_to_what_is_stripped_anyway() -> None:
 
 def test_without_sections_the_defaults_of_the_core_count() -> None:
     assert read_identity(reader(), None) == IdentityFields()
-    assert read_state(reader(), None) == StateSettings()
-
-
-def test_state() -> None:
-    assert read_state(reader(), node("{replay_entries: 50_000}")) == StateSettings(50_000)
 
 
 @pytest.mark.parametrize(

@@ -155,3 +155,17 @@ def test_shared_state_is_told_beside_everything_else(policy: Path) -> None:
         "routes[0].rate_limit",
         "routes[0].replay",
     ]
+
+
+def test_a_store_that_is_shared_lifts_it_but_not_for_what_it_does_not_keep(policy: Path) -> None:
+    change(policy, "gate.yaml", "version: 1\n", "version: 1\nstate: {store: valkey, embedded: true}\n")
+    assert needs_shared_state(policy) == []
+    change(
+        policy,
+        "routes.yaml",
+        "replay: required",
+        "replay: required\n    idempotency: {key: {header: Idempotency-Key}, remember: 24h}",
+    )
+    assert needs_shared_state(policy) == [
+        ("routes[0].idempotency", "route `deposit`: idempotency is not kept by a store that is shared")
+    ]

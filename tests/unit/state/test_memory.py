@@ -6,8 +6,8 @@ import pytest
 
 from gateway.core.chain import Claim, ClaimOnce, RateLimit, Take, TakeRate
 from gateway.core.message import Instant
-from gateway.core.policy import StateSettings
 from gateway.core.reasons import Reason, Unavailable
+from gateway.core.stores import StateSettings
 from gateway.signing.window import Window
 from gateway.state import run_file
 from gateway.state.memory import MemoryState

@@ -7,9 +7,9 @@ import pytest
 
 from gateway.core.holds import GiveBack, KeyState, SettleKey
 from gateway.core.message import Instant
-from gateway.core.policy import StateSettings
 from gateway.core.reasons import Reason, Unavailable
 from gateway.core.secret import Secret
+from gateway.core.stores import StateSettings
 from gateway.state.memory import MemoryState
 from gateway.state.money import Money
 from tests.unit.state.money_store import ANSWER, Asking, key, reserve, spend

@@ -51,6 +51,14 @@ def test_so_many_requests_are_taken_in_a_window_and_no_more(clock: Clock, slidin
 
 
 @pytest.mark.parametrize("sliding", [False, True])
+def test_what_costs_too_much_takes_nothing(clock: Clock, sliding: bool) -> None:
+    rates = Rates()
+    taken = [take(rates, clock, limit(sliding=sliding), cost=2) for _ in range(3)]
+    assert [one.allowed for one in taken] == [True, False, False]
+    assert take(rates, clock, limit(sliding=sliding)).allowed
+
+
+@pytest.mark.parametrize("sliding", [False, True])
 def test_what_remains_is_told(clock: Clock, sliding: bool) -> None:
     rates = Rates()
     told = [take(rates, clock, limit(sliding=sliding)).states[0] for _ in range(4)]

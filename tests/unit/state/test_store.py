@@ -2,7 +2,7 @@ import inspect
 
 import pytest
 
-from gateway.core.policy import StateSettings
+from gateway.core.stores import StateSettings
 from gateway.state.memory import MemoryState
 from gateway.state.store import Store
 

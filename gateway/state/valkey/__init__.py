@@ -1,0 +1,1 @@
+"""Counters and claims on Valkey or Redis: one store for several workers and machines."""

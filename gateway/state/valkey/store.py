@@ -1,0 +1,260 @@
+"""The state that workers and machines share, on Valkey or Redis (`Store`).
+
+A request asks twice at most: for its rates before its body is read, and for its claim after its signature was verified.
+Each is one call of a script, whatever the number of limits; what the requests of one turn of the loop ask goes out
+together, on one connection to each server.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import NoReturn
+
+from gateway.core.chain import Claim, ClaimOnce, RateTaken, TakeRate
+from gateway.core.holds import Remember, Reserve, Settlement
+from gateway.core.message import Instant
+from gateway.core.reasons import Reason, Unavailable
+from gateway.core.stores import EmbeddedSettings, Layout, Login, StateSettings, ValkeySettings
+from gateway.signing.window import Window
+from gateway.state.valkey.buckets import Buckets
+from gateway.state.valkey.houses import Bounds, Claiming, House, Houses
+from gateway.state.valkey.node import Access, Address, Node, connect, look
+from gateway.state.valkey.places import Cluster, MakeNode, Places, Sentinels, Single, fixed
+from gateway.state.valkey.script import Script
+from gateway.state.valkey.tls import context_of
+from gateway.state.valkey.wire import LostError, Reply, Wire
+
+_NOT_KEPT = "keys and amounts are not kept by this store"
+
+type Tell = Callable[[str, str | None], None]
+"""Takes what fails, and how; and that it works again."""
+
+
+class ValkeyState:
+    """Counters and claims of a policy. Made in the loop that it is used in; `start` it, and `close` it at the end.
+
+    `kept` says that the server keeps all it confirmed, whatever happens to its process.
+    """
+
+    def __init__(
+        self, policy: str, settings: StateSettings, widest: Window | None, now: Callable[[], Instant],
+        *, at: Address | None = None, kept: bool = False, clock: str | None = None,
+    ) -> None:  # fmt: skip
+        """Connect to what `settings` name, or to the server `at` an address. Raises OSError (TLS files)."""
+        self._now = now
+        self._found = b"kept" if kept else b"as it is"
+        self._bounds = bounds_of(settings, widest)
+        self._houses = Houses(policy)
+        self._open_script = Script.read("open", clock)
+        self._claim_script = Script.read("claim", clock)
+        take = Script.read("take", clock)
+        self._scripts = (take, self._claim_script, self._open_script)
+        self._opened: dict[int, bytes] = {}
+        """For which run of which server each house was found open."""
+        self._unopened: dict[int, list[Claiming]] = {}
+        """Claims that wait for their house."""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._works_at: asyncio.TimerHandle | None = None
+        self._news = asyncio.Event()
+        self._closing = False
+        self.tell: Tell = _nobody
+        self.places = self._make_places(settings.store, at)
+        self._buckets = Buckets(self.places, take)
+
+    # Store
+
+    def take(self, ask: TakeRate, now: Instant) -> asyncio.Future[RateTaken]:
+        """Take from every bucket, or from none. Raises Unavailable(STATE_UNAVAILABLE), here or when it is awaited."""
+        del now  # the store's clock counts
+        return self._buckets.take(ask).go()
+
+    def claim(self, ask: ClaimOnce, now: Instant) -> asyncio.Future[Claim]:
+        """Claim a key. Raises Unavailable likewise, REPLAY_MEMORY_FULL as well."""
+        return Claiming(self.places, self._claim_script, self._houses, ask, now, self._bounds, self._wait_for).go()
+
+    def remember(self, ask: Remember, now: Instant) -> NoReturn:
+        """Raise Unavailable(STATE_UNAVAILABLE): a policy that asks for it is refused."""
+        del ask, now
+        raise Unavailable(Reason.STATE_UNAVAILABLE, _NOT_KEPT)
+
+    def reserve(self, ask: Reserve, now: Instant) -> NoReturn:
+        """Raise Unavailable(STATE_UNAVAILABLE) likewise."""
+        del ask, now
+        raise Unavailable(Reason.STATE_UNAVAILABLE, _NOT_KEPT)
+
+    def settle(self, settlement: Settlement, now: Instant) -> NoReturn:
+        """Raise Unavailable(STATE_UNAVAILABLE) likewise."""
+        del settlement, now
+        raise Unavailable(Reason.STATE_UNAVAILABLE, _NOT_KEPT)
+
+    def close(self) -> None:
+        """Let go of the connections; `stop` does so and waits for it."""
+        self._run(self.stop())
+
+    # The service's side
+
+    async def start(self, seconds: float) -> None:
+        """Connect, and wait for so long at most until every server answers that is known."""
+        await self.places.start()
+        try:
+            async with asyncio.timeout(seconds):
+                while not (self.connected or self.refused):
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            pass
+
+    @property
+    def connected(self) -> bool:
+        """Whether every server answers that is known."""
+        nodes = self.places.nodes
+        return bool(nodes) and all(node.wire is not None for node in nodes)
+
+    @property
+    def refused(self) -> bool:
+        """Whether a server answers, and will not serve: a matter of settings, not of time."""
+        return any(node.refused for node in self.places.nodes)
+
+    @property
+    def because(self) -> str:
+        """Why not every server answers."""
+        lost = [f"{node}: {node.because}" for node in self.places.nodes if node.wire is None]
+        return "; ".join(lost) or getattr(self.places, "because", "")
+
+    def adopt(self, settings: StateSettings, widest: Window | None, now: Instant) -> None:
+        """Prepare for a new policy. A wider window opens each house anew, with the next claim in it."""
+        del now
+        self._bounds = bounds_of(settings, widest)
+
+    def beat(self, now: Instant) -> None:
+        """Do nothing: what a crash loses here is in the store."""
+
+    def save(self, now: Instant) -> None:
+        """Do nothing likewise."""
+
+    async def stop(self) -> None:
+        """Let go of the connections."""
+        self._closing = True
+        if self._works_at is not None:
+            self._works_at.cancel()
+        await self.places.close()
+        await asyncio.sleep(0)  # transports are closed with the next turn of the loop
+
+    # Servers
+
+    def _make_places(self, settings: ValkeySettings | EmbeddedSettings | None, at: Address | None) -> Places:
+        if not isinstance(settings, ValkeySettings):
+            if settings is None or at is None:
+                raise RuntimeError("no server to connect to")
+            access = Access(Login(), 0, None, None, settings.timeout)
+            return Single(self._maker(access), str(at), fixed(at))
+        tls = context_of(settings) if settings.tls else None
+        access = Access(settings.login, settings.database, tls, settings.server_name, settings.timeout)
+        addresses = [Address(server.host, server.port) for server in settings.servers]
+        if settings.layout is Layout.CLUSTER:
+            return Cluster(self._maker(access), addresses, access)
+        if settings.layout is Layout.SENTINEL:
+            sentinels = Sentinels(addresses, settings.service, access._replace(login=settings.sentinel_login))
+            return Single(self._maker(access), f"primary of {settings.service}", sentinels)
+        (address,) = addresses
+        return Single(self._maker(access), str(address), fixed(address))
+
+    def _maker(self, access: Access) -> MakeNode:
+        return lambda name, locate: Node(name, locate, access, self._scripts, self._prepare, self._changed)
+
+    def _changed(self, node: Node, because: str | None) -> None:
+        self._news.set()
+        if not self._closing:
+            self.tell(f"state.valkey {node}", because)
+
+    # Houses
+
+    async def _prepare(self, node: Node, wire: Wire, run: bytes) -> None:
+        """Open the houses of a server, before anything is claimed there."""
+        mine = [house for house in self._houses.all if self._holds(node, house)]
+        replies = await asyncio.gather(*[wire.ask(self._opening(house, run)) for house in mine])
+        for house, reply in zip(mine, replies, strict=True):
+            if isinstance(reply, list):  # otherwise a part of a Cluster whose slots have moved: it is opened when asked
+                self._is_open(house, run, reply)
+
+    def _holds(self, node: Node, house: House) -> bool:
+        try:
+            return self.places.node(house.slot) is node
+        except LostError:
+            return False
+
+    def _opening(self, house: House, run: bytes) -> bytes:
+        known = self._opened.get(house.number, run)
+        found = b"moved" if known != run and self._found != b"kept" else self._found
+        bounds = self._bounds
+        own = b"%.3f" % self._now()
+        arguments = (run, found, b"%r" % bounds.max_age, b"%r" % bounds.max_ahead, own)
+        return self._open_script.call((house.epoch,), *arguments)
+
+    def _is_open(self, house: House, run: bytes, reply: list[Reply]) -> None:
+        lost, until = reply
+        self._opened[house.number] = run
+        if lost == 1 and isinstance(until, int):
+            self._tell_loss(until)
+
+    def _wait_for(self, house: House, claiming: Claiming) -> None:
+        """Open a house, and have the claim made then."""
+        waiting = self._unopened.setdefault(house.number, [])
+        waiting.append(claiming)
+        if len(waiting) == 1:
+            self._run(self._open(house))
+
+    async def _open(self, house: House) -> None:
+        error: LostError | None = None
+        try:
+            node = self.places.node(house.slot)
+            if node.wire is None:
+                raise LostError(node.because)  # noqa: TRY301
+            reply = await node.wire.ask(self._opening(house, node.run))
+            if not isinstance(reply, list):
+                raise LostError("a house of claims could not be opened")  # noqa: TRY301
+            self._is_open(house, node.run, reply)
+        except LostError as lost:
+            error = lost
+        for claiming in self._unopened.pop(house.number):
+            if error is None:
+                claiming.again()
+            else:
+                claiming(error)
+
+    def _tell_loss(self, until: int) -> None:
+        """Tell that memory was lost, and once that no longer keeps a request out."""
+        self.tell("state.claims", f"the store has lost some of its memory: requests dated up to {until} are refused")
+        if self._works_at is not None:
+            self._works_at.cancel()
+        wait = max(until - self._now(), 0.0)
+        loop = asyncio.get_running_loop()
+        self._works_at = loop.call_later(wait, partial(self.tell, "state.claims", None))
+
+    def _run(self, what: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(what)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def bounds_of(settings: StateSettings, widest: Window | None) -> Bounds:
+    """Give what claims are held by under a policy."""
+    if widest is None:
+        return Bounds(settings.replay_entries, 0.0, 0.0)
+    return Bounds(settings.replay_entries, widest.max_age, widest.max_ahead)
+
+
+async def found(address: Address, policy: str) -> None:
+    """Open every house of a policy in a store made just now, where nothing was ever claimed. Raises OSError."""
+    script = Script.read("open")
+    wire = await connect(address, Access(Login(), 0, None, None, EmbeddedSettings().timeout))
+    try:
+        run = await look(wire, (script,))
+        calls = [script.call((house.epoch,), run, b"fresh", b"0", b"0", b"0") for house in Houses(policy).all]
+        await asyncio.gather(*map(wire.ask, calls))
+    finally:
+        wire.close("done")
+
+
+def _nobody(what: str, because: str | None) -> None:
+    """Tell nobody."""

@@ -1,0 +1,140 @@
+"""Buckets in the store count as those of the process do (`state/rates.py`), limit by limit and second by second."""
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from limits import strategies
+from limits.storage import memory
+
+from gateway.core.chain import RateLimit, RateTaken, Take, TakeRate
+from gateway.core.message import Instant
+from gateway.state.rates import Rates
+from gateway.state.valkey.buckets import key_of, tag_of
+from tests.unit.state.valkey.conftest import Gate
+from tests.valkey import Server
+from tests.world import NOW
+
+
+def limit(name: str = "limit", amount: int = 3, window: int = 60, *, sliding: bool = False) -> RateLimit:
+    return RateLimit(name, amount, window, sliding)
+
+
+def ask(*limits: RateLimit, who: str = "acme", cost: int = 1) -> TakeRate:
+    return TakeRate(tuple(Take(each, ("psp", "deposit", each.name, who), cost) for each in limits))
+
+
+async def take(gate: Gate, *limits: RateLimit, who: str = "acme", cost: int = 1) -> RateTaken:
+    return await gate.state.take(ask(*limits, who=who, cost=cost), NOW)
+
+
+@pytest.mark.parametrize("sliding", [False, True])
+async def test_so_many_requests_are_taken_in_a_window_and_no_more(gate: Gate, sliding: bool) -> None:
+    taken = [await take(gate, limit(sliding=sliding)) for _ in range(5)]
+    assert [one.allowed for one in taken] == [True, True, True, False, False]
+    assert [one.states[0].remaining for one in taken] == [2, 1, 0, 0, 0]
+
+
+async def test_all_is_taken_or_nothing(gate: Gate) -> None:
+    few, many = limit("few", 1), limit("many", 5, sliding=True)
+    assert (await take(gate, few, many)).allowed
+    refused = await take(gate, few, many)
+    assert [(state.allowed, state.remaining) for state in refused.states] == [(False, 0), (True, 4)]
+    assert (await take(gate, many)).states[0].remaining == 3
+
+
+async def test_callers_are_counted_apart(gate: Gate) -> None:
+    for who in ("acme", "blue", "a\nb", "{x}", "é" * 500):
+        assert [(await take(gate, limit(amount=1), who=who)).allowed for _ in range(2)] == [True, False]
+
+
+async def test_a_fixed_window_begins_with_its_first_request(gate: Gate, server: Server) -> None:
+    assert (await take(gate, limit(amount=1))).states[0].reset_after == 60
+    server.set_clock(NOW + 59.5)
+    refused = await take(gate, limit(amount=1))
+    assert (refused.allowed, refused.states[0].reset_after) == (False, 0.5)
+    server.set_clock(NOW + 60)
+    assert (await take(gate, limit(amount=1))).allowed
+
+
+async def test_many_asks_of_one_turn_take_exactly_what_there_is(gate: Gate) -> None:
+    taken = await asyncio.gather(*(take(gate, limit(amount=40), limit("b", 1_000, sliding=True)) for _ in range(100)))
+    assert sum(one.allowed for one in taken) == 40
+
+
+async def test_a_clock_that_steps_back_makes_windows_longer_and_no_larger(gate: Gate, server: Server) -> None:
+    limits = limit("fixed", 2), limit("sliding", 2, sliding=True)
+    assert (await take(gate, *limits)).allowed
+    server.set_clock(NOW - 3_600)
+    assert [(await take(gate, *limits)).allowed for _ in range(2)] == [True, False]
+    states = (await take(gate, *limits)).states
+    assert all(0 < state.reset_after <= 121 for state in states)
+
+
+async def test_counters_go_when_they_count_no_longer(gate: Gate, server: Server) -> None:
+    await take(gate, limit("fixed"), limit("sliding", sliding=True))
+    fixed, sliding = (
+        key_of(b"psp:deposit", each) for each in ask(limit("fixed"), limit("sliding", sliding=True)).takes
+    )
+    assert 60_000 < server.ask("PTTL", fixed) <= 61_000
+    assert 61_000 < server.ask("PTTL", sliding) <= 121_000
+
+
+def test_keys_of_a_route_lie_in_one_slot_and_hold_no_name_of_a_caller() -> None:
+    takes = ask(limit("a"), limit("b"), who="player-4711").takes
+    tag = tag_of(takes[0].key)
+    keys = [key_of(tag, each) for each in takes]
+    assert tag == b"psp:deposit"
+    assert len(set(keys)) == 2
+    assert not any(b"4711" in key for key in keys)
+    assert len(tag_of(("a{b}", "c"))) == 32
+
+
+async def test_nothing_to_take_is_a_fault_of_ours(gate: Gate) -> None:
+    with pytest.raises(ValueError, match="nothing"):
+        await gate.state.take(TakeRate(()), NOW)
+
+
+STEPS = st.sampled_from([0.0, 0.25, 1.0, 7.5, 20.0, 59.875, 60.0, 61.0, 150.0])
+"""Seconds that are whole in binary: ends of windows are kept in whole milliseconds, rounded up."""
+LIMITS = st.builds(
+    RateLimit, name=st.just("x"), amount=st.integers(1, 6), window=st.sampled_from([1, 10, 60]), sliding=st.booleans()
+)
+
+
+@given(
+    limits=st.lists(LIMITS, min_size=1, max_size=3),
+    steps=st.lists(st.tuples(STEPS, st.integers(1, 3)), min_size=1, max_size=15),
+)
+@settings(
+    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+def test_the_store_counts_as_the_process_does(
+    running: Server, limits: list[RateLimit], steps: list[tuple[float, int]]
+) -> None:
+    clock = SimpleNamespace(now=NOW)
+    fake = SimpleNamespace(time=lambda: clock.now)
+    takes = [RateLimit(f"{at}", one.amount, one.window, one.sliding) for at, one in enumerate(limits)]
+
+    async def compare() -> None:
+        running.ask("FLUSHALL")
+        running.set_clock(NOW)
+        gate = await Gate(running).start()
+        rates = Rates()
+        for step, cost in steps:
+            clock.now = Instant(clock.now + step)
+            running.set_clock(clock.now)
+            asked = ask(*takes, cost=cost)
+            ours, theirs = rates.take(asked, clock.now), await gate.state.take(asked, clock.now)
+            assert ours.allowed == theirs.allowed
+            for one, other in zip(ours.states, theirs.states, strict=True):
+                assert (one.limit, one.allowed, one.remaining) == (other.limit, other.allowed, other.remaining)
+                assert one.reset_after == pytest.approx(other.reset_after, abs=0.01)
+        await gate.state.stop()
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(memory, "time", fake)
+        patched.setattr(strategies, "time", fake)
+        asyncio.run(compare())
