@@ -4,7 +4,20 @@ from importlib import import_module
 
 import click
 
-COMMANDS = ("run", "check", "sign", "verify", "audit", "console", "certs", "revoke", "reasons", "presets", "demo")
+COMMANDS = (
+    "run",
+    "check",
+    "sign",
+    "verify",
+    "audit",
+    "console",
+    "certs",
+    "revoke",
+    "reasons",
+    "presets",
+    "partner",
+    "demo",
+)
 """In the order of the help. Each is a click command of its name, in the module of its name."""
 
 

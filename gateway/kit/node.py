@@ -1,0 +1,124 @@
+"""The sample in JavaScript: node without packages."""
+
+import json
+from collections.abc import Iterator
+
+from gateway.kit.plan import BODY, Pieces, Plan, Sample, digests, field_variable
+
+_ENCODED = {
+    "hex": '{}.toString("hex")',
+    "hex-upper": '{}.toString("hex").toUpperCase()',
+    "base64": '{}.toString("base64")',
+    "base64url": '{}.toString("base64url")',
+}
+_TIMES = {
+    "unix": "String(now)",
+    "unix-ms": "`${now}000`",
+    "rfc3339": 'new Date(now * 1000).toISOString().replace(".000Z", "Z")',
+}
+_KEYS = {
+    "utf-8": 'Buffer.from(readFileSync(env.SECRET_FILE, "utf8").replace(/\\n$/, ""))',
+    "hex": 'Buffer.from(readFileSync(env.SECRET_FILE, "utf8").trim(), "hex")',
+    "base64": 'Buffer.from(readFileSync(env.SECRET_FILE, "utf8"), "base64")',
+}
+
+
+def write(plan: Plan, sample: Sample, about: str, base_url: str, key_id: str, secret_encoding: str) -> str:
+    """Give the sample's text."""
+    return "\n".join(_lines(plan, sample, about, base_url, key_id, secret_encoding)) + "\n"
+
+
+def _lines(plan: Plan, sample: Sample, about: str, base_url: str, key_id: str, secret_encoding: str) -> Iterator[str]:
+    shared = plan.algorithm.startswith("hmac-")
+    yield "#!/usr/bin/env node"
+    yield from (f"// {line}".rstrip() for line in about.splitlines())
+    yield "// `--string` prints the string to sign instead. Needs the environment variables CERT, CERT_KEY and"
+    yield f"// {'SECRET_FILE' if shared else 'PRIVATE_KEY'}, and node 18 or later."
+    yield 'import { constants, createHash, createHmac, randomBytes, sign } from "node:crypto";'
+    yield 'import { readFileSync } from "node:fs";'
+    yield 'import { request } from "node:https";'
+    yield 'import { argv, env, exit, stdout } from "node:process";'
+    yield ""
+    yield f"const baseUrl = env.BASE_URL ?? {json.dumps(base_url)};"
+    yield f"const key_id = env.KEY_ID ?? {json.dumps(key_id)};"
+    for name, value in sample.fields.items():
+        yield f"const {field_variable(name)} = {_value(value)};"
+    yield f"const method = {json.dumps(sample.method)};"
+    yield f"const path = {json.dumps(sample.path)}, target = path;"
+    yield "const url = baseUrl + target, authority = new URL(baseUrl).host;"
+    yield f"const body = Buffer.from({json.dumps(sample.body)}); // signed and sent byte by byte"
+    yield "const now = Number(env.NOW ?? Math.floor(Date.now() / 1000));"
+    yield f"const timestamp = {_TIMES[plan.timestamp_format]}, expires = String(now + {plan.expires_after});"
+    yield 'const nonce = env.NONCE ?? randomBytes(16).toString("hex");'
+    for name, digest, encoding in digests(plan):
+        hashed = f'createHash("{digest}").update(body).digest()'
+        yield f"const {name} = {_ENCODED[encoding].format(hashed)};"
+    yield ""
+    yield f"const string = {_bytes(plan.string)};"
+    yield 'if (argv.includes("--string")) {'
+    yield "  stdout.write(string, () => exit());"
+    yield "} else {"
+    yield f"  const signature = {_ENCODED[plan.encoding].format(_raw(plan, secret_encoding))};"
+    yield "  const headers = {"
+    for name in sample.fields:
+        yield f"    {json.dumps(name)}: {field_variable(name)},"
+    for name, pieces in plan.headers:
+        yield f"    {json.dumps(name)}: {_text(pieces)},"
+    yield '    ...(body.length ? { "content-length": body.length } : {}),'
+    yield "  };"
+    yield "  const options = {"
+    yield "    method, headers, ca: env.CA && readFileSync(env.CA), cert: readFileSync(env.CERT),"
+    yield "    key: readFileSync(env.CERT_KEY),"
+    yield "  };"
+    yield "  const sent = request(url, options, (answer) => {"
+    yield "    answer.pipe(stdout, { end: false });"
+    yield '    answer.on("end", () => exit(answer.statusCode >= 400 ? 1 : 0));'
+    yield "  });"
+    yield '  sent.on("error", (error) => { console.error(error.message); exit(1); });'
+    yield "  sent.end(body);"
+    yield "}"
+
+
+def _value(value: str) -> str:
+    prefix, dollar, variable = value.partition("$")
+    named = variable.strip("{}").partition(":")[0]
+    return f"{json.dumps(prefix)} + env.{named}" if dollar else json.dumps(value)
+
+
+def _text(pieces: Pieces) -> str:
+    return " + ".join(piece.text if piece.variable else json.dumps(piece.text) for piece in pieces)
+
+
+def _bytes(pieces: Pieces) -> str:
+    """Give a Buffer: text around the body, which may hold any bytes."""
+    lines: list[str] = []
+    pending: list[str] = []
+    for piece in pieces:
+        if piece.variable and piece.text == BODY:
+            lines += [f"Buffer.from({' + '.join(pending)})"] if pending else []
+            pending = []
+            lines.append("body")
+        else:
+            pending.append(piece.text if piece.variable else json.dumps(piece.text))
+            if piece.text.endswith("\n"):
+                lines.append(f"Buffer.from({' + '.join(pending)})")
+                pending = []
+    lines += [f"Buffer.from({' + '.join(pending)})"] if pending else []
+    return "Buffer.concat([\n  " + ",\n  ".join(lines) + ",\n])"
+
+
+def _raw(plan: Plan, secret_encoding: str) -> str:
+    algorithm = plan.algorithm
+    if algorithm.startswith("hmac-"):
+        digest = algorithm.removeprefix("hmac-")
+        return f'createHmac("{digest}", {_KEYS[secret_encoding]}).update(string).digest()'
+    key = "readFileSync(env.PRIVATE_KEY)"
+    if algorithm == "ed25519":
+        return f"sign(null, string, {key})"
+    if algorithm.startswith("ecdsa"):
+        digest = algorithm.rpartition("-")[2]
+        encoding = "der" if plan.der else "ieee-p1363"
+        return f'sign("{digest}", string, {{ key: {key}, dsaEncoding: "{encoding}" }})'
+    if algorithm == "rsa-pss-sha512":
+        return f'sign("sha512", string, {{ key: {key}, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 64 }})'
+    return f'sign("sha256", string, {key})'

@@ -1,0 +1,143 @@
+"""The sample in Python: its standard library, and `cryptography` for public keys."""
+
+from collections.abc import Iterator
+
+from gateway.kit.plan import BODY, Pieces, Plan, Sample, digests, field_variable
+
+_ENCODED = {
+    "hex": "{}.hex()",
+    "hex-upper": "{}.hex().upper()",
+    "base64": "base64.b64encode({}).decode()",
+    "base64url": 'base64.urlsafe_b64encode({}).decode().rstrip("=")',
+}
+_TIMES = {
+    "unix": "str(now)",
+    "unix-ms": 'f"{now}000"',
+    "rfc3339": 'time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))',
+}
+_KEYS = {
+    "utf-8": 'read(os.environ["SECRET_FILE"]).removesuffix(b"\\n")',
+    "hex": 'bytes.fromhex(read(os.environ["SECRET_FILE"]).decode().strip())',
+    "base64": 'base64.b64decode(read(os.environ["SECRET_FILE"]))',
+}
+
+
+def write(plan: Plan, sample: Sample, about: str, base_url: str, key_id: str, secret_encoding: str) -> str:
+    """Give the sample's text."""
+    return "\n".join(_lines(plan, sample, about, base_url, key_id, secret_encoding)) + "\n"
+
+
+def _lines(plan: Plan, sample: Sample, about: str, base_url: str, key_id: str, secret_encoding: str) -> Iterator[str]:
+    shared = plan.algorithm.startswith("hmac-")
+    yield "#!/usr/bin/env python3"
+    yield f'"""{about}\n\n`--string` prints the string to sign instead.{_needs(shared)}\n"""'
+    yield ""
+    yield "import base64, hashlib, hmac, http.client, os, secrets, ssl, sys, time  # noqa: E401"
+    yield "from urllib.parse import urlsplit"
+    yield from () if shared else _imports(plan)
+    yield ""
+    yield ""
+    yield "def read(path):"
+    yield '    with open(path, "rb") as file:'
+    yield "        return file.read()"
+    yield ""
+    yield ""
+    yield f'base_url = os.environ.get("BASE_URL", {base_url!r})'
+    yield f'key_id = os.environ.get("KEY_ID", {key_id!r})'
+    for name, value in sample.fields.items():
+        yield f"{field_variable(name)} = {_value(value)}"
+    yield f"method, path, target = {sample.method!r}, {sample.path!r}, {sample.path!r}"
+    yield "url, authority = base_url + target, urlsplit(base_url).netloc"
+    yield f"body = {sample.body!r}.encode()  # signed and sent byte by byte"
+    yield 'now = int(os.environ.get("NOW", time.time()))'
+    yield f"timestamp, expires = {_TIMES[plan.timestamp_format]}, str(now + {plan.expires_after})"
+    yield 'nonce = os.environ.get("NONCE") or secrets.token_hex(16)'
+    for name, digest, encoding in digests(plan):
+        yield f"{name} = {_ENCODED[encoding].format(f'hashlib.{digest}(body).digest()')}"
+    yield ""
+    yield f"string = {_bytes(plan.string)}"
+    yield 'if "--string" in sys.argv:'
+    yield "    sys.stdout.buffer.write(string)"
+    yield "    sys.exit()"
+    yield ""
+    yield from _signature(plan, secret_encoding)
+    yield f"signature = {_ENCODED[plan.encoding].format('raw')}"
+    yield "headers = {"
+    for name in sample.fields:
+        yield f"    {name!r}: {field_variable(name)},"
+    for name, pieces in plan.headers:
+        yield f"    {name!r}: {_text(pieces)},"
+    yield "}"
+    yield 'context = ssl.create_default_context(cafile=os.environ.get("CA"))'
+    yield 'context.load_cert_chain(os.environ["CERT"], os.environ["CERT_KEY"])'
+    yield "connection = http.client.HTTPSConnection(authority, context=context, timeout=30)"
+    yield "connection.request(method, target, body=body or None, headers=headers)"
+    yield "answer = connection.getresponse()"
+    yield "sys.stdout.buffer.write(answer.read())"
+    yield "sys.exit(answer.status >= 400)"
+
+
+def _needs(shared: bool) -> str:
+    return " Needs the environment variables CERT, CERT_KEY and " + (
+        "SECRET_FILE." if shared else "PRIVATE_KEY, and the package `cryptography`."
+    )
+
+
+def _imports(plan: Plan) -> Iterator[str]:
+    yield ""
+    if plan.algorithm != "ed25519":
+        kind = "ec" if plan.algorithm.startswith("ecdsa") else "padding"
+        yield "from cryptography.hazmat.primitives import hashes"
+        yield f"from cryptography.hazmat.primitives.asymmetric import {kind}"
+        if kind == "ec" and not plan.der:
+            yield "from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature"
+    yield "from cryptography.hazmat.primitives.serialization import load_pem_private_key"
+
+
+def _value(value: str) -> str:
+    prefix, dollar, variable = value.partition("$")
+    named = variable.strip("{}").partition(":")[0]
+    return f'{prefix!r} + os.environ["{named}"]' if dollar else repr(value)
+
+
+def _text(pieces: Pieces) -> str:
+    return " + ".join(piece.text if piece.variable else repr(piece.text) for piece in pieces)
+
+
+def _bytes(pieces: Pieces) -> str:
+    """Give an expression of bytes: text around the body, which may hold any bytes."""
+    lines: list[str] = []
+    pending: list[str] = []
+    for piece in pieces:
+        if piece.variable and piece.text == BODY:
+            lines += [f"({' + '.join(pending)}).encode()"] if pending else []
+            pending = []
+            lines.append("body")
+        else:
+            pending.append(piece.text if piece.variable else repr(piece.text))
+            if piece.text.endswith("\n"):
+                lines.append(f"({' + '.join(pending)}).encode()")
+                pending = []
+    lines += [f"({' + '.join(pending)}).encode()"] if pending else []
+    return 'b"".join([\n    ' + ",\n    ".join(lines) + ",\n])"
+
+
+def _signature(plan: Plan, secret_encoding: str) -> Iterator[str]:
+    algorithm = plan.algorithm
+    if algorithm.startswith("hmac-"):
+        yield f"secret = {_KEYS[secret_encoding]}"
+        yield f'raw = hmac.digest(secret, string, "{algorithm.removeprefix("hmac-")}")'
+        return
+    yield 'key = load_pem_private_key(read(os.environ["PRIVATE_KEY"]), password=None)'
+    if algorithm == "ed25519":
+        yield "raw = key.sign(string)"
+    elif algorithm.startswith("ecdsa"):
+        digest, octets = ("SHA256", 32) if algorithm == "ecdsa-p256-sha256" else ("SHA384", 48)
+        yield f"raw = key.sign(string, ec.ECDSA(hashes.{digest}()))"
+        if not plan.der:
+            yield f'raw = b"".join(number.to_bytes({octets}, "big") for number in decode_dss_signature(raw))'
+    elif algorithm == "rsa-pss-sha512":
+        yield "pss = padding.PSS(mgf=padding.MGF1(hashes.SHA512()), salt_length=64)"
+        yield "raw = key.sign(string, pss, hashes.SHA512())"
+    else:
+        yield "raw = key.sign(string, padding.PKCS1v15(), hashes.SHA256())"

@@ -1,0 +1,152 @@
+"""`gateway partner kit`: what its samples send, the gate takes, in bash, Python and JavaScript."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from gateway.cli.partner import kit
+from gateway.kit.example import NONCE, TOKEN
+from gateway.kit.plan import ALGORITHMS
+from tests import messages, world
+from tests.engine.harness import serving
+from tests.engine.services import Folder, Served, again
+from tests.mint import private_key
+
+SIGN = {"sh": ["bash"], "py": [sys.executable], "mjs": ["node"]}
+MESSAGES = """\
+  standard: {type: http-message-signatures, covered: ["@method", "@target-uri", authorization], nonce: required}
+"""
+VENDOR = """\
+  lines:
+    algorithm: ecdsa-p256-sha256
+    ecdsa: der
+    encoding: base64url
+    separator: "\\n"
+    string_to_sign:
+      [{literal: "it's v1"}, method, path, query, target, {header: host}, {header: content-type}, timestamp, nonce,
+       {digest: sha384, encoding: base64}, {digest: sha256}, body]
+    key_id: {header: X-Key-Id}
+    timestamp: {header: X-Timestamp, format: rfc3339}
+    nonce: {header: X-Nonce}
+    signature: {header: X-Signature, prefix: "v1="}
+"""
+"""A scheme with every part that the samples have words for."""
+COMPOSED = "  lines:"
+PUBLIC = [each for each in ALGORITHMS if not each.startswith("hmac-")]
+SECRET = '      - {id: acme-2026-11, algorithm: hmac-sha256, secret: "file:acme.secret"}\n'
+
+
+def changes(algorithm: str) -> dict[str, str]:
+    """Have the route's requests signed by RFC 9421."""
+    from tests.engine.services import POLICY  # noqa: PLC0415 - its text
+
+    text = POLICY.replace("{{", "{").replace("}}", "}")
+    composed = text[text.index(COMPOSED) : text.index("\npartners:")]
+    if algorithm == "vendor":
+        key = "      - {id: acme-2026-11, algorithm: ecdsa-p256-sha256, public_key: signing.pub}\n"
+        return {composed: VENDOR, SECRET: key}
+    key = f"      - {{id: acme-2026-11, algorithm: {algorithm}, public_key: signing.pub}}\n"
+    own = {SECRET: key} if algorithm != "hmac-sha256" else {}
+    return {composed: MESSAGES, "scheme: lines": "scheme: standard", **own}
+
+
+@pytest.fixture
+async def up(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Served]:
+    """A gate whose partner signs by the algorithm of the test, or by the vendor's own scheme."""
+    algorithm: str | None = request.param
+    async with serving() as upstream:
+        folder = Folder(tmp_path, upstream.port)
+        folder.write()
+        named = "ecdsa-p256-sha256" if algorithm == "vendor" else algorithm
+        if named in messages.KINDS:
+            key = private_key(messages.KINDS[named], "partner")
+            folder.put("signing.pub", messages.public_pem(named))
+            folder.put("signing.key", key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        folder.put_policy(**({} if algorithm is None else changes(algorithm)))
+        assert algorithm in (None, "vendor", *ALGORITHMS)
+        async with again(folder, upstream) as service:
+            yield service
+
+
+def make(up: Served, *more: str) -> Path:
+    """Write the kit."""
+    output = up.folder.path / "kit"
+    arguments = [str(up.folder.policy), "acme-casino", "--output", str(output), *more]
+    result = CliRunner().invoke(kit, [*arguments, "--url", f"https://localhost:{up.port}"])
+    assert result.exit_code == 0, result.output
+    return output
+
+
+async def run(up: Served, output: Path, ending: str, *words: str, **environ: str) -> tuple[int, bytes, bytes]:
+    folder = up.folder.path
+    given = {
+        "PATH": os.environ["PATH"], "CERT": f"{folder}/partner.pem", "CERT_KEY": f"{folder}/partner.pem",
+        "CA": f"{folder}/operator-ca.pem", "SECRET_FILE": f"{folder}/acme.secret", "TOKEN": world.token(),
+        "PRIVATE_KEY": f"{folder}/signing.key", "NOW": str(int(world.NOW)), "no_proxy": "*", **environ,
+    }  # fmt: skip
+    command = [*SIGN[ending], str(output / "sample" / f"sign.{ending}"), *words]
+    process = await asyncio.create_subprocess_exec(*command, env=given, stdout=-1, stderr=-1)
+    out, error = await process.communicate()
+    return process.returncode or 0, out, error
+
+
+@pytest.mark.parametrize(
+    "up", [None, "vendor", *(each for each in ALGORITHMS if each not in ("hmac-sha384", "hmac-sha512"))], indirect=True
+)
+async def test_the_samples_run(up: Served) -> None:
+    output = make(up)
+    for ending in SIGN:
+        assert await run(up, output, ending) == (0, b'{"status":"ok"}', b""), ending
+    assert up.upstream.bodies == [b'{"sample":true}'] * 3
+
+
+@pytest.mark.parametrize("up", [None, "vendor", "ed25519"], indirect=True)
+async def test_the_samples_show_the_string_to_sign_of_the_example(up: Served) -> None:
+    output = make(up)
+    string = (output / "sample" / "string-to-sign.txt").read_bytes()
+    for ending in SIGN:
+        shown = await run(up, output, ending, "--string", NONCE=NONCE, TOKEN=TOKEN)
+        assert shown == (0, string, b""), ending
+    page = (output / "signing.md").read_text()
+    assert f"```text\n{string.decode()}\n```" in page
+
+
+@pytest.mark.parametrize("up", [None], indirect=True)
+async def test_a_refusal_ends_the_samples_with_an_error(up: Served) -> None:
+    output = make(up, "--encoding", "utf-8")
+    for ending in ("py", "mjs"):
+        code, out, _ = await run(up, output, ending, KEY_ID="other")
+        assert (code, b'"code":"signature.key_unknown"' in out) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "said"),
+    [
+        ("nobody", [], "no partner 'nobody'"),
+        ("acme-casino", ["--route", "none"], "may call no route 'none'"),
+        ("acme-casino", ["--encoding", "morse"], "'morse' is not one of"),
+    ],
+)
+def test_what_no_kit_is_made_for(tmp_path: Path, name: str, more: list[str], said: str) -> None:
+    folder = Folder(tmp_path, 9_000)
+    folder.write()
+    result = CliRunner().invoke(kit, [str(folder.policy), name, "--output", str(tmp_path / "kit"), *more])
+    assert result.exit_code != 0
+    assert said in result.output
+    assert not (tmp_path / "kit").exists()
+
+
+def test_nothing_is_overwritten_and_a_bad_policy_is_told(tmp_path: Path) -> None:
+    folder = Folder(tmp_path, 9_000)
+    folder.write()
+    result = CliRunner().invoke(kit, [str(folder.policy), "acme-casino", "--output", str(tmp_path)])
+    assert (result.exit_code, "is there already" in result.output) == (2, True)
+    folder.put("policy.yaml", b"version: 1\n")
+    result = CliRunner().invoke(kit, [str(folder.policy), "acme-casino", "--output", str(tmp_path / "kit")])
+    assert (result.exit_code, "policy.yaml:1:1" in result.output) == (2, True)

@@ -1,0 +1,82 @@
+from typing import Any
+
+import pytest
+
+from gateway.kit.facts import Facts
+from gateway.kit.plan import Piece, digests, plan_of, text
+from gateway.signing import parts as p
+from gateway.signing.places import InContent, InHeader, InItems
+from tests import world
+from tests.unit.kit.kits import facts, message_facts
+
+
+def planned(found: Facts) -> Any:
+    assert found.signing is not None
+    return found.signing.plan
+
+
+def written(pieces: Any) -> str:
+    return "".join(f"{{{piece.text}}}" if piece.variable else piece.text for piece in pieces)
+
+
+def test_a_vendors_scheme() -> None:
+    plan = planned(facts())
+    assert written(plan.string) == "{method}\n{path}\n{timestamp}\n{nonce}\n{body}"
+    assert [(name, written(value)) for name, value in plan.headers] == [
+        ("x-key-id", "{key_id}"), ("x-timestamp", "{timestamp}"), ("x-nonce", "{nonce}"), ("x-signature", "{signature}")
+    ]  # fmt: skip
+    assert (plan.algorithm, plan.encoding, digests(plan)) == ("hmac-sha256", "hex", [])
+
+
+def test_message_signatures() -> None:
+    plan = planned(message_facts("@method", "@target-uri", "authorization", tag="t", label="a", expires_required=True))
+    assert written(plan.string).splitlines() == [
+        '"@method": {method}',
+        '"@target-uri": {url}',
+        '"authorization": {field_authorization}',
+        '"content-digest": sha-256=:{digest_sha256_base64}:',
+        (
+            '"@signature-params": ("@method" "@target-uri" "authorization" "content-digest")'
+            ';created={timestamp};keyid="{key_id}";expires={expires};nonce="{nonce}";tag="t"'
+        ),
+    ]
+    assert [name for name, _ in plan.headers] == ["content-digest", "signature-input", "signature"]
+    assert digests(plan) == [("digest_sha256_base64", "sha256", "base64")]
+
+
+def test_what_is_covered_only_where_it_is_there() -> None:
+    plan = planned(message_facts("@query", "@scheme", covered_if_present=("content-type", "dpop")))
+    assert written(plan.string).splitlines()[:3] == [
+        '"@query": ?',
+        '"@scheme": https',
+        '"content-type": {field_content_type}',
+    ]
+
+
+@pytest.mark.parametrize("component", ['"@query-param";name="a"', "x-dict;bs", 'x-dict;key="a"'])
+def test_components_without_words(component: str) -> None:
+    assert planned(message_facts(component)) is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"parts": (p.Field("json", "/a"), p.Body())},
+        {"parts": (p.Timestamp(), p.Nonce(), p.BodyDigest("sha256", "base64url"))},
+        {"signature": InContent("json", "/sign"), "parts": (p.Method(), p.Timestamp(), p.Nonce())},
+        {"signature": InItems("x-signature", ",", "v1=")},
+        {"algorithm": "hmac-sha384", "encoding": "hex"},
+    ],
+)
+def test_schemes_without_words(changes: dict[str, Any]) -> None:
+    found = facts().signing
+    assert found is not None
+    parts = changes.get("parts")
+    carried = {} if parts is None else {"timestamp": None, "nonce": None} if p.Timestamp() not in parts else {}
+    scheme = world.scheme(**{"key_id": InHeader("x-key-id"), **carried, **changes})
+    algorithm = "digest-sha256" if "algorithm" in changes else "hmac-sha256"
+    assert plan_of(scheme, algorithm, found.sample) is None
+
+
+def test_pieces() -> None:
+    assert text("a", "{b}") == (Piece("a"), Piece("b", variable=True))
