@@ -35,6 +35,7 @@ from gateway.engine.deadlines import DeadlinePassed
 from gateway.engine.gate import Handling
 from gateway.engine.http1 import ReadRequestHeaders
 from gateway.engine.problem import Answer
+from gateway.engine.request_head import wants_close
 from gateway.engine.signed_answers import HeldAnswer, held_answer
 from gateway.engine.signed_requests import outgoing
 from gateway.engine.user_flows import AddonFlow, AddonsHook
@@ -339,8 +340,8 @@ class GateStream(HttpStream):
             and self.head.has_body
             and not any(isinstance(event, RequestEndOfMessage) for event in self._paused_event_queue)
         )
-        response = translate.response_of(answer, version, close=unread or self.connection.closing)
-        self.flow.response = response
+        close = unread or self.connection.closing or (self.head is not None and wants_close(self.head))
+        self.flow.response = response = translate.response_of(answer, version, close=close)
         self._answered = True
         body = b"" if self.head is not None and self.head.method == "HEAD" else answer.body
         yield SendHttp(ResponseHeaders(self.stream_id, response, not body), self.context.client)

@@ -11,6 +11,7 @@ from gateway.core.message import RequestHead
 from gateway.core.policy import Limits
 from gateway.core.syntax import check_size, printable, read_head
 from gateway.engine.problem import BODILESS, Answer
+from gateway.engine.request_head import wants_close
 from gateway.engine.settling import Capture
 
 
@@ -71,7 +72,7 @@ def response_to_client(
         bodiless = received.status_code in BODILESS or head.method == "HEAD"
         if not bodiless and not any(name.lower() == "content-length" for name, _ in fields):
             fields.append(("transfer-encoding", "chunked"))
-        if close:
+        if close or wants_close(head):
             fields.append(("connection", "close"))
     return _response(received.status_code, fields, None, head.version)
 

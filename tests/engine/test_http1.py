@@ -150,11 +150,13 @@ async def test_a_client_is_told_to_go_on_with_its_body(up: Running) -> None:
 
 
 async def test_connection_close_is_honoured(up: Running) -> None:
-    reader, writer = await up.connect()
-    writer.write(get(connection="close"))
+    for authorization, status in ((f"Bearer {world.World().token}", 200), ("Bearer x", 401)):
+        reader, writer = await up.connect()
+        writer.write(get(connection="close", authorization=authorization))
 
-    assert (await read_response(reader)).status == 200
-    assert await read_to_end(reader) == b""
+        response = await read_response(reader)
+        assert (response.status, response.fields["connection"]) == (status, "close")
+        assert await read_to_end(reader) == b""
 
 
 async def test_a_client_that_leaves_while_the_upstream_works(up: Running) -> None:
