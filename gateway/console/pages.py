@@ -24,7 +24,15 @@ def _environment() -> Environment:
         loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    made.filters |= {"cell": cell, "when": when, "number": number, "size": size, "plot": plot, "words": words}
+    made.filters |= {
+        "cell": cell,
+        "when": when,
+        "number": number,
+        "size": size,
+        "plot": plot,
+        "words": words,
+        "day": day,
+    }
     made.globals["product"] = PRODUCT
     return made
 
@@ -61,6 +69,11 @@ def when(value: object) -> Markup:
     stamp = value.isoformat(timespec="milliseconds")
     shown = value.isoformat(" ", "milliseconds" if value.microsecond else "seconds")
     return Markup('<time datetime="{}Z">{}</time>').format(stamp, shown)
+
+
+def day(value: float) -> str:
+    """Give the date of an instant."""
+    return f"{datetime.fromtimestamp(value, UTC):%Y-%m-%d}"
 
 
 def number(value: object) -> str:

@@ -5,10 +5,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from gateway.cli import main
 from tests.console.browser import chromium
 from tests.unit.audit.examples import EVENTS, decided
 from tests.unit.audit.query.logs import written
@@ -100,3 +103,17 @@ def test_another_browser_is_not_let_in(browser: Browser, link: str) -> None:
     assert answer is not None
     assert (answer.status, stranger.locator("h1").inner_text()) == (401, "The link is needed")
     stranger.close()
+
+
+def test_a_report_is_shown_and_printed(browser: Browser, tmp_path: Path) -> None:
+    directory, output = written(tmp_path / "audit", EVENTS.values()), tmp_path / "report.html"
+    command = ["audit", "report", "--directory", str(directory), "--output", str(output)]
+    assert CliRunner().invoke(main, command).exit_code == 0
+    tab = browser.new_page()
+    complaints: list[str] = []
+    tab.on("console", lambda message: complaints.append(message.text))
+    tab.goto(output.as_uri())
+    assert tab.locator("svg[role=img]").count() == 4
+    assert tab.pdf(prefer_css_page_size=True).startswith(b"%PDF-")
+    assert complaints == []
+    tab.close()
