@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
+from benchmarks import messages
 from benchmarks.errors import BenchError
 from benchmarks.lab import SECRET, Lab
 from benchmarks.processes import Command, output
 from benchmarks.workloads import Workload
+from gateway.core.message import Instant
 
 TIMEOUT_SECONDS = 10
 """A request that takes longer is an error; stock mitmdump needs seconds with 256 connections."""
@@ -45,8 +47,15 @@ def _wrk(workload: Workload, lab: Lab, port: int, seconds: int, core: int) -> Lo
         "wrk", "--threads", "1", "--connections", str(workload.connections), "--duration", f"{seconds}s",
         "--timeout", f"{TIMEOUT_SECONDS}s", "--script", script, f"https://127.0.0.1:{port}",
     )  # fmt: skip
+    authority = f"127.0.0.1:{port}"
+    prepared = (
+        {}
+        if workload.algorithm is None
+        else {"PREPARED": str(messages.write(lab, workload.algorithm, authority, Instant(time.time())))}  # noqa: TID251
+    )
     environ = {
         **lab.client_environ,
+        **prepared,
         "BODY_BYTES": str(workload.body_bytes),
         "KEEP_ALIVE": "yes" if workload.keep_alive else "no",
         "SIGNATURE": "good" if workload.good_signature else "bad",

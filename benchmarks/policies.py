@@ -7,6 +7,7 @@ from pathlib import Path
 
 from benchmarks.errors import BenchError
 from benchmarks.lab import HERE
+from benchmarks.messages import COVERED
 
 REFERENCE = HERE / "reference.yaml"
 
@@ -20,6 +21,25 @@ def without_replay(folder: Path) -> Path:
     file = folder / "without-replay.yaml"
     because = "h2load sends one request again and again"
     file.write_text(_replaced(_portable(), "replay: required", f'replay: {{off: "{because}"}}'))
+    return file
+
+
+def with_messages(folder: Path, algorithm: str, public_key: bytes | None) -> Path:
+    """Write the reference with signatures by RFC 9421 and without its replay check; gives the file.
+
+    `public_key` is the partner's, as PEM; None where the secret is the reference's.
+    """
+    file = folder / f"messages-{algorithm}.yaml"
+    text = without_replay(folder).read_text()
+    start, end = text.index("  reference:\n"), text.index("\npartners:")
+    covered = ", ".join(f'"{name}"' for name in COVERED)
+    text = f"{text[:start]}  reference: {{type: http-message-signatures, covered: [{covered}]}}\n{text[end:]}"
+    if public_key is not None:
+        key = folder / f"messages-{algorithm}.pub"
+        key.write_bytes(public_key)
+        secret = text[text.index("algorithm: hmac-sha256, secret") : text.index("}", text.index("secret: "))]
+        text = _replaced(text, secret, f'algorithm: {algorithm}, public_key: "{key}"')
+    file.write_text(text)
     return file
 
 

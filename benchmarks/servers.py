@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from benchmarks import policies
+from benchmarks import messages, policies
 from benchmarks.errors import BenchError
 from benchmarks.lab import HERE, Lab
 from benchmarks.packages import Packages, lua_libraries, nginx, nginx_module
@@ -149,6 +149,8 @@ class Gate(Server):
 
     def policy(self, lab: Lab, workload: Workload) -> Path:
         """Give the policy it is to enforce."""
+        if workload.algorithm is not None:
+            return policies.with_messages(lab.folder, workload.algorithm, messages.KEYS.public(workload.algorithm))
         return policies.REFERENCE if workload.checks_replay else policies.without_replay(lab.folder)
 
     def command(self, lab: Lab, workload: Workload) -> Command:

@@ -17,6 +17,8 @@ class Workload:
     keep_alive: bool = True
     good_signature: bool = True
     http2: bool = False
+    algorithm: str | None = None
+    """By which one request is signed under RFC 9421, and sent again and again; None: by the reference's own scheme."""
     stretch: int = 1
     """Rounds are so many times as long: connections are opened within a round, and many take their time."""
     servers: tuple[str, ...] = ALL
@@ -35,8 +37,11 @@ class Workload:
     @property
     def checks_replay(self) -> bool:
         """Whether nonces are checked: h2load can only send one request again and again."""
-        return not self.http2
+        return not self.http2 and self.algorithm is None
 
+
+MESSAGE_ALGORITHMS = ("hmac-sha256", "ed25519", "ecdsa-p256-sha256", "rsa-pss-sha512")
+"""Under RFC 9421; RSA with 2,048 bits. The peers do not know the standard."""
 
 REFERENCE = Workload("reference", "reference: 32 kept-alive connections, body of 160 B")
 POLICY_SIZE = Workload("policy-size", "10,000 partners, 100,000 networks", servers=("gate-10000", "gate"))
@@ -51,4 +56,8 @@ WORKLOADS = (
     Workload("bad-signature", "bad signature, refused", good_signature=False),
     POLICY_SIZE,
     Workload("http2", "HTTP/2: 8 connections of 4 streams, no replay check", connections=8, http2=True),
+    *(
+        Workload(f"rfc9421-{name}", f"RFC 9421 by {name}, no replay check", algorithm=name, servers=("gate",))
+        for name in MESSAGE_ALGORITHMS
+    ),
 )

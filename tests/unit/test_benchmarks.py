@@ -6,14 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import policies, workloads
+from benchmarks import messages, policies, workloads
 from benchmarks.errors import BenchError
 from benchmarks.figures import Growth, Measured, Row, Run, Sample, Spread
 from benchmarks.lab import Lab, make_keys
 from benchmarks.load import read_h2load, read_wrk
 from benchmarks.machine import usage
 from benchmarks.targets import targets
+from gateway.controls.signature import SignatureControl
+from gateway.core.syntax import read_head
 from gateway.policy import load
+from gateway.signing.httpsig.scheme import HttpMessageScheme
+from tests.mint import NOW
 
 WRK = """Running 3s test @ https://127.0.0.1:9446
   1 threads and 32 connections
@@ -142,6 +146,24 @@ class TestPolicies:
     def test_without_replay(self, lab: Lab, tmp_path: Path) -> None:
         policy = load(policies.without_replay(tmp_path), lab.environ).policy
         assert [off.control for off in policy.routes[0].switched_off] == ["replay"]
+
+    @pytest.mark.parametrize("algorithm", workloads.MESSAGE_ALGORITHMS)
+    def test_a_request_signed_by_rfc_9421_is_what_the_policy_asks_for(
+        self, lab: Lab, tmp_path: Path, algorithm: str
+    ) -> None:
+        public = messages.KEYS.public(algorithm)
+        policy = load(policies.with_messages(tmp_path, algorithm, public), lab.environ).policy
+        (control,) = [each for each in policy.routes[0].chain if isinstance(each, SignatureControl)]
+        folder = messages.write(lab, algorithm, "127.0.0.1:9446", NOW)
+        fields = [line.encode().split(b": ", 1) for line in (folder / "fields").read_text().splitlines()]
+        body = (folder / "body").read_bytes()
+        head = read_head(
+            method=b"POST", target=b"/wallet/debit", version="HTTP/1.1",
+            fields=[(b"host", b"127.0.0.1:9446"), (b"content-length", b"160"), *((one, two) for one, two in fields)],
+        )  # fmt: skip
+        keys = policy.partners["partner-1"].signing_keys
+        assert isinstance(control.scheme, HttpMessageScheme)
+        assert control.scheme.verify(head, body, keys, control.window, NOW).key_id == "partner-1"
 
     def test_with_partners(self, lab: Lab, tmp_path: Path) -> None:
         policy = load(policies.with_partners(tmp_path, 9447, count=30), lab.environ).policy
