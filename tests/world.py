@@ -36,12 +36,12 @@ from gateway.core.chain import (
 from gateway.core.decision import Decision
 from gateway.core.exchange import Exchange, decide
 from gateway.core.holds import KeyState, Remember, Remembered, Reserve, Reserved
+from gateway.core.issuer import Issuer
 from gateway.core.message import Address, Certificate, Instant, Peer, RequestHead, Tls
 from gateway.core.networks import NetworkSet
 from gateway.core.policy import (
     CertificateMatch,
     Endpoint,
-    Issuer,
     Listener,
     ListenerTls,
     Match,

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from gateway.controls.credentials import ANY_AUTHENTICATION, Authentication
 from gateway.controls.demands import Demand
 from gateway.core.facts import Claims, Confirmation
+from gateway.core.issuer import Issuer
 from gateway.core.message import Instant
-from gateway.core.policy import Issuer
 from gateway.core.reasons import Denied, Reason
 from gateway.signing.jose import decode_base64url
 

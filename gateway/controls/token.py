@@ -18,10 +18,11 @@ from gateway.controls.credentials import (
 )
 from gateway.controls.demands import BodyTie, Demand, PathTie
 from gateway.controls.verified import VerifiedToken, VerifiedTokens
-from gateway.core.chain import Answer, Ask, FetchKeys, answered
+from gateway.core.chain import Answer, Ask, FetchKeys, Introspect, Introspected, answered
 from gateway.core.facts import Claims, Confirmation
+from gateway.core.issuer import Issuer, KeySource
 from gateway.core.message import Headers
-from gateway.core.policy import Issuer, KeySource, SwitchedOff
+from gateway.core.policy import SwitchedOff
 from gateway.core.reasons import Denied, Reason
 from gateway.signing.jose import read_object
 from gateway.signing.jwks import ALGORITHMS, KeySet
@@ -57,17 +58,23 @@ class TokenControl:
     _rules: ClaimRules = field(init=False, repr=False, compare=False)
     _challenger: Challenger = field(init=False, repr=False, compare=False)
     _ask: FetchKeys = field(init=False, repr=False, compare=False)
+    _signed: bool = field(init=False, repr=False, compare=False)
+    """Whether tokens are JWTs of the issuer's keys; else it is asked about each."""
     _rotates: bool = field(init=False, repr=False, compare=False)
     """Whether newer keys may be had than those that were answered."""
 
     def __post_init__(self) -> None:
         """Raise ValueError for an issuer whose algorithms are not all asymmetric ones that are known."""
-        if not self.issuer.algorithms or not self.issuer.algorithms <= ALGORITHMS:
+        if self.issuer.keys is None:
+            if self.issuer.introspection is None:
+                raise ValueError(f"issuer {self.issuer.name}: neither keys nor introspection")
+        elif not self.issuer.algorithms or not self.issuer.algorithms <= ALGORITHMS:
             raise ValueError(f"issuer {self.issuer.name}: algorithms must be some of {', '.join(sorted(ALGORITHMS))}")
         rules = ClaimRules(self.issuer, self.audience, self.max_lifetime, self.demands, self.authentication)
         object.__setattr__(self, "_rules", rules)
         object.__setattr__(self, "_challenger", Challenger(self.scopes, self.authentication))
         object.__setattr__(self, "_ask", FetchKeys(self.issuer.name))
+        object.__setattr__(self, "_signed", self.issuer.keys is not None)
         object.__setattr__(self, "_rotates", isinstance(self.issuer.keys, KeySource))
 
     def check(self, exchange: "Exchange") -> Generator[Ask, Answer, None]:
@@ -83,20 +90,29 @@ class TokenControl:
         8. it has every scope that the route needs: TOKEN_SCOPE
         9. claims that the route ties to its path are those of the path: TOKEN_RESOURCE
 
-        Steps 2 to 4 are skipped for a token that has been through them with the same keys. Raises Denied with those
-        reasons and the challenge of RFC 6750 section 3.
+        An issuer with introspection is asked about the token after step 4, and where it has no keys in place of steps 2
+        to 4: TOKEN_INACTIVE. Steps 2 to 4 are skipped for a token that has been through them with the same keys. Raises
+        Denied with those reasons and the challenge of RFC 6750 section 3.
         """
         try:
             token, digest = self._presented(exchange.request.headers)
-            keys = answered((yield self._ask), KeySet)
-            verified = self.verified.find(digest, keys, exchange.now)
-            if verified is None or verified.algorithm not in self.issuer.algorithms:
-                jws = self._read(token)
-                if self._rotates and jws.key_id is not None and keys.find(jws.key_id, jws.algorithm) is None:
-                    keys = answered((yield FetchKeys(self.issuer.name, jws.key_id)), KeySet)
-                    self.verified.find(digest, keys, exchange.now)
-                verified = self._verify(jws, keys)
-                self.verified.remember(digest, keys, verified)
+            if self._signed:
+                keys = answered((yield self._ask), KeySet)
+                verified = self.verified.find(digest, keys, exchange.now)
+                if verified is None or verified.algorithm not in self.issuer.algorithms:
+                    jws = self._read(token)
+                    if self._rotates and jws.key_id is not None and keys.find(jws.key_id, jws.algorithm) is None:
+                        keys = answered((yield FetchKeys(self.issuer.name, jws.key_id)), KeySet)
+                        self.verified.find(digest, keys, exchange.now)
+                    verified = self._verify(jws, keys)
+                    self.verified.remember(digest, keys, verified)
+                if self.issuer.introspection is not None:
+                    _active((yield Introspect(self.issuer.name, token, digest)))
+            else:
+                answer = _active((yield Introspect(self.issuer.name, token, digest)))
+                if self.max_lifetime is not None:
+                    time_claim(answer.claims, "iat")
+                verified = self.verified.introspected(digest, answer, self.issuer.issuer)
             if exchange.barred is not None:
                 exchange.barred.check_token(self.issuer.name, verified.key_id, digest, exchange.now)
             self._accept(exchange, verified)
@@ -182,3 +198,10 @@ class TokenControl:
         elif subject not in partner.subjects.get(self.issuer.name, ()):
             raise Denied(Reason.TOKEN_SUBJECT, f"{claim} is no subject of {partner.name} at {self.issuer.name}")
         exchange.identify(partner, Reason.TOKEN_SUBJECT)
+
+
+def _active(answer: Answer) -> Introspected:
+    found = answered(answer, Introspected)
+    if not found.active:
+        raise Denied(Reason.TOKEN_INACTIVE, "its issuer says that it is not active")
+    return found

@@ -4,9 +4,11 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from types import MappingProxyType
 
-from gateway.controls.claims import ClaimRules
+from gateway.controls.claims import ClaimRules, time_claim
 from gateway.controls.credentials import BEARER, MAX_TOKEN_BYTES
+from gateway.core.chain import Introspected
 from gateway.core.facts import Claims
 from gateway.core.memo import Bounded
 from gateway.core.message import Instant
@@ -45,12 +47,13 @@ class VerifiedTokens:
     The digests of the tokens that came last are remembered, as hashing one costs more than looking it up.
     """
 
-    __slots__ = ("_capacity", "_digests", "_keys", "_tokens")
+    __slots__ = ("_capacity", "_digests", "_introspected", "_keys", "_tokens")
 
     def __init__(self, capacity: int = 10_000) -> None:
         self._capacity = capacity
         self._keys: KeySet | None = None
         self._tokens: OrderedDict[bytes, VerifiedToken] = OrderedDict()
+        self._introspected: Bounded[bytes, tuple[Introspected, VerifiedToken]] = Bounded(capacity=capacity)
         self._digests: Bounded[str, bytes] = Bounded(capacity=RECENT, longest=MAX_TOKEN_BYTES)
 
     def digest(self, credentials: str) -> bytes | None:
@@ -82,6 +85,18 @@ class VerifiedTokens:
             del self._tokens[digest]
             return None
         return token
+
+    def introspected(self, digest: bytes, answer: Introspected, issuer: str) -> VerifiedToken:
+        """Give the token that its issuer vouched for: the same as long as the answer is. Raises Denied(TOKEN_CLAIM).
+
+        `issuer` is what iss must be; an answer that does not say is that issuer's, and of a token issued by then.
+        """
+        known = self._introspected.get(digest)
+        if known is not None and known[0] is answer:
+            return known[1]
+        claims = MappingProxyType({"iss": issuer, "iat": answer.at, **answer.claims})
+        token = VerifiedToken("", claims, time_claim(claims, "exp"))
+        return self._introspected.keep(digest, (answer, token))[1]
 
     def remember(self, digest: bytes, keys: KeySet, token: VerifiedToken) -> None:
         """Keep a token that `keys` verified, unless `keys` has been replaced meanwhile."""

@@ -4,8 +4,8 @@ Asks and answers that every request makes anew are named tuples, which take a th
 dataclasses take.
 """
 
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
@@ -109,7 +109,33 @@ class FetchKeys:
     unknown: str | None = None
 
 
-type Ask = ReadBody | TakeRate | ClaimOnce | FetchKeys | Remember | Reserve
+class Introspect(NamedTuple):
+    """Ask an issuer whether a token is good. Answer: `Introspected`.
+
+    The engine MUST NOT show the token, and MUST NOT give an answer for longer than the policy says.
+    """
+
+    issuer: str
+    token: str
+    digest: bytes
+    """SHA-256 of the token, by which an answer is known."""
+
+    def __repr__(self) -> str:
+        """Without the token."""
+        return f"Introspect({self.issuer})"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Introspected:
+    """Answer to Introspect, as the issuer gave it (RFC 7662 2.2). Two are never equal: each was given at its time."""
+
+    active: bool
+    claims: Mapping[str, object] = field(repr=False)
+    """Empty where it is not active."""
+    at: Instant
+
+
+type Ask = ReadBody | TakeRate | ClaimOnce | FetchKeys | Introspect | Remember | Reserve
 
 type Answer = object
 """Each ask states the type of its answer; whoever asks checks it (`answered`)."""

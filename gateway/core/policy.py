@@ -7,6 +7,7 @@ from typing import Protocol
 
 from gateway.core.certificates import CertificateMatch, index_keys
 from gateway.core.chain import Control
+from gateway.core.issuer import Issuer
 from gateway.core.memo import Bounded, Memo
 from gateway.core.message import Certificate, Instant, RequestHead
 from gateway.core.networks import NetworkSet
@@ -114,41 +115,6 @@ class Upstream:
         """Give the URL of an endpoint, as a policy has it, with its port."""
         host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
         return f"{self.scheme}://{host}:{endpoint.port}"
-
-
-@dataclass(frozen=True, slots=True)
-class KeySource:
-    """Where an issuer publishes its keys, and how long they count."""
-
-    url: str | None
-    """Of the key set; None: the issuer's metadata names it (RFC 8414, OpenID Connect Discovery)."""
-    ca: PurePath | None = None
-    """PEM file of the CAs that the server's certificate must lead to; None: the system's."""
-    refresh: float = 600.0
-    """Seconds after which keys are fetched anew, where the answer's Cache-Control says nothing."""
-    stale: float = 3_600.0
-    """Seconds that keys go on counting when they cannot be fetched anew."""
-    timeout: float = 5.0
-    """Seconds for one fetch, discovery included."""
-    plaintext: bool = False
-    """Whether http:// to this machine is allowed, in words."""
-
-
-@dataclass(frozen=True, slots=True)
-class Issuer:
-    """Who issues access tokens."""
-
-    name: str
-    issuer: str
-    """The iss claim, compared character by character."""
-    keys: PurePath | KeySource
-    """JWKS file (RFC 7517), or where it is fetched."""
-    algorithms: frozenset[str]
-    skew: float = 10.0
-    """Seconds of tolerance for exp, nbf and iat."""
-    partner_claim: str = "sub"
-    profile: str = "jwt"
-    """`rfc9068`: tokens must be access tokens by that profile; `jwt`: any JWT will do."""
 
 
 @dataclass(frozen=True, slots=True)

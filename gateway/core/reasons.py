@@ -411,6 +411,18 @@ class Reason(Enum):
         "token.authentication on the route asks for it, by acr and auth_time.",
         "A token was valid, and its user's authentication too weak or too old for this.",
     )
+    TOKEN_INACTIVE = (
+        "token.inactive", 401, "Access token not active",
+        "The issuer says that the token is revoked, expired, or none of its own.",
+        "issuers.NAME.introspection has the issuer asked; cache_negative says for how long a no counts.",
+        "A token was used that its issuer does not vouch for.",
+    )
+    TOKEN_INTROSPECTION_UNAVAILABLE = (
+        "token.introspection_unavailable", 503, "Access token could not be checked",
+        "The issuer's introspection endpoint did not answer as it should; the detail says how.",
+        "issuers.NAME.introspection: url, credentials, ca, timeout.",
+        "Whether the token is good could not be told, so the request was refused; the log says since when.",
+    )
     TOKEN_KEYS_UNAVAILABLE = (
         "token.keys_unavailable", 503, "Access token keys unavailable",
         "The issuer's key set could not be read; a control-failure record tells since when.",

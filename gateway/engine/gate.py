@@ -5,26 +5,24 @@ Both data paths work through `Handling`, one for each request: it holds no rules
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Generator
-from dataclasses import dataclass
-from typing import cast
 
 from gateway.audit.events import ConnectionRefused, Event, RequestDecided, RequestFinished
 from gateway.audit.log import AuditLog
 from gateway.core.barred import Barred
-from gateway.core.chain import Answer, Ask, ClaimOnce, FetchKeys, ReadBody, TakeRate
+from gateway.core.chain import Answer, Ask, ClaimOnce, FetchKeys, Introspect, ReadBody, TakeRate
 from gateway.core.decision import Decision
 from gateway.core.exchange import decide, failure, refuse
 from gateway.core.forwarding import upstream_fields
 from gateway.core.holds import Remember, Reserve, undone
-from gateway.core.message import Address, Instant, Peer, RequestHead, Tls
+from gateway.core.message import Address, Peer, RequestHead, Tls
 from gateway.core.outgoing import Stamp
 from gateway.core.reasons import Denied, Reason, Unavailable
 from gateway.engine import problem
+from gateway.engine.clock import Clock
 from gateway.engine.commit import GroupCommit
 from gateway.engine.health import Health
-from gateway.engine.in_force import InForce
+from gateway.engine.in_force import InForce, who_answers
 from gateway.engine.request_id import new_request_id
 from gateway.engine.settling import NOT_SENT, Capture, give, settle
 from gateway.engine.signed_answers import answer_signer, signed_refusal
@@ -36,18 +34,7 @@ type Step = Decision | ReadBody
 """Where a decision is: at its end, or waiting for the body."""
 
 type Way = Generator[Ask, Answer, Decision]
-type Question = TakeRate | ClaimOnce | FetchKeys | Remember | Reserve
-
-
-_system_time = cast("Callable[[], Instant]", time.time)
-
-
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """Where time comes from: replaced in tests."""
-
-    now: Callable[[], Instant] = _system_time
-    monotonic: Callable[[], float] = time.monotonic
+type Question = TakeRate | ClaimOnce | FetchKeys | Introspect | Remember | Reserve
 
 
 class Gate:
@@ -244,7 +231,7 @@ class Handling:
 
     def _works(self, ask: Question) -> None:
         self._answered = self._answered or set()
-        self._answered.add(_who_answers(ask))
+        self._answered.add(who_answers(ask))
 
     def _unavailable(self, ask: Ask, error: Exception) -> Unavailable:
         if isinstance(error, Unavailable):
@@ -252,7 +239,7 @@ class Handling:
         else:
             unavailable = Unavailable(Reason.STATE_UNAVAILABLE, failure(error).detail)
         if unavailable.reason not in FULL and not unavailable.told:
-            control = _who_answers(ask)
+            control = who_answers(ask)
             self._failed = self._failed or set()
             self._failed.add(control)
             self.gate.health.failed(control, unavailable.detail, self._now, self.in_force.facts)
@@ -391,8 +378,3 @@ class Handling:
                 upstream, self.response_bytes,
             )
         )  # fmt: skip
-
-
-def _who_answers(ask: Ask) -> str:
-    """Name what answers an ask, as records of its failure do."""
-    return f"token.keys:{ask.issuer}" if isinstance(ask, FetchKeys) else "state"

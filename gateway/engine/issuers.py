@@ -1,11 +1,13 @@
-"""What is asked of issuers while the gate serves: their keys."""
+"""What is asked of issuers while the gate serves: their keys, and whether tokens are good."""
 
 import asyncio
 from collections.abc import Mapping
 
-from gateway.core.policy import KeySource, Policy
+from gateway.core.issuer import Introspection, KeySource
+from gateway.core.policy import ClientCertificate, Policy
 from gateway.engine.fetch import Fetcher
 from gateway.engine.gate import Gate
+from gateway.engine.introspection import Introspector
 from gateway.engine.remote_keys import RemoteKeys
 from gateway.signing.jwks import KeySet
 
@@ -19,6 +21,11 @@ class Issuers:
     def __init__(self, policy: Policy, gate: Gate) -> None:
         """Make what asks them; nothing is asked yet. Raises OSError or ssl.SSLError where a file cannot be used."""
         self._gate = gate
+        self.introspectors = {
+            name: Introspector(name, asked, _client(asked), gate.clock)
+            for name, issuer in policy.issuers.items()
+            if (asked := issuer.introspection) is not None
+        }
         self.keys = {
             name: RemoteKeys(
                 issuer, source, Fetcher(source.ca, timeout=source.timeout), gate.clock.monotonic, self._hear
@@ -44,15 +51,18 @@ class Issuers:
 
     def retire(self) -> None:
         """Close once what is under way has ended: requests under the policy before may wait for it."""
-        for keys in self.keys.values():
-            task = asyncio.get_running_loop().create_task(keys.close(cut=False))
+        for each in self._all():
+            task = asyncio.get_running_loop().create_task(each.close(cut=False))
             _RETIRING.add(task)
             task.add_done_callback(_RETIRING.discard)
 
     async def close(self) -> None:
         """End what is under way, and close the connections."""
-        for keys in self.keys.values():
-            await keys.close()
+        for each in self._all():
+            await each.close()
+
+    def _all(self) -> list[RemoteKeys | Introspector]:
+        return [*self.keys.values(), *self.introspectors.values()]
 
     def _hear(self, name: str, failure: str | None) -> None:
         """Record the beginning and the end of a failure."""
@@ -62,3 +72,10 @@ class Issuers:
             gate.health.worked([name], now, facts)
         else:
             gate.health.failed(name, failure, now, facts)
+
+
+def _client(asked: Introspection) -> Fetcher:
+    own = None
+    if asked.certificate is not None and asked.key is not None:
+        own = ClientCertificate(asked.certificate, asked.key)
+    return Fetcher(asked.ca, own, timeout=asked.timeout)

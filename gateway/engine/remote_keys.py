@@ -14,7 +14,7 @@ from typing import NoReturn, Protocol
 from urllib.parse import urlsplit
 
 from gateway.core.chain import FetchKeys
-from gateway.core.policy import Issuer, KeySource
+from gateway.core.issuer import Issuer, KeySource
 from gateway.core.reasons import Reason, Unavailable
 from gateway.engine.fetch import Fetched, FetchError
 from gateway.policy.values import is_loopback

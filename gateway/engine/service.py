@@ -21,8 +21,9 @@ from gateway.controls.signature import widest_window
 from gateway.core.policy import Policy
 from gateway.core.reasons import Unavailable
 from gateway.engine.barring import Barring
+from gateway.engine.clock import Clock
 from gateway.engine.expiry import Expiries
-from gateway.engine.gate import Clock, Gate
+from gateway.engine.gate import Gate
 from gateway.engine.in_force import InForce
 from gateway.engine.issuers import Issuers
 from gateway.engine.master import GateMaster, make_contexts
@@ -320,8 +321,9 @@ def coming_into_force(loaded: Loaded, issuers: Issuers | None = None) -> InForce
         for name, settings in tls.items()
         if settings is not None
     }
-    key_sets = loaded.key_sets if issuers is None else issuers.key_sets(loaded.key_sets)
-    return InForce(loaded.policy, key_sets, checks)
+    if issuers is None:
+        return InForce(loaded.policy, loaded.key_sets, checks)
+    return InForce(loaded.policy, issuers.key_sets(loaded.key_sets), checks, issuers.introspectors)
 
 
 def open_log(directory: Path, published: int = 0) -> AuditLog:

@@ -8,8 +8,9 @@ from gateway.controls.signature import widest_window
 from gateway.core.message import Instant
 from gateway.core.policy import Policy
 from gateway.core.stores import EmbeddedSettings, StateSettings, ValkeySettings
+from gateway.engine.clock import Clock
 from gateway.engine.embedded import Embedded, address_in
-from gateway.engine.gate import Clock, Gate
+from gateway.engine.gate import Gate
 from gateway.engine.start import StartError
 from gateway.state.memory import MemoryState
 from gateway.state.restart import Start

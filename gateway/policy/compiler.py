@@ -14,8 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from gateway.core.issuer import Issuer
 from gateway.core.message import Instant
-from gateway.core.policy import Issuer, Policy, Upstream
+from gateway.core.policy import Policy, Upstream
 from gateway.pki.crl import RevocationList
 from gateway.policy import rules
 from gateway.policy.audit import read_audit

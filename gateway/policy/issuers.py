@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from gateway.core.policy import Issuer, KeySource
+from gateway.core.issuer import Issuer, KeySource
 from gateway.policy.document import Definition
+from gateway.policy.introspection import read_introspection
 from gateway.policy.inventory import Role, SystemAuthorities
 from gateway.policy.nodes import MappingNode, Node, ScalarNode
 from gateway.policy.problem import quoted
@@ -31,26 +32,39 @@ DISCOVERY = "discovery"
 
 def read_issuer(reader: Reader, name: str, definition: Definition) -> tuple[Issuer, KeySet | None] | None:
     """Read one issuer, and its keys where they stand in a file."""
-    fields = reader.fields(
-        definition.node, required=("issuer", "keys", "algorithms"), optional=("skew", "partner_claim", "profile")
-    )
+    optional = ("keys", "algorithms", "introspection", "skew", "partner_claim", "profile")
+    fields = reader.fields(definition.node, required=("issuer",), optional=optional)
     if fields is None:
         return None
+    errors = reader.errors
     claim = reader.text(fields.get("issuer"), "the iss claim of its tokens")
     source, keys = _read_keys(reader, definition, fields.get("keys"), claim)
     algorithms = reader.values(fields.get("algorithms"), _algorithm, "algorithms")
     skew = reader.value_or(fields.get("skew"), _skew, 10.0)
     partner_claim = reader.text(fields.get("partner_claim"), "the name of a claim") or "sub"
     profile = reader.choice(fields.get("profile"), ("jwt", "rfc9068"), "profile") or "jwt"
-    if claim is None or algorithms is None:
-        return None
-    if keys is not None:
+    introspection = read_introspection(reader, definition, fields.get("introspection"))
+    _check_whole(reader, definition.node, fields)
+    if keys is not None and algorithms is not None:
         _check_keys(reader, fields["algorithms"], algorithms, keys[1])
-    where = source or (keys[0] if keys is not None else None)
-    if where is None:
+    if claim is None or reader.errors > errors:
         return None
-    found = Issuer(name, claim, where, frozenset(algorithms), skew, partner_claim, profile)
+    where = source or (keys[0] if keys is not None else None)
+    found = Issuer(
+        name, claim, where, frozenset(algorithms or ()), skew, partner_claim, profile, introspection
+    )  # fmt: skip
     return found, None if keys is None else keys[1]
+
+
+def _check_whole(reader: Reader, node: Node, fields: Mapping[str, Node]) -> None:
+    """Complain of what is missing beside what is there."""
+    if not fields.keys() & {"keys", "algorithms", "introspection"}:
+        reader.error(node, "`keys` is missing", "or `introspection`, where tokens are opaque")
+    for one, other in (("keys", "algorithms"), ("algorithms", "keys")):
+        if one in fields and other not in fields:
+            reader.error(node, f"`{other}` is missing", f"it goes with `{one}`")
+    if "profile" in fields and "keys" not in fields:
+        reader.error(fields["profile"], "has no effect on opaque tokens", "remove it")
 
 
 def _read_keys(

@@ -8,8 +8,9 @@ from cryptography.x509 import Name
 from cryptography.x509.oid import NameOID
 
 from gateway.core.certificates import CertificateMatch
+from gateway.core.issuer import Issuer
 from gateway.core.networks import NetworkSet
-from gateway.core.policy import Issuer, Partner
+from gateway.core.policy import Partner
 from gateway.policy.document import Definition
 from gateway.policy.inventory import Pin, Role
 from gateway.policy.nodes import MappingNode, Node, SequenceNode

@@ -8,8 +8,8 @@ from gateway.controls.mutual_tls import MutualTls
 from gateway.controls.replay import Replay
 from gateway.controls.signature import SignatureControl
 from gateway.core.chain import Control
+from gateway.core.issuer import Issuer
 from gateway.core.networks import NetworkSet
-from gateway.core.policy import Issuer
 from gateway.policy.extensions import Extensions
 from gateway.policy.money import read_idempotency, read_velocity
 from gateway.policy.nodes import MappingNode, Node, ScalarNode

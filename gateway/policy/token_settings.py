@@ -6,7 +6,7 @@ from gateway.controls.credentials import ANY_AUTHENTICATION, Authentication
 from gateway.controls.demands import BodyTie, Demand, PathTie, pointer_steps
 from gateway.controls.token import Binding, TokenControl
 from gateway.controls.verified import VerifiedTokens
-from gateway.core.policy import Issuer
+from gateway.core.issuer import Issuer
 from gateway.policy.nodes import MappingNode, Node, ScalarNode
 from gateway.policy.problem import quoted
 from gateway.policy.reader import Reader

@@ -22,7 +22,8 @@ from gateway.core.message import Instant
 from gateway.core.networks import NetworkSet
 from gateway.core.policy import Limits, Match, Policy, Route, Upstream
 from gateway.core.reasons import Reason
-from gateway.engine.gate import Clock, Gate
+from gateway.engine.clock import Clock
+from gateway.engine.gate import Gate
 from gateway.engine.in_force import InForce
 from gateway.engine.master import GateMaster
 from gateway.state.memory import MemoryState

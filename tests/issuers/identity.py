@@ -15,8 +15,9 @@ from urllib.parse import parse_qsl
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
 
-from gateway.core.policy import KeySource
-from gateway.engine.gate import Clock, InForce
+from gateway.core.issuer import KeySource
+from gateway.engine.clock import Clock
+from gateway.engine.gate import InForce
 from gateway.engine.issuers import Issuers
 from tests import world
 from tests.engine import pki
@@ -124,18 +125,35 @@ async def trusting(
     directory: Path, issuer: dict[str, Any] | None = None, route: dict[str, Any] | None = None, **changes: Any
 ) -> AsyncIterator[tuple[Running, IdentityProvider, Issuers]]:
     """Bring up a gate that takes the tokens of a provider; `changes` are those of its key source."""
-    async with providing(directory) as provider:
-        values = {"issuer": provider.url, "keys": source(directory, provider, **changes), **(issuer or {})}
-        known = world.issuer(**values)
-        control = world.token_control(issuer=known, **(route or {}))
-        chain = world.chain(token=control, signature=None, replay=None, rate_limit=None)
-        async with running(directory, route={"chain": chain}, issuers={"operator": known}) as up:
-            policy = up.gate.in_force.policy
-            # Both clocks stand until they are moved: what is due when is exact.
-            up.gate.clock = Clock(now=lambda: up.time.now, monotonic=lambda: up.time.now - world.NOW)
-            issuers = Issuers(policy, up.gate)
-            up.gate.in_force = InForce(policy, issuers.key_sets({}))
-            try:
-                yield up, provider, issuers
-            finally:
-                await issuers.close()
+    async with (
+        providing(directory) as provider,
+        serving_tokens(directory, provider, issuer, route, **changes) as (up, issuers),
+    ):
+        yield up, provider, issuers
+
+
+@asynccontextmanager
+async def serving_tokens(
+    directory: Path,
+    provider: IdentityProvider,
+    issuer: dict[str, Any] | None,
+    route: dict[str, Any] | None,
+    *,
+    keys: bool = True,
+    **changes: Any,
+) -> AsyncIterator[tuple[Running, Issuers]]:
+    """Bring up a gate for a provider that is up; `issuer` and `route` change what they say of tokens."""
+    fetched = {"keys": source(directory, provider, **changes)} if keys else {}
+    known = world.issuer(**{"issuer": provider.url, **fetched, **(issuer or {})})
+    control = world.token_control(issuer=known, **(route or {}))
+    chain = world.chain(token=control, signature=None, replay=None, rate_limit=None)
+    async with running(directory, route={"chain": chain}, issuers={"operator": known}) as up:
+        policy = up.gate.in_force.policy
+        # Both clocks stand until they are moved: what is due when is exact.
+        up.gate.clock = Clock(now=lambda: up.time.now, monotonic=lambda: up.time.now - world.NOW)
+        issuers = Issuers(policy, up.gate)
+        up.gate.in_force = InForce(policy, issuers.key_sets({}), introspectors=issuers.introspectors)
+        try:
+            yield up, issuers
+        finally:
+            await issuers.close()

@@ -26,8 +26,9 @@ from gateway.core.decision import Decision
 from gateway.core.exchange import Exchange
 from gateway.core.facts import Claims, VerifiedSignature
 from gateway.core.holds import StoredAnswer
+from gateway.core.issuer import Issuer
 from gateway.core.message import Certificate, Headers, Instant, Peer, RequestHead, Tls
-from gateway.core.policy import Endpoint, Issuer, Match, Partner, Policy, Route, SwitchedOff, Upstream
+from gateway.core.policy import Endpoint, Match, Partner, Policy, Route, SwitchedOff, Upstream
 from gateway.core.reasons import Denied, Reason
 
 NOW = Instant(1_795_352_400.125)

@@ -12,8 +12,9 @@ from gateway.core.holds import Remember, Remembered, Reserve, Reserved, Settleme
 from gateway.core.message import Instant
 from gateway.core.policy import Policy
 from gateway.core.reasons import Reason, Unavailable
+from gateway.engine.clock import Clock
 from gateway.engine.commit import GroupCommit, Waiter
-from gateway.engine.gate import Clock, Gate, Handling, Step
+from gateway.engine.gate import Gate, Handling, Step
 from gateway.engine.in_force import InForce
 from tests import world
 

@@ -11,7 +11,7 @@ from gateway.core.chain import Ask, ReadBody
 from gateway.core.decision import Decision
 from gateway.core.exchange import Exchange
 from gateway.core.reasons import Denied, Reason, Unavailable
-from gateway.engine.gate import Clock
+from gateway.engine.clock import Clock
 from gateway.engine.in_force import InForce
 from tests import world
 from tests.unit.engine.gates import Made, decided

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from gateway.audit.events import ControlFailed, ControlRecovered
-from gateway.core.policy import KeySource
+from gateway.core.issuer import KeySource
 from gateway.engine.issuers import Issuers
 from gateway.engine.remote_keys import RemoteKeys
 from tests import world

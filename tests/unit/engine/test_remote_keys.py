@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.core.chain import FetchKeys
-from gateway.core.policy import KeySource
+from gateway.core.issuer import KeySource
 from gateway.core.reasons import Reason, Unavailable
 from gateway.engine.fetch import Fetched, FetchError
 from gateway.engine.remote_keys import FIRST_RETRY, LAST_RETRY, LONGEST, OUT_OF_TURN, SHORTEST, RemoteKeys

@@ -10,7 +10,7 @@ from gateway.core.message import Instant
 from gateway.core.policy import Endpoint, Policy
 from gateway.core.secret import Secret
 from gateway.core.stores import EmbeddedSettings, Login, StateSettings, ValkeySettings
-from gateway.engine.gate import Clock
+from gateway.engine.clock import Clock
 from gateway.engine.start import StartError
 from gateway.engine.states import States, open_state, same_store
 from gateway.state.memory import MemoryState

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core.policy import Issuer, KeySource
+from gateway.core.issuer import Issuer, KeySource
 from gateway.policy.issuers import read_issuer
 from tests.policy.files import make_files
 from tests.policy.reading import definition, problems, reader

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from gateway.core.certificates import CertificateMatch
+from gateway.core.issuer import Issuer
 from gateway.core.message import Instant
-from gateway.core.policy import Issuer
 from gateway.policy.partners import PartnerEntry, PartnerReader
 from gateway.policy.problem import Severity
 from gateway.policy.reader import Reader

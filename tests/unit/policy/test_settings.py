@@ -9,7 +9,7 @@ from gateway.controls.rate_limit import RateLimits
 from gateway.controls.replay import Replay
 from gateway.controls.signature import SignatureControl
 from gateway.controls.token import TokenControl
-from gateway.core.policy import Issuer
+from gateway.core.issuer import Issuer
 from gateway.policy.extensions import Extensions
 from gateway.policy.reader import Reader
 from gateway.policy.schemes import read_scheme
