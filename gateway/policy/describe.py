@@ -146,10 +146,12 @@ def _demand(demand: Demand) -> str:
 
 
 def _signature(control: SignatureControl) -> str:
+    origin = getattr(control.scheme, "origin", "")
+    name = f"{control.scheme.name} ({origin})" if origin else control.scheme.name
     if not control.scheme.dated:
-        return control.scheme.name
+        return name
     window = control.window
-    return f"{control.scheme.name}, {duration(window.max_age)} old, {duration(window.max_ahead)} ahead"
+    return f"{name}, {duration(window.max_age)} old, {duration(window.max_ahead)} ahead"
 
 
 def _idempotency(control: Idempotency) -> str:

@@ -1,7 +1,8 @@
 """The section `schemes`: composed signature schemes, HTTP Message Signatures, JWS, and presets of all of them."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 from gateway.core.message import Instant
 from gateway.policy.composed_parts import read_parts
@@ -11,6 +12,7 @@ from gateway.policy.jws_schemes import read_jws_scheme
 from gateway.policy.message_schemes import TYPE, read_message_scheme
 from gateway.policy.nodes import MappingNode, Node
 from gateway.policy.presets import merged, preset_names
+from gateway.policy.presets import preset as load_preset
 from gateway.policy.problem import quoted
 from gateway.policy.reader import Reader, suggestion
 from gateway.policy.scheme_places import read_place
@@ -46,15 +48,19 @@ type Read = Callable[[Reader, str, Definition], Scheme[Any] | None]
 
 
 def read_scheme(reader: Reader, name: str, definition: Definition) -> Scheme[Any] | None:
-    """Read one scheme of any type: composed where it names no other."""
+    """Read one scheme of any type: composed where it names no other.
+
+    One that is made of a preset says so in its `origin`.
+    """
+    chosen = ""
     named = definition.node.values if isinstance(definition.node, MappingNode) else {}
     preset = named.get("preset")
     if preset is not None:
-        chosen = reader.text(preset, "the name of a preset")
+        chosen = reader.text(preset, "the name of a preset") or ""
         if chosen in PROFILES:
             return read_message_scheme(reader, name, definition)
-        if chosen is None or chosen not in preset_names():
-            if chosen is not None:
+        if chosen not in preset_names():
+            if chosen:
                 hint = suggestion(chosen, (*PROFILES, *preset_names()), "docs/signatures.md lists them")
                 reader.error(preset, f"{quoted(chosen)} is no preset", hint)
             return None
@@ -63,7 +69,10 @@ def read_scheme(reader: Reader, name: str, definition: Definition) -> Scheme[Any
     written = reader.choice(named.get("type"), tuple(_TYPES), "type of schemes")
     if "type" in named and written is None:
         return None
-    return _TYPES[written or COMPOSED](reader, name, definition)
+    scheme = _TYPES[written or COMPOSED](reader, name, definition)
+    if scheme is None or not chosen:
+        return scheme
+    return replace(cast("ComposedScheme", scheme), origin=f"preset {chosen}, {load_preset(chosen).standing}")
 
 
 def _read_composed(reader: Reader, name: str, definition: Definition) -> ComposedScheme | None:

@@ -77,6 +77,8 @@ class ComposedScheme:
     """Text that ends the key id before the signature in the same item; empty where none stands there."""
     weak_until: Instant | None = None
     """When the exception ends by which a weak algorithm is taken."""
+    origin: str = ""
+    """The preset that it is made of, for people."""
 
     needs_body: bool = field(init=False, repr=False, compare=False)
     """Whether the body is signed, or carries something."""

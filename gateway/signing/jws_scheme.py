@@ -93,6 +93,8 @@ class JwsScheme:
     """Signed field that states the time by RFC 3339."""
     nonce_parameter: str | None = None
     nonce_field: str | None = None
+    origin: str = ""
+    """The preset that it is made of, for people."""
 
     needs_body = True
 

@@ -64,6 +64,8 @@ class SigV4Scheme:
     name: str
     region: str
     service: str
+    origin: str = ""
+    """The preset that it is made of, for people."""
 
     needs_body: ClassVar[bool] = True
     carried_in_body: ClassVar[bool] = False

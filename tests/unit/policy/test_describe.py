@@ -23,7 +23,7 @@ from gateway.signing.composed import ComposedScheme
 from gateway.signing.outward import SignedAnswers, SignedRequests
 from gateway.signing.places import InHeader
 from gateway.signing.window import Window
-from tests import messages, world
+from tests import messages, vendors, world
 
 
 def route(*chain: Control, off: tuple[SwitchedOff, ...] = ()) -> Route:
@@ -63,6 +63,10 @@ NETWORKS = [ip_network(f"198.51.{n}.0/24") for n in range(5)]
         (IpAllowlist(NetworkSet(NETWORKS[:2])), "198.51.0.0/24, 198.51.1.0/24"),
         (IpAllowlist(NetworkSet(NETWORKS)), "198.51.0.0/24, 198.51.1.0/24, 198.51.2.0/24 and 2 more"),
         (SignatureControl(SCHEME, Window(1, 0)), "vendor"),
+        (
+            SignatureControl(vendors.scheme("spribe"), Window(60, 5)),
+            "spribe (preset spribe, community-verified), 1m old, 5s ahead",
+        ),
         (SignatureControl(TIMED, Window(60, 0.5)), "vendor, 1m old, 500ms ahead"),
         (Replay(None), "required"),
         (Replay(86_400), "remembered for 1d"),
