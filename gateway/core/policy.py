@@ -140,7 +140,22 @@ class Revocation:
     leaf_only: bool = False
     """Whether only the client's own certificate is checked; else its issuers too, but for the trusted one."""
     stale_for: float = 0.0
-    """Seconds beyond its end for which a list still counts."""
+    """Seconds beyond its end for which a list, or an answer, still counts."""
+    point_hosts: frozenset[str] = frozenset()
+    """Hosts, with port where it is not the scheme's, from which lists may be fetched that certificates name."""
+    ocsp_hosts: frozenset[str] = frozenset()
+    """Hosts of OCSP responders that may be asked where certificates name them."""
+    responder: str | None = None
+    """URL of the OCSP responder to ask, whatever certificates name."""
+    refresh: float = 3_600.0
+    """Seconds until a list is fetched again, or a responder asked again, unless its end comes first."""
+    timeout: float = 5.0
+    """Seconds for a fetch or an answer."""
+
+    @property
+    def asks(self) -> bool:
+        """Whether anything is fetched or asked over the network."""
+        return bool(self.point_hosts or self.ocsp_hosts or self.responder)
 
 
 @dataclass(frozen=True, slots=True)

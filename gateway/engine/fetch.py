@@ -40,9 +40,14 @@ class Fetcher:
     """A client of one server, whose connections are kept. Settings of the environment (proxies, CAs) do not count."""
 
     def __init__(
-        self, ca: PurePath | None = None, client: ClientCertificate | None = None, *, timeout: float = 5.0
-    ) -> None:
-        """Read the files of CAs, certificate and key. Raises OSError or ssl.SSLError."""
+        self, ca: PurePath | None = None, client: ClientCertificate | None = None, *, timeout: float = 5.0,
+        most: int = MAX_BYTES,
+    ) -> None:  # fmt: skip
+        """Read the files of CAs, certificate and key; no answer has more than `most` bytes.
+
+        Raises OSError or ssl.SSLError.
+        """
+        self._most = most
         context = ssl.create_default_context(cafile=None if ca is None else str(ca))
         if client is not None:
             # An empty passphrase: OpenSSL would ask the terminal for one.
@@ -71,6 +76,10 @@ class Fetcher:
         """Send a form. Raises FetchError."""
         return await self._fetch(self._client.build_request("POST", url, data=dict(form), headers=fields))
 
+    async def send(self, url: str, content: bytes, fields: Mapping[str, str]) -> Fetched:
+        """Send bytes. Raises FetchError."""
+        return await self._fetch(self._client.build_request("POST", url, content=content, headers=fields))
+
     async def close(self) -> None:
         """Close the connections."""
         await self._client.aclose()
@@ -80,7 +89,7 @@ class Fetcher:
             async with asyncio.timeout(self._timeout):
                 response = await self._client.send(request, stream=True)
                 try:
-                    body = await _body(response)
+                    body = await _body(response, self._most)
                 finally:
                     await response.aclose()
         except TimeoutError:
@@ -93,14 +102,14 @@ class Fetcher:
         return Fetched(response.status_code, fields, body)
 
 
-async def _body(response: httpx.Response) -> bytes:
+async def _body(response: httpx.Response, most: int) -> bytes:
     if response.headers.get("content-encoding", "identity") != "identity":
         raise FetchError("the answer is compressed, which was not asked for")
     parts = bytearray()
     async for part in response.aiter_raw():
         parts += part
-        if len(parts) > MAX_BYTES:
-            raise FetchError(f"the answer has more than {MAX_BYTES} bytes")
+        if len(parts) > most:
+            raise FetchError(f"the answer has more than {most} bytes")
     return bytes(parts)
 
 

@@ -65,6 +65,14 @@ class Gate:
             logger.error("audit: %s", error)
         return error is None
 
+    def hear(self, name: str, failure: str | None) -> None:
+        """Take note that what goes by this name failed, or that it works."""
+        now, facts = self.clock.now(), self.in_force.facts
+        if failure is None:
+            self.health.worked([name], now, facts)
+        else:
+            self.health.failed(name, failure, now, facts)
+
     def refuse_connection(
         self, reason: Reason, detail: str, *, connection_id: str, listener: str, address: Address, port: int,
         tls: Tls | None = None,

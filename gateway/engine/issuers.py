@@ -20,7 +20,6 @@ class Issuers:
 
     def __init__(self, policy: Policy, gate: Gate) -> None:
         """Make what asks them; nothing is asked yet. Raises OSError or ssl.SSLError where a file cannot be used."""
-        self._gate = gate
         self.introspectors = {
             name: Introspector(name, asked, _client(asked), gate.clock)
             for name, issuer in policy.issuers.items()
@@ -28,7 +27,7 @@ class Issuers:
         }
         self.keys = {
             name: RemoteKeys(
-                issuer, source, Fetcher(source.ca, timeout=source.timeout), gate.clock.monotonic, self._hear
+                issuer, source, Fetcher(source.ca, timeout=source.timeout), gate.clock.monotonic, gate.hear
             )
             for name, issuer in policy.issuers.items()
             if isinstance(source := issuer.keys, KeySource)
@@ -63,15 +62,6 @@ class Issuers:
 
     def _all(self) -> list[RemoteKeys | Introspector]:
         return [*self.keys.values(), *self.introspectors.values()]
-
-    def _hear(self, name: str, failure: str | None) -> None:
-        """Record the beginning and the end of a failure."""
-        gate = self._gate
-        now, facts = gate.clock.now(), gate.in_force.facts
-        if failure is None:
-            gate.health.worked([name], now, facts)
-        else:
-            gate.health.failed(name, failure, now, facts)
 
 
 def _client(asked: Introspection) -> Fetcher:

@@ -228,7 +228,7 @@ class AcceptLoop:
         connection = transport.get_extra_info("ssl_object")
         try:
             chain = context.chain(connection)
-            standing = self._standing(chain)
+            standing = await self._standing(chain)
             tls = context.facts(connection, chain)
             peer = Peer(address, port, self.name, tls, connection_id, standing)
         except Denied as denied:
@@ -240,7 +240,7 @@ class AcceptLoop:
             raise
         return Accepted(peer, transport, arrival)
 
-    def _standing(self, chain: Chain | None) -> Standing:
+    async def _standing(self, chain: Chain | None) -> Standing:
         """Give the standing of a new connection.
 
         Raises Denied(TLS_CERTIFICATE_REVOKED), or (TLS_CERTIFICATE_STATUS) where that cannot be told.
@@ -250,6 +250,7 @@ class AcceptLoop:
         check = self.gate.in_force.revocation.get(self.name)
         until = chain.facts.not_after
         if check is not None:
+            await check.learn(chain)
             verdict = check.judge(chain, self.gate.clock.now())
             if verdict.status in _REVOCATION:
                 raise Denied(_REVOCATION[verdict.status], verdict.detail)

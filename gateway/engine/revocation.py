@@ -6,6 +6,7 @@ from gateway.audit.events import PolicyFacts
 from gateway.core.message import Instant
 from gateway.core.policy import Revocation
 from gateway.engine.health import Health
+from gateway.engine.revocation_remote import Remote
 from gateway.pki.chain import Chain
 from gateway.pki.crl import RevocationList
 from gateway.pki.revocation import Lists, Verdict, judge
@@ -17,18 +18,30 @@ CONTROL = "revocation:"
 class RevocationCheck:
     """Tells whether a chain may be used. One for each listener that checks revocation, made anew on each reload."""
 
-    def __init__(self, settings: Revocation, lists: Iterable[RevocationList] = ()) -> None:
-        self._settings = settings
+    def __init__(
+        self, settings: Revocation, lists: Iterable[RevocationList] = (), remote: Remote | None = None
+    ) -> None:
+        self.settings = settings
         self._lists = Lists(lists)
+        self._remote = remote if settings.asks else None
+
+    async def learn(self, chain: Chain) -> None:
+        """Ask over the network for what is missing to judge a chain, where the policy has it asked."""
+        if self._remote is not None:
+            await self._remote.learn(self.settings, chain, self._lists)
 
     def judge(self, chain: Chain, now: Instant) -> Verdict:
         """Say what is known of a chain now."""
-        settings = self._settings
-        return judge(chain, self._lists, now, stale_for=settings.stale_for, leaf_only=settings.leaf_only)
+        settings = self.settings
+        learnt = None if self._remote is None else self._remote.learnt
+        return judge(chain, self._lists, now, stale_for=settings.stale_for, leaf_only=settings.leaf_only, learnt=learnt)
 
     def stale(self, now: Instant) -> Mapping[str, Instant]:
         """Name the issuers whose list is out of date, and since when, whether it still counts or not."""
-        return self._lists.stale(now)
+        stale = self._lists.stale(now)
+        if self._remote is None:
+            return stale
+        return {**stale, **Lists(self._remote.learnt.lists.values()).stale(now)}
 
 
 def record_staleness(checks: Iterable[RevocationCheck], health: Health, now: Instant, policy: PolicyFacts) -> None:

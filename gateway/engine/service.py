@@ -29,6 +29,7 @@ from gateway.engine.issuers import Issuers
 from gateway.engine.master import GateMaster, make_contexts
 from gateway.engine.mode import spec_of
 from gateway.engine.revocation import RevocationCheck, record_staleness
+from gateway.engine.revocation_remote import Remote
 from gateway.engine.start import StartError, check_environment, explained, listeners_of
 from gateway.engine.states import States, same_store
 from gateway.engine.tls import ServerContext
@@ -129,7 +130,8 @@ class Service:
             try:
                 self.barring = open_barring(self.gate, self.settings)
                 self.issuers = Issuers(policy, self.gate)
-                self.gate.in_force = coming_into_force(loaded, self.issuers)
+                self.remote = Remote(self.clock, self.gate.hear)
+                self.gate.in_force = coming_into_force(loaded, self.issuers, self.remote)
                 self.master = GateMaster(
                     self.gate, policy,
                     flows=self.settings.layers, shared=not self._alone, addons=self.settings.addons,
@@ -196,6 +198,10 @@ class Service:
         if self.log.failing != self._log_failing:
             self._log_failing = self.log.failing
             logger.error("audit log: %s", "cannot be written, requests are refused" if self._log_failing else "works")
+        self.remote.tick(self.master.standings.chains if self.remote.learnt.answers else ())
+        if self.remote.news:
+            self.remote.news = False
+            self.master.standings.news()
         self.master.standings.look()
         in_force = self.gate.in_force
         record_staleness(in_force.revocation.values(), self.gate.health, self.clock.now(), in_force.facts)
@@ -256,7 +262,8 @@ class Service:
         self.master.pools = pools
         self._admit_under(contexts)
         issuers.follow(self.issuers)
-        self.gate.in_force = coming_into_force(loaded, issuers)
+        self.gate.in_force = coming_into_force(loaded, issuers, self.remote)
+        self.remote.adopt(check.settings for check in self.gate.in_force.revocation.values())
         self.issuers.retire()
         self.issuers = issuers
         issuers.tick()
@@ -297,6 +304,7 @@ class Service:
             listener.abort()
         await self.issuers.close()
         await self.barring.close()
+        await self.remote.close()
         self.master.pools.close()
         await asyncio.sleep(0)
         await self.master.done()
@@ -313,11 +321,11 @@ class Service:
             await asyncio.sleep(0.02)
 
 
-def coming_into_force(loaded: Loaded, issuers: Issuers | None = None) -> InForce:
+def coming_into_force(loaded: Loaded, issuers: Issuers | None = None, remote: Remote | None = None) -> InForce:
     """Give what comes into force with a policy that was read."""
     tls = {name: listener.tls.revocation for name, listener in loaded.policy.listeners.items()}
     checks = {
-        name: RevocationCheck(settings, loaded.revocation_lists.get(name, ()))
+        name: RevocationCheck(settings, loaded.revocation_lists.get(name, ()), remote)
         for name, settings in tls.items()
         if settings is not None
     }

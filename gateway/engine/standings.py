@@ -4,7 +4,8 @@ What a handshake established does not stay true: certificates end, are revoked, 
 authorities are taken out. A connection is looked at anew
 
 - once its certificate, or what is known of its revocation, has ended,
-- after each reload, whether of the policy, of authorities or of revocation lists.
+- after each reload, whether of the policy, of authorities or of revocation lists,
+- once something was learnt of revocation over the network.
 
 A connection that is cut has no new request allowed. A request that was allowed before may still come to its outcome,
 since upstream may have done the work; one that is not decided yet is denied. What is left after CUT_SECONDS is broken
@@ -64,6 +65,19 @@ class Standings:
             self._look_at(handler, verdicts, now)
         if self._leaving:
             self._break_off()
+
+    def news(self) -> None:
+        """Look at all connections anew: something was learnt of revocation."""
+        now = self._gate.clock.now()
+        verdicts: dict[Chain, Verdict] = {}
+        for handler in list(self._handlers):
+            self._look_at(handler, verdicts, now)
+
+    @property
+    def chains(self) -> set[Chain]:
+        """The chains of the connections that stand."""
+        found = (handler.peer.standing.chain for handler in self._handlers)
+        return {chain for chain in found if isinstance(chain, Chain)}
 
     def reloaded(self, before: InForce, contexts: Mapping[str, ServerContext]) -> None:
         """Cut the connections that would not come in under the policy in force."""

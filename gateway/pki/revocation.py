@@ -6,10 +6,11 @@ For each certificate but the trusted authority itself:
 2. of those, the newest is asked
 3. revoked is revoked, however old the list is; not listed counts only while the list is fresh, or for as long beyond
    that as the policy lets a stale list stand
+4. an answer of its issuer's OCSP responder counts likewise: where it says revoked, and where no list says anything
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from math import inf
 
@@ -18,6 +19,7 @@ from cryptography import x509
 from gateway.core.message import Instant
 from gateway.pki.chain import Chain, Link
 from gateway.pki.crl import MAX_AHEAD, RevocationList
+from gateway.pki.ocsp import Answer
 
 FOREVER = Instant(inf)
 
@@ -51,6 +53,20 @@ _ORDER = (Status.GOOD, Status.UNKNOWN, Status.REVOKED)
 GOOD = Verdict(Status.GOOD)
 
 
+@dataclass(slots=True)
+class Learnt:
+    """What was asked over the network so far."""
+
+    lists: dict[str, RevocationList] = field(default_factory=dict)
+    """By the URL of the distribution point."""
+    answers: dict[bytes, Answer] = field(default_factory=dict)
+    """By the certificate's fingerprint."""
+
+    def lists_of(self, link: Link) -> list[RevocationList]:
+        """Give the lists at a certificate's distribution points, as far as they are known."""
+        return [self.lists[point] for point in link.points if point in self.lists]
+
+
 class Lists:
     """Revocation lists by their issuer."""
 
@@ -59,12 +75,15 @@ class Lists:
         for each in lists:
             self._by_issuer.setdefault(each.issuer, []).append(each)
 
-    def newest(self, link: Link, authority: Link, now: Instant) -> RevocationList | None:
+    def newest(
+        self, link: Link, authority: Link, now: Instant, more: Sequence[RevocationList] = ()
+    ) -> RevocationList | None:
         """Give the newest list that tells about a certificate, whose issuer `authority` is; None where none does."""
         known = [
             each
-            for each in self._by_issuer.get(link.issuer, ())
-            if each.this_update <= now + MAX_AHEAD
+            for each in (*self._by_issuer.get(link.issuer, ()), *more)
+            if each.issuer == link.issuer
+            and each.this_update <= now + MAX_AHEAD
             and each.is_about(authority=link.authority, points=link.points)
             and each.signed_by(authority.certificate, authority.fingerprint)
         ]
@@ -89,9 +108,24 @@ def to_be_checked(chain: Chain, *, leaf_only: bool) -> Sequence[tuple[Link, Link
     return pairs[:1] if leaf_only else pairs
 
 
-def judge_link(link: Link, authority: Link, lists: Lists, now: Instant, stale_for: float) -> Verdict:
-    """Say what the lists tell of one certificate."""
-    found = lists.newest(link, authority, now)
+def judge_link(link: Link, authority: Link, lists: Lists, now: Instant, *, stale_for: float, learnt: Learnt) -> Verdict:
+    """Say what is known of one certificate."""
+    by_list = _by_list(link, authority, lists, now, stale_for=stale_for, learnt=learnt)
+    answer = learnt.answers.get(link.fingerprint)
+    if answer is None:
+        return by_list
+    if answer.revoked:
+        return Verdict(
+            Status.REVOKED, f"{link.name} (number {link.serial.hex()}) is revoked, says its issuer's responder"
+        )
+    ends = Instant(answer.next_update + stale_for)
+    if by_list.status is not Status.UNKNOWN or ends < now:
+        return by_list
+    return Verdict(Status.GOOD, until=ends)
+
+
+def _by_list(link: Link, authority: Link, lists: Lists, now: Instant, *, stale_for: float, learnt: Learnt) -> Verdict:
+    found = lists.newest(link, authority, now, learnt.lists_of(link))
     if found is None:
         return Verdict(Status.UNKNOWN, f"no revocation list of {authority.name} for {link.name}")
     if link.serial in found:
@@ -102,9 +136,11 @@ def judge_link(link: Link, authority: Link, lists: Lists, now: Instant, stale_fo
     return Verdict(Status.GOOD, until=ends)
 
 
-def judge(chain: Chain, lists: Lists, now: Instant, *, stale_for: float, leaf_only: bool) -> Verdict:
-    """Say what the lists tell of a whole chain."""
-    verdict = GOOD
+def judge(
+    chain: Chain, lists: Lists, now: Instant, *, stale_for: float, leaf_only: bool, learnt: Learnt | None = None
+) -> Verdict:
+    """Say what is known of a whole chain."""
+    known, verdict = learnt or Learnt(), GOOD
     for link, authority in to_be_checked(chain, leaf_only=leaf_only):
-        verdict = verdict.worse(judge_link(link, authority, lists, now, stale_for))
+        verdict = verdict.worse(judge_link(link, authority, lists, now, stale_for=stale_for, learnt=known))
     return verdict

@@ -2,9 +2,10 @@
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import PurePath
+from typing import TypedDict
 
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -17,10 +18,18 @@ from gateway.policy.nodes import Node
 from gateway.policy.problem import quoted
 from gateway.policy.reader import Reader
 from gateway.policy.references import named_file, read_named
-from gateway.policy.values import Unfit, duration
+from gateway.policy.values import Unfit, duration, host, url
+
+REFRESH = 3_600.0
+"""Seconds: lists are most often published daily, or before their end."""
+
+TIMEOUT = 5.0
+"""Seconds, for which the first handshake of a chain waits."""
 
 DENY = "deny"
 ALLOW_UNTIL = "allow-until "
+
+_KEYS = ("lists", "distribution_points", "ocsp", "check", "on_stale", "refresh", "timeout")
 
 _REMEMBERED = 64
 _known: OrderedDict[bytes, list[RevocationList]] = OrderedDict()
@@ -29,9 +38,11 @@ _known: OrderedDict[bytes, list[RevocationList]] = OrderedDict()
 
 def read_revocation(reader: Reader, node: Node | None) -> Revocation | None:
     """Read the section; the lists are kept in `reader.revocation_lists`."""
-    fields = reader.fields(node, required=("lists",), optional=("check", "on_stale"))
-    if fields is None:
+    fields = reader.fields(node, optional=_KEYS)
+    if node is None or fields is None:
         return None
+    if not fields.keys() & {"lists", "distribution_points", "ocsp"}:
+        reader.error(node, "nothing tells of revocation", "expected `lists`, `distribution_points` or `ocsp`")
     check = reader.choice(fields.get("check"), ("chain", "leaf"))
     stale_for = reader.value_or(fields.get("on_stale"), _stale_for, 0.0)
     errors = reader.errors
@@ -44,9 +55,46 @@ def read_revocation(reader: Reader, node: Node | None) -> Revocation | None:
             files.append(path)
             lists += _read(reader, item, shown_path(item, path), data, stale_for)
     reader.revocation_lists.setdefault(reader.owner.name, []).extend(lists)
-    if reader.errors == errors:
+    remote = _read_remote(reader, fields)
+    if reader.errors == errors and not fields.keys() & {"distribution_points", "ocsp"}:
         _warn_of_missing(reader, fields.get("lists"), lists)
-    return Revocation(tuple(files), check == "leaf", stale_for)
+    return Revocation(tuple(files), check == "leaf", stale_for, **remote)
+
+
+class _Remote(TypedDict, total=False):
+    """What of the settings is about asking over the network."""
+
+    point_hosts: frozenset[str]
+    ocsp_hosts: frozenset[str]
+    responder: str | None
+    refresh: float
+    timeout: float
+
+
+def _read_remote(reader: Reader, fields: Mapping[str, Node]) -> _Remote:
+    points = reader.fields(fields.get("distribution_points"), required=("hosts",)) or {}
+    node = fields.get("ocsp")
+    ocsp = reader.fields(node, optional=("hosts", "responder")) or {}
+    if node is not None and len(ocsp) != 1:
+        hint = "the hosts of responders that certificates name, or the URL of one to ask always"
+        reader.error(node, "expected either `hosts` or `responder`", hint)
+    return {
+        "point_hosts": frozenset(reader.values(points.get("hosts"), _host, "hosts") or ()),
+        "ocsp_hosts": frozenset(reader.values(ocsp.get("hosts"), _host, "hosts") or ()),
+        "responder": reader.value(ocsp.get("responder"), url),
+        "refresh": reader.value_or(fields.get("refresh"), duration, REFRESH),
+        "timeout": reader.value_or(fields.get("timeout"), duration, TIMEOUT),
+    }
+
+
+def _host(text: str) -> str:
+    """Read a host, with port where it is not the scheme's."""
+    named, colon, port = text.rpartition(":")
+    if not colon or text.endswith("]"):
+        return host(text).strip("[]")
+    if not (port.isascii() and port.isdecimal() and 0 < int(port) < 65_536):
+        raise Unfit(f"{quoted(text)} is no host", "expected one such as crl.acme.example, or with a port")
+    return f"{host(named).strip('[]')}:{int(port)}"
 
 
 def _stale_for(text: str) -> float:

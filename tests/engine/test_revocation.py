@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.x509 import ocsp
 
 from gateway.core.reasons import Reason
 from gateway.engine import service as service_module
@@ -15,6 +16,8 @@ from tests.engine.harness import get, read_response, read_to_end, request, until
 from tests.engine.http2 import Http2Client, get_fields
 from tests.engine.services import Folder, Served, again, serving
 from tests.engine.upstream import Held
+from tests.unit.pki.test_ocsp import answer
+from tests.world import NOW
 
 CA = "client_ca: partners-ca.pem"
 LISTED = {CA: f"{CA}, revocation: {{lists: [partners.crl], on_stale: allow-until 6h}}"}
@@ -222,3 +225,51 @@ async def test_a_certificate_that_ends(up: Served) -> None:
     assert await read_to_end(reader) == b""
     writer.close()
     assert up.folder.records("connection.cut")[0]["status_code"] == "certificate.expired"
+
+
+# Over the network: here by a responder, which `tests/pki` has real ones of
+
+
+def answered(status: ocsp.OCSPCertStatus, at: float = NOW - 60) -> bytes:
+    """Give what the responder of the partners' CA says of the partner's certificate."""
+    made, issuer = pki.pki(), pki.pki().partners.credential
+    body = answer(
+        status, about=made.clients["partner"], issuer=made.partners, by=(issuer.certificate, issuer.key),
+        at=at, ends=NOW + 10 * DAY,
+    )  # fmt: skip
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+
+
+async def test_a_responder_is_asked_until_it_tells_that_the_certificate_is_revoked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_module, "TICK_SECONDS", 0.005)
+    async with serving() as upstream, serving() as responder:
+        folder = Folder(tmp_path, upstream.port)
+        folder.write()
+        url = f"http://127.0.0.1:{responder.port}/"
+        folder.put_policy(**{CA: f'{CA}, revocation: {{ocsp: {{responder: "{url}"}}}}'})
+        responder.answer = answered(ocsp.OCSPCertStatus.GOOD)
+        async with again(folder, upstream) as up:
+            reader, writer = await up.connect()
+            writer.write(get())
+            assert (await read_response(reader)).status == 200
+
+            responder.answer = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
+            up.time.ahead += 3_600
+            await up.until_recorded("control.failed")
+            assert up.folder.records("control.failed")[0]["unmapped"]["control"] == f"revocation.ocsp:{url}"
+            writer.write(get())
+            assert (await read_response(reader)).status == 200  # what it said before has not ended
+
+            responder.answer = answered(ocsp.OCSPCertStatus.REVOKED, NOW)
+            up.time.ahead += 3_600
+            await up.until_recorded("connection.cut")
+            assert await read_to_end(reader) == b""
+            writer.close()
+            assert await refused(up) == "tls.certificate_revoked"
+
+            loaded = folder.kinds().count("policy.loaded")
+            folder.put_policy()
+            await up.until_recorded("policy.loaded", loaded + 1)
+            assert up.service.remote.learnt.answers == {}

@@ -113,3 +113,13 @@ async def test_a_server_that_says_nothing(server: FakeUpstream, tmp_path: Path) 
 async def test_files_that_cannot_be_used(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         Fetcher(tmp_path / "nowhere.pem")
+
+
+async def test_bytes_are_sent_and_answers_bounded_as_the_client_says(server: FakeUpstream, tmp_path: Path) -> None:
+    async with Fetcher(tmp_path / "operator-ca.pem", most=2) as fetcher:
+        fetched = await fetcher.send(url(server), b"\x30\x00", {"content-type": "application/ocsp-request"})
+    assert fetched.body == b"{}"
+    assert server.requests[0].endswith(b"\r\n\r\n\x30\x00")
+    async with Fetcher(tmp_path / "operator-ca.pem", most=1) as fetcher:
+        with pytest.raises(FetchError, match="more than 1 bytes"):
+            await fetcher.get(url(server))

@@ -32,7 +32,7 @@ async def test_a_failure_and_its_end_are_recorded() -> None:
     await issuers.keys["remote"].fetch()
     (failed,) = gates.log.of(ControlFailed)
     assert (failed.control, failed.detail) == ("token.fetch:remote", "no connection could be made")
-    issuers._hear("token.fetch:remote", None)
+    gates.gate.hear("token.fetch:remote", None)
     (recovered,) = gates.log.of(ControlRecovered)
     assert recovered.control == "token.fetch:remote"
     await issuers.close()

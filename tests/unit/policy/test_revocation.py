@@ -65,6 +65,28 @@ def test_only_the_leaf_may_be_checked(folder: Path) -> None:
     assert found.leaf_only
 
 
+def test_what_may_be_asked_over_the_network(folder: Path) -> None:
+    text = """
+      distribution_points: {hosts: [CRL.acme.example, "crl.acme.example:8080", "[::1]:8080"]}
+      ocsp: {hosts: [ocsp.acme.example]}
+      refresh: 10m
+      timeout: 2s
+    """
+    found, used = read(folder, text)
+    assert problems(used) == []  # no list of the CA is needed
+    assert found == Revocation(
+        point_hosts=frozenset({"crl.acme.example", "crl.acme.example:8080", "::1:8080"}),
+        ocsp_hosts=frozenset({"ocsp.acme.example"}),
+        refresh=600.0,
+        timeout=2.0,
+    )
+    found, _ = read(folder, "ocsp: {responder: 'http://ocsp.acme.example/x'}")
+    assert found is not None
+    assert found.responder == "http://ocsp.acme.example/x"
+    assert found.asks
+    assert not Revocation().asks
+
+
 def test_a_file_that_did_not_change_is_not_read_anew(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, first = read(folder, "lists: [root.crl]")
     monkeypatch.setattr(revocation, "read_lists", None)
@@ -109,7 +131,14 @@ def test_a_list_that_another_key_signed_is_an_error(folder: Path) -> None:
     ("text", "line"),
     [
         ("lists: []", "1:8: lists: an empty list of files"),
-        ("{}", "1:1: `lists` is missing"),
+        ("{}", "1:1: nothing tells of revocation (expected `lists`, `distribution_points` or `ocsp`)"),
+        ("distribution_points: {}", "1:22: distribution_points: `hosts` is missing"),
+        ("distribution_points: {hosts: []}", "1:30: distribution_points.hosts: an empty list of hosts"),
+        ("distribution_points: {hosts: ['a b']}", "1:31: distribution_points.hosts[0]: `a b` is no host"),
+        ("distribution_points: {hosts: ['a:0']}", "1:31: distribution_points.hosts[0]: `a:0` is no host"),
+        ("ocsp: {}", "1:7: ocsp: expected either `hosts` or `responder`"),
+        ("ocsp: {hosts: [a], responder: 'http://a/'}", "1:7: ocsp: expected either `hosts` or `responder`"),
+        ("ocsp: {responder: 'ldap://a/'}", "1:19: ocsp.responder: `ldap://a/` is no URL that can be fetched"),
         ("lists: [none.crl]", "1:9: lists[0]: file none.crl"),
         ("{lists: [root.crl], on_stale: allow}", "1:31: on_stale: `allow` is no known value (expected `deny`, or"),
         ("{lists: [root.crl], on_stale: allow-until 6}", "1:31: on_stale: `6` has no unit"),
