@@ -15,7 +15,7 @@ from rich.progress import track
 
 from gateway.audit.reader import Damage, count_by
 from gateway.core.message import Instant
-from gateway.demo import gate, report
+from gateway.demo import gate, integrity, report
 from gateway.demo.client import Client
 from gateway.demo.credentials import Credentials, make
 from gateway.demo.curl import commands, refresh_tokens
@@ -96,7 +96,7 @@ async def perform(place: Place, console: Console, *, keep: bool, scenarios: Sequ
         agreed = _show(console, rows, stage, place.audit)
         if keep:
             await _keep(place, credentials, console)
-    return agreed
+    return integrity.verify(place.audit, place.run / "state" / "audit.key", console) and agreed
 
 
 def _now() -> Instant:

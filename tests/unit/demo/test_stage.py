@@ -65,3 +65,4 @@ async def test_the_verdict_is_the_gates_own_doing(root: Path, expected: Reason, 
     assert await perform(prepare(root, 0), console, keep=False, scenarios=scenarios) is agreed
     assert verdict in output.getvalue()
     assert "1 rows, 1 requests" in output.getvalue()
+    assert "records, each as it was written, under 1 checkpoints" in output.getvalue()
