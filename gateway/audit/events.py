@@ -172,6 +172,35 @@ class BarChanged:
     because: str
 
 
+@dataclass(frozen=True, slots=True)
+class LogSealed:
+    """A file of the log was compressed: it is older than what the policy wants at hand."""
+
+    at: Instant
+    policy: PolicyFacts
+    file: str
+    """Its name before."""
+    first: int
+    last: int
+    """Sequences of its records."""
+    sha256: str
+    """Of what it held."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogDeleted:
+    """A file of the log is deleted: it is older than the policy keeps them. Recorded before it is done."""
+
+    at: Instant
+    policy: PolicyFacts
+    file: str
+    first: int
+    last: int
+    """Sequences of its records."""
+    keep: str
+    """How long the policy keeps files."""
+
+
 type Event = (
     RequestDecided
     | RequestFinished
@@ -184,4 +213,6 @@ type Event = (
     | ControlFailed
     | ControlRecovered
     | BarChanged
+    | LogSealed
+    | LogDeleted
 )

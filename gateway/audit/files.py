@@ -1,16 +1,20 @@
 """Names of the log's files: the UTC date and the first sequence, so that their order needs no look inside."""
 
+import gzip
 import re
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from gateway.audit.ocsf import milliseconds
 from gateway.core.message import Instant
 
-_NAME = re.compile(r"audit-(\d{4}-\d{2}-\d{2})_(\d{12,})\.jsonl\Z", re.ASCII)
+_NAME = re.compile(r"audit-(\d{4}-\d{2}-\d{2})_(\d{12,})\.jsonl(?:\.gz)?\Z", re.ASCII)
+
+COMPRESSED = ".gz"
+"""Ending of a file that was sealed: any tool reads it."""
 
 _EPOCH = date(1970, 1, 1).toordinal()
 
@@ -33,14 +37,22 @@ def file_name(date: str, first: int) -> str:
 
 
 def log_files(directory: Path) -> list[LogFile]:
-    """Give the log's files in their order. Raises OSError where the directory cannot be read."""
-    matches = ((path, _NAME.match(path.name)) for path in directory.iterdir())
-    found = [LogFile(path, match[1], int(match[2])) for path, match in matches if match]
-    return sorted(found, key=lambda file: (file.first, file.date))
+    """Give the log's files in their order. Raises OSError where the directory cannot be read.
+
+    Where a crash left a file beside its compressed self, it is the file that counts.
+    """
+    found: dict[tuple[int, str], LogFile] = {}
+    for path in sorted(directory.iterdir(), reverse=True):  # the compressed one first
+        match = _NAME.match(path.name)
+        if match:
+            found[int(match[2]), match[1]] = LogFile(path, match[1], int(match[2]))
+    return [found[place] for place in sorted(found)]
 
 
 def open_log_file(path: Path) -> BinaryIO:
-    """Open a file of the log for reading. Raises OSError."""
+    """Open a file of the log for reading, be it compressed or not. Raises OSError."""
+    if path.suffix == COMPRESSED:
+        return cast("BinaryIO", gzip.open(path, "rb"))
     return path.open("rb")
 
 

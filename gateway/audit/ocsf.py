@@ -58,6 +58,8 @@ class Kind(Enum):
     REVOCATION_LIFTED = ("revocation.lifted", 3, 3004, 8)  # Enable
     CONTROL_FAILED = ("control.failed", 6, 6008, 1)  # Application Error: General Error
     CONTROL_RECOVERED = ("control.recovered", 6, 6008, 99)  # Application Error: Other
+    LOG_SEALED = ("log.sealed", 3, 3004, 3)
+    LOG_DELETED = ("log.deleted", 3, 3004, 4)  # Entity Management: Delete
 
     __hash__ = object.__hash__  # as Reason's
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import orjson
 
-from gateway.audit.files import LogFile, date_of, log_files
+from gateway.audit.files import LogFile, date_of, log_files, open_log_file
 from gateway.audit.ocsf import ALLOWED, DENIED, UNKNOWN, milliseconds
 from gateway.core.message import Instant
 
@@ -133,7 +133,7 @@ def read(
     files = files_of(directory, query)
     expected = files[0].first if files else 0
     for file in files:
-        with file.path.open("rb") as opened:
+        with open_log_file(file.path) as opened:
             for number, line in enumerate(opened, 1):
                 if progress is not None:
                     progress(len(line))

@@ -16,6 +16,8 @@ from gateway.audit.events import (
     Event,
     GateStarted,
     GateStopped,
+    LogDeleted,
+    LogSealed,
     PolicyFacts,
     PolicyLoaded,
     PolicyRefused,
@@ -199,6 +201,31 @@ def _(event: ControlRecovered) -> Json:
     made["duration"] = max(0, milliseconds(event.at) - milliseconds(event.failed_at))
     made["unmapped"] = {"control": clean(event.control), "denied": event.denied}
     return made
+
+
+@_record.register
+def _(event: LogSealed) -> Json:
+    made = _about_file(event, Kind.LOG_SEALED, "Log file sealed")
+    made["unmapped"] = _sequences(event) | {"sha256": clean_digest(event.sha256)}
+    return made
+
+
+@_record.register
+def _(event: LogDeleted) -> Json:
+    made = _about_file(event, Kind.LOG_DELETED, "Log file deleted")
+    made["unmapped"] = _sequences(event) | {"keep": clean(event.keep)}
+    return made
+
+
+def _about_file(event: LogSealed | LogDeleted, kind: Kind, message: str) -> Json:
+    made = envelope(kind, event.at, event.policy, INFORMATIONAL)
+    _plain(made, SUCCESS, kind.code, message, "")
+    made["entity"] = {"type": "Log file", "type_id": 99, "name": clean(event.file)}
+    return made
+
+
+def _sequences(event: LogSealed | LogDeleted) -> Json:
+    return {"first_sequence": event.first, "last_sequence": event.last}
 
 
 def _plain(made: Json, status: int, code: str, message: str, detail: str) -> None:

@@ -20,6 +20,16 @@ class Witness:
 
 
 @dataclass(frozen=True, slots=True)
+class Retention:
+    """How long the files of the log are kept."""
+
+    at_hand: float = 90 * 86_400.0
+    """Seconds until a file is compressed."""
+    keep: float = 365 * 86_400.0
+    """Seconds until it is deleted."""
+
+
+@dataclass(frozen=True, slots=True)
 class AuditSettings:
     """How the audit log is kept and published."""
 
@@ -34,3 +44,5 @@ class AuditSettings:
     copies: tuple[str, ...] = ()
     """Where each checkpoint goes as well: `stdout`, `syslog`, or the path of a file behind `file:`."""
     witnesses: tuple[Witness, ...] = ()
+    retention: Retention | None = None
+    """None: files are neither compressed nor deleted."""

@@ -8,19 +8,23 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 
+from gateway.audit.events import Event, LogDeleted, LogSealed
+from gateway.audit.files import COMPRESSED
 from gateway.audit.log import AuditLog
 from gateway.audit.tlog.copies import send
 from gateway.audit.tlog.key import key_at, read_key
 from gateway.audit.tlog.lines import RecordsLostError
 from gateway.audit.tlog.note import Checkpoint, NoteError, Signer
-from gateway.audit.tlog.publisher import Publisher, TlogError, checkpoint_of
+from gateway.audit.tlog.publisher import FOLDER, Publisher, TlogError, checkpoint_of
+from gateway.audit.tlog.retention import DAY, OldFiles
 from gateway.audit.tlog.witness import Prove, WitnessClient, WitnessError
 from gateway.core.exchange import failure
 from gateway.core.policy import Policy
-from gateway.core.publication import AuditSettings, Witness
+from gateway.core.publication import AuditSettings, Retention, Witness
 from gateway.engine.gate import Gate
 from gateway.engine.start import StartError
 from gateway.engine.worker import Worker
@@ -35,6 +39,15 @@ CONTROL = "audit.checkpoint"
 
 COPY, WITNESS = "audit.copy", "audit.witness"
 """What fails, with what it is behind a colon, where a copy cannot be made, and where a witness does not sign."""
+
+RETENTION = "audit.retention"
+"""What fails where old files cannot be compressed or deleted."""
+
+KEEP_SECONDS = 3_600.0
+"""How often it is looked whether files are old."""
+
+RECORD_SECONDS = 60.0
+"""Time in which the loop must have recorded what a deletion waits for; it is given up else, until the next hour."""
 
 _REST = 0.0005
 """Seconds of sleep after each slice, which takes some 0.1 ms: at most some 20,000 records a second are published."""
@@ -76,6 +89,8 @@ class Transparency:
         self._publisher = Publisher(gate.log.directory, signer, pause=self._pause)
         self._loop = asyncio.get_running_loop()
         self._stopping = threading.Event()
+        self._kept = -KEEP_SECONDS
+        self._old_files = OldFiles(gate.log.directory, gate.log.directory / FOLDER, self._pause)
         self._witnesses: dict[Witness, WitnessClient] = {}
         self._thread = threading.Thread(target=self._run, name="checkpoints", daemon=True)
 
@@ -120,7 +135,41 @@ class Transparency:
         if note is not None:
             for where in settings.copies:
                 _attempt(f"{COPY}:{where}", partial(send, where, note), tried)
+        if settings.retention is not None and not self._stopping.is_set():
+            _attempt(RETENTION, partial(self._keep, settings.retention), tried)
         return tried
+
+    def _keep(self, age: Retention) -> None:
+        """Compress and delete what is old; looked at once an hour."""
+        now, published = self._gate.clock.now(), self._publisher.checkpoint
+        if now < self._kept + KEEP_SECONDS or published is None:
+            return
+        self._kept = now
+        facts, old = self._gate.in_force.facts, self._old_files
+        sealed, deleted = old.due(age, published.size, now)
+        for due in sealed:
+            digest, name = old.seal(due), due.file.path.name
+            self._record(LogSealed(now, facts, name, due.file.first, due.last, digest))
+        for due in deleted:
+            # Nothing is deleted that the log does not say before, on the disk.
+            name = due.file.path.name.removesuffix(COMPRESSED)
+            self._record(LogDeleted(now, facts, name, due.file.first, due.last, f"{age.keep / DAY:g}d"))
+            old.delete(due)
+        if deleted:
+            old.prune()
+
+    def _record(self, event: Event) -> None:
+        """Have the loop record an event, and bring it to the disk. Raises OSError."""
+        done: Future[int] = Future()
+
+        def record() -> None:
+            done.set_result(self._log.sequence if self._gate.record(event) else 0)
+
+        _soon(self._loop, record)
+        last = done.result(RECORD_SECONDS)
+        self._log.sync()
+        if not 0 < last <= self._log.synced:
+            raise OSError(5, "the log could not record it")
 
     def _ask(self, witness: Witness, what: tuple[Checkpoint, str, Prove], tried: dict[str, str | None]) -> str:
         if witness not in self._witnesses:

@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from gateway.core.publication import AuditSettings, Witness
+from gateway.core.publication import AuditSettings, Retention, Witness
 from gateway.policy.environment import named_path
 from gateway.policy.nodes import Node
 from gateway.policy.problem import quoted
@@ -20,7 +20,7 @@ MAX_KEY_BYTES = 4_096
 LEAST_INTERVAL, MOST_INTERVAL = 1.0, 3_600.0
 """Seconds: each checkpoint brings some files to the disk; and until the next one, what is new is not bound by any."""
 
-_SETTINGS = ("origin", "key", "interval", "durability", "copies", "witnesses")
+_SETTINGS = ("origin", "key", "interval", "durability", "copies", "witnesses", "retention")
 _ORIGIN = re.compile(r"[\x21-\x2a\x2c-\x7e]{1,200}\Z")  # C2SP signed-note: no spaces, no `+`
 _PRIVATE = b"PRIVATE+KEY+"
 
@@ -36,6 +36,7 @@ def read_audit(reader: Reader, node: Node | None) -> AuditSettings:
         durable=reader.choice(fields.get("durability"), ("os", "fsync"), "durability") == "fsync",
         copies=_copies(reader, fields.get("copies")),
         witnesses=_witnesses(reader, fields.get("witnesses")),
+        retention=_retention(reader, fields.get("retention")),
     )
 
 
@@ -90,6 +91,22 @@ def _witnesses(reader: Reader, node: Node | None) -> tuple[Witness, ...]:
         if address is not None and key is not None:
             found.append(Witness(address.rstrip("/"), key))
     return tuple(found)
+
+
+def _retention(reader: Reader, node: Node | None) -> Retention | None:
+    fields = reader.fields(node, optional=("at_hand", "keep"))
+    if node is None or fields is None:
+        return None
+    asked = Retention()
+    read = Retention(
+        at_hand=reader.value_or(fields.get("at_hand"), duration, asked.at_hand),
+        keep=reader.value_or(fields.get("keep"), duration, asked.keep),
+    )
+    if read.at_hand > read.keep:
+        reader.error(fields.get("at_hand", node), "longer at hand than kept", "expected at most `keep`")
+    if read.keep < asked.keep or read.at_hand < asked.at_hand:
+        reader.warning(node, "shorter than PCI DSS 10.5.1 asks for", "twelve months, three of them at hand")
+    return read
 
 
 def _witness_url(text: str) -> str:

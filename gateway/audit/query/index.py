@@ -15,7 +15,7 @@ from pathlib import Path
 
 import duckdb
 
-from gateway.audit.files import LogFile
+from gateway.audit.files import LogFile, open_log_file
 from gateway.audit.query.columns import PLACE, selection, shape
 from gateway.audit.reader import Query, files_of
 
@@ -173,7 +173,7 @@ def _reading(lines: Path, worker: str, file: LogFile) -> str:
 def _extract(file: LogFile, start: int, target: Path, *, whole: bool) -> int:
     """Copy the lines from byte `start` on, a torn last one only where `whole`; gives the number of bytes."""
     written = 0
-    with file.path.open("rb") as source, target.open("xb") as copy:
+    with open_log_file(file.path) as source, target.open("xb") as copy:
         source.seek(start)
         while chunk := source.read(_COPY_BYTES):
             copy.write(chunk)
@@ -200,7 +200,7 @@ def _whole_lines(path: Path, size: int) -> int:
 
 def _identity(file: LogFile) -> str | None:
     """Tell a log from another with files of the same names, by its first line; None where there is no whole line."""
-    with file.path.open("rb") as opened:
+    with open_log_file(file.path) as opened:
         line = opened.readline()
     return hashlib.sha256(line).hexdigest()[:16] if line.endswith(b"\n") else None
 

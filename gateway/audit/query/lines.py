@@ -6,7 +6,7 @@ from pathlib import Path
 
 import orjson
 
-from gateway.audit.files import log_files
+from gateway.audit.files import log_files, open_log_file
 from gateway.audit.reader import Entry, entry_of
 
 
@@ -45,7 +45,7 @@ def held(directory: Path, places: Sequence[Mapping[str, object]]) -> list[Held]:
 def _entries(path: Path, uids: Collection[str]) -> Iterator[Entry]:
     needles = [f'"uid":"{uid}"'.encode() for uid in uids]
     left = len(needles)
-    with path.open("rb") as file:
+    with open_log_file(path) as file:
         for line in file:
             if any(needle in line for needle in needles):  # far quicker than reading each line as JSON
                 entry = entry_of(line)

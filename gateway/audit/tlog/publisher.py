@@ -13,7 +13,7 @@ from functools import partial
 from itertools import batched
 from pathlib import Path
 
-from gateway.audit.files import date_of
+from gateway.audit.files import date_of, log_files
 from gateway.audit.tlog.consistency import consistency_proof
 from gateway.audit.tlog.lines import LOST, Lines, RecordsLostError
 from gateway.audit.tlog.note import Checkpoint, NoteError, Signer
@@ -116,7 +116,9 @@ class Publisher:
             return self._edge
         try:
             edge = self._tiles.edge(size)
-            whole = edge.root() == checkpoint.root and self._tiles.missing(size) is None
+            files = log_files(self._directory)
+            kept = (files[0].first - 1) // WIDTH if files else 0  # what was deleted is not missing
+            whole = edge.root() == checkpoint.root and self._tiles.missing(size, kept) is None
         except (FileNotFoundError, ValueError):
             whole = False
         if not whole:

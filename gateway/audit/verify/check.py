@@ -109,14 +109,17 @@ class _Check:
 
     def _walk(self) -> None:
         start = (self._first - 1) // WIDTH * WIDTH
-        if self._first > 1:
-            self._found.problem(f"it and those up to {self._first - 1} are in no file", 1)
         self._begin_at(start)
         records = Records(self._files, self._first, self._found, self._progress)
         every = chain(repeat(None, self._first - 1 - start), records)
         self._at_size(())
         while block := list(islice(every, WIDTH)):
             self._block(block, records)
+        if 1 < self._first <= records.deleted + 1:
+            self._found.notice(f"records 1 to {self._first - 1} were deleted, as the policy says and the log records")
+        elif self._first > 1:
+            first, last = records.deleted + 1, self._first - 1
+            self._found.problem(f"it and those up to {last} are in no file, and the log does not say why", first)
         beyond = self._peaks.size - self._found.size
         if beyond < 0:
             self._found.problem(
@@ -130,11 +133,13 @@ class _Check:
         """Take the hashes of what was deleted from the tiles that hold its last ones."""
         size, level = start // WIDTH, 1
         while size:
-            hashes = self._tiles.hashes(level, size // WIDTH, size % WIDTH) if size % WIDTH else []
+            tile, count = divmod(size, WIDTH)
+            there = min(WIDTH, (self._found.size >> _BLOCK_HEIGHT * level) - tile * WIDTH)
+            hashes = self._tiles.hashes(level, tile, max(count, there)) if count else []
             if hashes is None:
                 self._found.problem("hashes of the records before it are not there: the tree is not checked", start + 1)
                 self._broken = True
-            self._above.append(hashes or [])
+            self._above.append((hashes or [])[:count])
             size //= WIDTH
             level += 1
         for height, hashes in reversed(list(enumerate(self._above, 1))):

@@ -1,16 +1,20 @@
 """What a log consists of: its own files with the records, and those of the transparency log below `tlog`."""
 
+import gzip
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, cast
+
+_BUFFER = 1_048_576
 
 WIDTH = 256
 HASH = 32
 
 FOLDER = "tlog"
 
-_SEGMENT = re.compile(r"audit-\d{4}-\d{2}-\d{2}_(\d{12,})\.jsonl\Z", re.ASCII)
+_SEGMENT = re.compile(r"audit-\d{4}-\d{2}-\d{2}_(\d{12,})\.jsonl(?:\.gz)?\Z", re.ASCII)
 _LENGTHS = [length.to_bytes(2, "big") for length in range(65_536)]
 _WORKER = re.compile(r"worker-[1-9]\d*\Z", re.ASCII)
 
@@ -23,11 +27,22 @@ class Segment:
     first: int
     """Sequence of its first record, as its name has it."""
 
+    def open(self) -> BinaryIO:
+        """Open it, be it compressed or not. Raises OSError."""
+        if self.path.suffix == ".gz":
+            return cast("BinaryIO", gzip.open(self.path, "rb"))
+        return self.path.open("rb", buffering=_BUFFER)
+
 
 def segments(directory: Path) -> list[Segment]:
-    """Give the files with records, in their order. Raises OSError."""
+    """Give the files with records, in their order; one that is there in two forms counts as it was written.
+
+    Raises OSError.
+    """
     found = [(int(match[1]), path) for path in directory.iterdir() if (match := _SEGMENT.match(path.name))]
-    return [Segment(path, first) for first, path in sorted(found)]
+    names = {path.name for _, path in found}
+    doubled = {f"{name}.gz" for name in names} & names
+    return [Segment(path, first) for first, path in sorted(found) if path.name not in doubled]
 
 
 def logs(directory: Path) -> list[Path]:

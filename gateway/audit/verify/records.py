@@ -2,7 +2,9 @@
 
 import json
 import re
+import zlib
 from collections.abc import Iterator
+from gzip import BadGzipFile
 from typing import BinaryIO, NamedTuple
 
 from gateway.audit.verify.files import Segment
@@ -16,8 +18,6 @@ MAX_LINE = 65_536
 
 BACK_MS = 60_000
 """Milliseconds that times may go back: some events are dated when what they tell of began."""
-
-_BUFFER = 1_048_576
 
 _TEXT = rb'"[^"\\]*"'
 _HEAD = re.compile(
@@ -51,6 +51,8 @@ class Records:
     def __init__(self, files: list[Segment], first: int, findings: Findings, progress: Progress | None) -> None:
         self.place: tuple[Segment, int] | None = None
         """File and line of the record that was read last."""
+        self.deleted = 0
+        """Sequence of the last record that the log itself says to be deleted."""
         self._files = files
         self._expected = first
         self._findings = findings
@@ -79,8 +81,11 @@ class Records:
                 self._findings.problem(f"missing before {file.path.name}: too many to go on", self._expected)
                 break
             yield from self._missing(file.first, f"before {file.path.name}")
-            with file.path.open("rb", buffering=_BUFFER) as opened:
-                yield from self._of(file, opened)
+            try:
+                with file.open() as opened:
+                    yield from self._of(file, opened)
+            except (EOFError, BadGzipFile, zlib.error):
+                self._findings.problem(f"{file.path.name} cannot be decompressed", self._expected)
         self._end()
 
     def _of(self, file: Segment, opened: BinaryIO) -> Iterator[bytes | None]:
@@ -110,7 +115,7 @@ class Records:
                 else:
                     yield from self._missing(head.sequence, f"before {self.where}")
             if head is not None:
-                self._look_at(head)
+                self._look_at(head, line)
             self._expected += 1
             self._findings.records += 1
             yield line[:-1] if len(line) <= MAX_LINE else None
@@ -138,7 +143,7 @@ class Records:
         else:
             self._findings.problem(f"{self.where} is incomplete", self._expected)
 
-    def _look_at(self, head: Head) -> None:
+    def _look_at(self, head: Head, line: bytes) -> None:
         if head.time > self._time:
             self._time = head.time
         elif head.time < self._time - BACK_MS:
@@ -152,6 +157,8 @@ class Records:
         elif head.kind == b"start":
             self._cut += self._open.values()
             self._open.clear()
+        elif head.kind == b"log.deleted":
+            self.deleted = max(self.deleted, _last_deleted(line))
 
     def _decision(self, head: Head) -> None:
         if head.correlation is None:
@@ -178,6 +185,15 @@ class Records:
                 f"{len(self._open)} allowed requests at the end have no outcome yet, the first by record"
                 f" {min(self._open.values())}"
             )
+
+
+def _last_deleted(line: bytes) -> int:
+    """Give the sequence up to which a record says that records are deleted; 0 where it says none."""
+    try:
+        last = json.loads(line)["unmapped"]["last_sequence"]
+    except (ValueError, KeyError, TypeError):
+        return 0
+    return last if type(last) is int else 0
 
 
 def head_of(line: bytes) -> Head | None:

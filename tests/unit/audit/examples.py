@@ -15,6 +15,8 @@ from gateway.audit.events import (
     Event,
     GateStarted,
     GateStopped,
+    LogDeleted,
+    LogSealed,
     PolicyFacts,
     PolicyLoaded,
     PolicyRefused,
@@ -225,4 +227,6 @@ EVENTS: Mapping[str, Event] = {
         NOW, POLICY, "lift", 18, Thing.CERTIFICATE, CERTIFICATE.fingerprint, Instant(NOW - 0.25), None, "maria",
         "INC-4711: found again",
     ),
+    "log.sealed": LogSealed(NOW, POLICY, "audit-2026-08-21_000000000001.jsonl", 1, 130_412, CERTIFICATE.fingerprint),
+    "log.deleted": LogDeleted(NOW, POLICY, "audit-2025-11-20_000000000001.jsonl", 1, 98_304, "365d"),
 }  # fmt: skip

@@ -1,9 +1,10 @@
+import gzip
 from math import inf, nextafter
 from pathlib import Path
 
 import pytest
 
-from gateway.audit.files import date_of, end_of_date, file_name, log_files
+from gateway.audit.files import date_of, end_of_date, file_name, log_files, open_log_file
 from gateway.core.message import Instant
 from tests.unit.audit.examples import NOW
 
@@ -22,8 +23,24 @@ def test_files_stand_in_the_order_of_their_sequences(tmp_path: Path) -> None:
     ]
 
 
+def test_a_file_counts_before_its_compressed_self(tmp_path: Path) -> None:
+    plain, other = tmp_path / file_name("2026-11-22", 1), tmp_path / file_name("2026-11-22", 3)
+    for path in (plain, plain.with_name(f"{plain.name}.gz"), other.with_name(f"{other.name}.gz")):
+        path.touch()
+    assert [file.path.name for file in log_files(tmp_path)] == [plain.name, f"{other.name}.gz"]
+
+
+def test_a_file_is_read_be_it_compressed_or_not(tmp_path: Path) -> None:
+    plain, sealed = tmp_path / file_name("2026-11-22", 1), tmp_path / f"{file_name('2026-11-22', 3)}.gz"
+    plain.write_bytes(b"a\n")
+    sealed.write_bytes(gzip.compress(b"a\n"))
+    for path in (plain, sealed):
+        with open_log_file(path) as opened:
+            assert opened.readlines() == [b"a\n"]
+
+
 def test_other_files_are_not_the_logs(tmp_path: Path) -> None:
-    for name in ("lock", "audit-2026-11-22.jsonl", "audit-2026-11-22_000000000001.jsonl.gz", "notes.txt"):
+    for name in ("lock", "audit-2026-11-22.jsonl", "audit-2026-11-22_000000000001.jsonl.zst", "notes.txt"):
         (tmp_path / name).touch()
     assert log_files(tmp_path) == []
 

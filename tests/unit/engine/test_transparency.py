@@ -7,18 +7,22 @@ from typing import cast
 import pytest
 
 from gateway.audit.events import ControlFailed, ControlRecovered
+from gateway.audit.files import log_files
 from gateway.audit.log import AuditLog
 from gateway.audit.tlog.key import make_key
 from gateway.audit.tlog.publisher import Publisher
+from gateway.core.message import Instant
 from gateway.core.policy import Policy
-from gateway.core.publication import AuditSettings
+from gateway.core.publication import AuditSettings, Retention
 from gateway.core.publication import Witness as WitnessSettings
-from gateway.engine.gate import Gate, InForce
+from gateway.engine.gate import Clock, Gate, InForce
 from gateway.engine.start import StartError
 from gateway.engine.transparency import CONTROL, Transparency, published_size, signer_of
 from gateway.engine.worker import Worker
 from gateway.state.store import Store
 from tests import world
+from tests.unit.audit.examples import NOW, changed
+from tests.unit.audit.logs import records
 from tests.unit.audit.published import Published, events, published, signer, stranger, whole
 from tests.unit.audit.witness import Witness, serving
 from tests.unit.engine.gates import State
@@ -192,3 +196,47 @@ async def test_copies_and_witnesses(tmp_path: Path, capsys: pytest.CaptureFixtur
         assert capsys.readouterr().out.startswith('{"checkpoint": ')
         assert await asyncio.to_thread(served.transparency._publish) == {CONTROL: None}
     whole(tmp_path / "log")
+
+
+DAY = 86_400.0
+
+
+def ten_days(log: AuditLog) -> None:
+    for day in range(10):
+        log.append_all([changed(event, at=Instant(event.at + day * DAY)) for event in events(100, 1 + day * 100)])
+
+
+async def test_old_files_are_compressed_and_deleted_and_that_is_recorded(tmp_path: Path) -> None:
+    with AuditLog(tmp_path) as log:
+        ten_days(log)
+        served = Serving(log)
+        served.gate.in_force = InForce(policy(retention=Retention(2 * DAY, 5 * DAY)), {})
+        served.gate.clock = Clock(now=lambda: Instant(NOW + 9 * DAY))
+        assert await asyncio.to_thread(served.transparency._publish) == {CONTROL: None, "audit.retention": None}
+        files = [file.path.name for file in log_files(tmp_path)]
+        assert sum(name.endswith(".gz") for name in files) == 3
+        assert len(files) == 7
+        told = [(entry.kind, entry.get("unmapped", "last_sequence")) for entry in records(tmp_path)[-6:]]
+        assert told == [
+            ("log.sealed", 400), ("log.sealed", 500), ("log.sealed", 600),
+            ("log.deleted", 100), ("log.deleted", 200), ("log.deleted", 300),
+        ]  # fmt: skip
+        # Not again before an hour has passed, and then nothing is due.
+        await asyncio.to_thread(served.transparency._publish)
+        served.gate.clock = Clock(now=lambda: Instant(NOW + 9 * DAY + 3_601))
+        await asyncio.to_thread(served.transparency._publish)
+        assert len(records(tmp_path)) == 706
+    found = whole(tmp_path)
+    assert "records 1 to 300 were deleted" in found.notices[0]
+
+
+async def test_nothing_is_deleted_that_cannot_be_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with AuditLog(tmp_path) as log:
+        ten_days(log)
+        served = Serving(log)
+        served.gate.in_force = InForce(policy(retention=Retention(5 * DAY, 5 * DAY)), {})
+        served.gate.clock = Clock(now=lambda: Instant(NOW + 9 * DAY))
+        monkeypatch.setattr(served.gate, "record", lambda _: False)
+        tried = await asyncio.to_thread(served.transparency._publish)
+        assert tried["audit.retention"] == "the log could not record it"
+        assert len(log_files(tmp_path)) == 10

@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core.publication import AuditSettings
+from gateway.core.publication import AuditSettings, Retention
 from gateway.policy.audit import read_audit
+from gateway.policy.problem import Severity
 from tests.policy.reading import node, reader
 from tests.unit.audit.witness import Witness
 
@@ -38,6 +39,22 @@ def test_where_checkpoints_go(tmp_path: Path) -> None:
         ("https://w.example/w1", WITNESS, "witness.example/w1")
     ]
     assert used.files == set()  # the gate itself changes them
+
+
+def test_how_long_files_are_kept() -> None:
+    used = reader()
+    assert read_audit(used, None).retention is None
+    assert read_audit(used, node("{retention: {}}")).retention == Retention(90 * 86_400, 365 * 86_400)
+    assert used.problems == []
+    assert read_audit(used, node("{retention: {at_hand: 1d, keep: 30d}}")).retention == Retention(86_400, 30 * 86_400)
+    (warning,) = used.problems
+    assert warning.severity is Severity.WARNING
+    assert warning.message == "shorter than PCI DSS 10.5.1 asks for"
+    used = reader()
+    read_audit(used, node("{retention: {keep: 80d}}"))
+    assert [problem.message for problem in used.problems if problem.severity is Severity.ERROR] == [
+        "longer at hand than kept"
+    ]
 
 
 def test_durability_of_the_kernel_in_words() -> None:
