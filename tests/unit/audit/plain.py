@@ -50,7 +50,7 @@ def line(event: RequestDecided | RequestFinished, sequence: int, origin: str) ->
         "policy": {"name": clean(exchange.policy.name), "uid": clean_digest(exchange.policy.digest)},
         "action_id": 1 if allowed else 2,
         "disposition_id": DISPOSITION[reason],
-        "status_id": 1 if reason is Reason.ALLOWED else 2,
+        "status_id": 1 if reason in (Reason.ALLOWED, Reason.IDEMPOTENCY_ANSWERED) else 2,
         "status_code": reason.code,
         "status_detail": clean(without_query(detail), LONG),
         "message": reason.title,
