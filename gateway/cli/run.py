@@ -1,6 +1,7 @@
 """`gateway run`: stand before the upstreams until told to stop."""
 
 import logging
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -87,12 +88,15 @@ def run(
         _log_as("supervisor: ")
         sys.exit(supervise(policy, workers, worker_command, state))
 
+    from gateway.engine.notify import ServiceManager  # noqa: PLC0415
     from gateway.engine.service import Settings  # noqa: PLC0415
     from gateway.engine.service import run as run_service  # noqa: PLC0415
 
     _log_as("" if worker is None else f"worker {worker.number}: ")
     settings = Settings(policy=policy, audit=audit, state=state, shared=state, layers=layers, addons=addons)
-    if worker is not None:
+    if worker is None:
+        settings = replace(settings, ready=ServiceManager(os.environ).attend)
+    else:
         settings = replace(settings, audit=worker.folder(audit), state=worker.folder(state))
         settings = replace(settings, worker=worker, ready=_channel(worker).attend)
     sys.exit(run_service(settings))
@@ -101,8 +105,8 @@ def run(
 def worker_command(worker: Worker) -> list[str]:
     """Give the command line of a worker: the one of this process, so that every option reaches it."""
     command, *arguments = sys.argv[1:]
-    # -P: no code from the folder it is started in.
-    return [sys.executable, "-P", "-m", "gateway", command, "--worker", str(worker), *arguments]
+    # -P: no code from the folder it is started in; -X faulthandler: one that is ended because it hangs says where.
+    return [sys.executable, "-P", "-X", "faulthandler", "-m", "gateway", command, "--worker", str(worker), *arguments]
 
 
 def _channel(worker: Worker) -> Channel:

@@ -4,7 +4,7 @@
 2. the ports are looked at: a gate of the same user that shares its port would take half of the connections unnoticed
 3. the store that they share is started, where the policy has the gate run one (`embedded`)
 4. the workers are started; once all of them accept, the supervisor says so; if one cannot, all are stopped
-5. a worker that ends is started again, later each time it fails; the others go on
+5. a worker that ends is started again, later each time it fails; one that hangs is ended; the others go on
 6. SIGHUP is passed on; SIGTERM and SIGINT as well; the supervisor ends after its last worker, and the store before it
 
 The supervisor holds no listening socket and sees no request. Each worker binds the policy's ports for itself, and the
@@ -33,6 +33,7 @@ from gateway.core.stores import EmbeddedSettings
 from gateway.engine.backoff import Backoff
 from gateway.engine.binding import bound
 from gateway.engine.embedded import Embedded
+from gateway.engine.notify import ServiceManager
 from gateway.engine.start import StartError, check_environment, explained, listeners_of
 from gateway.engine.worker import READ_BYTES, READY, RELOAD, STOP, Worker
 from gateway.policy import load
@@ -45,6 +46,14 @@ TimeoutStopSec must be longer."""
 
 LAST_WORD_SECONDS = 1.0
 """Time for the end of the channel to be seen after that of the worker: it is there, unless a third party holds it."""
+
+LOOK_SECONDS = 10.0
+SILENT_LOOKS = 3
+"""After so many looks without a sign of life a worker hangs: looks are counted, not the time, so that a machine that
+was asleep wakes up with its workers."""
+
+ABORT_SECONDS = 5.0
+"""Time for a worker that hangs to write where it does."""
 
 EXIT_CUT = 1
 """A worker did not drain in good order."""
@@ -65,7 +74,9 @@ def supervise(
         read = check(policy, environ)
         store = read.state.store
         embedded = Embedded(state, read.name, store) if isinstance(store, EmbeddedSettings) else None
-        return asyncio.run(Supervisor(workers, listeners_of(read), command, embedded=embedded).run())
+        manager = ServiceManager(environ)
+        supervisor = Supervisor(workers, listeners_of(read), command, embedded=embedded, ready=manager.attend)
+        return asyncio.run(supervisor.run())
 
     return explained(run)
 
@@ -85,13 +96,15 @@ def check(policy: Path, environ: Mapping[str, str]) -> Policy:
     return read
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class _Child:
     """A worker that runs."""
 
     number: int
     process: Process
     channel: socket.socket
+    heard: int = 0
+    """How often it was heard; 0 until it accepts."""
 
     def tell(self, message: bytes) -> None:
         """Say something to it."""
@@ -104,12 +117,15 @@ class Supervisor:
 
     def __init__(
         self, workers: int, listeners: tuple[str, ...], command: Command, *, end_seconds: float = END_SECONDS,
-        embedded: Embedded | None = None,
+        look_seconds: float = LOOK_SECONDS, embedded: Embedded | None = None,
+        ready: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
         self._numbers = range(1, workers + 1)
         self._listeners = listeners
         self._command = command
         self._end_seconds = end_seconds
+        self._look_seconds = look_seconds
+        self._ready = ready
         self._embedded = embedded
         self._children: dict[int, _Child] = {}
         self._accepted: set[int] = set()
@@ -181,20 +197,26 @@ class Supervisor:
         ended = asyncio.ensure_future(child.process.wait())
         stopped = asyncio.ensure_future(self._stop.wait())
         accepts = asyncio.ensure_future(self._hear(child))
+        silent = asyncio.ensure_future(self._until_silent(child))
         try:
-            await asyncio.wait((ended, stopped), return_when=asyncio.FIRST_COMPLETED)
-            if not ended.done():
+            await asyncio.wait((ended, stopped, silent), return_when=asyncio.FIRST_COMPLETED)
+            if silent.done() and not ended.done() and not stopped.done():
+                seconds = SILENT_LOOKS * self._look_seconds
+                logger.error("worker %d hangs: no sign of life for %.0f s; it is ended", number, seconds)
+                child.process.send_signal(signal.SIGABRT)  # Python then writes what each thread is at
+                await asyncio.wait((ended,), timeout=ABORT_SECONDS)
+            elif not ended.done():
                 await asyncio.wait((ended,), timeout=self._end_seconds)
             if not ended.done():
-                logger.error("worker %d did not end in %.0f s: killed", number, self._end_seconds)
+                logger.error("worker %d did not end in time: killed", number)
                 child.process.kill()
             code = await ended
             await asyncio.wait((accepts,), timeout=LAST_WORD_SECONDS)
         finally:
             del self._children[number]
-            for task in (stopped, accepts):
+            for task in (stopped, accepts, silent):
                 task.cancel()
-            await asyncio.wait((stopped, accepts))
+            await asyncio.wait((stopped, accepts, silent))
             child.channel.close()
         if self._stop.is_set() and code and number in self._accepted:
             logger.error("worker %d %s while it drained", number, described(code))
@@ -220,15 +242,31 @@ class Supervisor:
         return child
 
     async def _hear(self, child: _Child) -> None:
-        """Wait until a worker accepts."""
+        """Note when a worker accepts, and every sign of life."""
+        loop = asyncio.get_running_loop()
         with suppress(ConnectionError):
-            if await asyncio.get_running_loop().sock_recv(child.channel, READ_BYTES) != READY:
+            if not (await loop.sock_recv(child.channel, READ_BYTES)).startswith(READY):
                 return
+            self._accepts(child)
+            while await loop.sock_recv(child.channel, READ_BYTES):
+                child.heard += 1
+
+    def _accepts(self, child: _Child) -> None:
+        child.heard = 1
         began = len(self._accepted) == len(self._numbers)
         self._accepted.add(child.number)
         logger.info("worker %d accepts (process %d)", child.number, child.process.pid)
         if not began and len(self._accepted) == len(self._numbers):
             logger.info("%d workers accept: %s", len(self._numbers), ", ".join(self._listeners))
+            self._ready()
+
+    async def _until_silent(self, child: _Child) -> None:
+        """Wait until a worker that accepts is not heard any more."""
+        missed = 0
+        while missed < SILENT_LOOKS:
+            before = child.heard
+            await asyncio.sleep(self._look_seconds)
+            missed = missed + 1 if before and child.heard == before else 0
 
 
 def described(code: int) -> str:

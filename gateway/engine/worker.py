@@ -1,9 +1,10 @@
 """A worker's side of its supervisor: what it is told of itself, and the channel between them.
 
 The channel is a socket pair whose ends these two processes alone hold. The worker says READY once its listeners
-accept; the supervisor says RELOAD, and STOP with the reason. A signal would do less: one that comes before the worker
-has its handlers would kill it. The end of the channel is the end of the supervisor, however it came. The worker drains
-then as on SIGTERM, so that none goes on under a policy that nobody can change any more.
+accept, and ALIVE as long as its event loop runs; the supervisor says RELOAD, and STOP with the reason. A signal would
+do less: one that comes before the worker has its handlers would kill it. The end of the channel is the end of the
+supervisor, however it came. The worker drains then as on SIGTERM, so that none goes on under a policy that nobody can
+change any more.
 """
 
 import asyncio
@@ -15,6 +16,10 @@ from pathlib import Path
 from typing import Protocol, Self
 
 READY = b"ready\n"
+ALIVE = b"alive\n"
+BEAT_SECONDS = 2.0
+"""Time between two signs of life."""
+
 RELOAD = b"reload\n"
 STOP = b"stop "
 """Followed by the reason and a line's end."""
@@ -75,9 +80,17 @@ class Channel:
 
     def attend(self, service: Served) -> None:
         """Say that the listeners accept, and have the service do what the supervisor says from now on."""
-        asyncio.get_running_loop().add_reader(self._socket, self._read, service)
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._socket, self._read, service)
         with suppress(OSError):  # nobody is there: reading will tell
             self._socket.send(READY)
+        loop.call_later(BEAT_SECONDS, self._beat, loop)
+
+    def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._socket.fileno() >= 0:
+            with suppress(OSError):  # a supervisor that does not read has other troubles than this worker
+                self._socket.send(ALIVE)
+            loop.call_later(BEAT_SECONDS, self._beat, loop)
 
     def close(self) -> None:
         """Let go of it, once."""

@@ -2,14 +2,16 @@
 
 import socket
 import sys
+from contextlib import closing
 from pathlib import Path
+from typing import cast
 
 import pytest
 from click.testing import CliRunner
 
 from gateway.cli import main
 from gateway.cli.run import MOST_WORKERS, worker_command
-from gateway.engine.service import Settings
+from gateway.engine.service import Service, Settings
 from gateway.engine.worker import Channel, Worker
 
 
@@ -70,7 +72,19 @@ def test_one_worker_needs_no_supervisor(
     started: list[Settings], supervised: list[tuple[object, ...]], tmp_path: Path
 ) -> None:
     assert CliRunner().invoke(main, ["run", str(tmp_path), "--workers", "1"]).exit_code == 0
-    assert (started[0].worker, started[0].ready, supervised) == (None, None, [])
+    assert (started[0].worker, supervised) == (None, [])
+
+
+async def test_the_service_manager_is_told_when_one_accepts(
+    started: list[Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        assert CliRunner().invoke(main, ["run", str(tmp_path)]).exit_code == 0
+        assert started[0].ready is not None
+        started[0].ready(cast("Service", None))
+        assert manager.recv(100) == b"READY=1"
 
 
 def test_more_workers_have_a_supervisor(
@@ -109,7 +123,7 @@ def test_a_worker_gets_every_option_of_its_supervisor(monkeypatch: pytest.Monkey
     monkeypatch.setattr(sys, "argv", ["/opt/gateway/bin/gateway", "run", "policies", "--layers", "--workers", "2"])
     worker = Worker(1, 5, ())
     assert worker_command(worker) == [
-        *(sys.executable, "-P", "-m", "gateway", "run", "--worker", str(worker)),
+        *(sys.executable, "-P", "-X", "faulthandler", "-m", "gateway", "run", "--worker", str(worker)),
         *("policies", "--layers", "--workers", "2"),
     ]
 

@@ -31,8 +31,25 @@ if behaviour == "dies once" and told["number"] == 1 and not again:
 if behaviour == "ends at once":
     sys.exit(0)
 
+if behaviour == "beats" or (behaviour == "hangs once" and again):
+    channel.settimeout(0.02)
+
+
+def read() -> str:
+    """Give what the supervisor says; signs of life meanwhile, where the channel has a time-out."""
+    beats = 0
+    while True:
+        try:
+            return channel.recv(4096).decode()
+        except TimeoutError:
+            channel.send(b"alive\n")
+            beats += 1
+            if beats == 60:
+                note("beaten")
+
+
 begun = ""
-while data := channel.recv(4096).decode():
+while data := read():
     *lines, begun = (begun + data).split("\n")
     for line in lines:
         note(line)

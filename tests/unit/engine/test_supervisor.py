@@ -28,11 +28,11 @@ FAKE = Path(__file__).parent / "fake_worker.py"
 class Up:
     """A supervisor that runs, and what its workers noted."""
 
-    def __init__(self, directory: Path, behaviour: str, workers: int, end_seconds: float) -> None:
+    def __init__(self, directory: Path, behaviour: str, workers: int, **seconds: float) -> None:
         self.directory = directory
         self.behaviour = behaviour
         self.started: list[Worker] = []
-        self.supervisor = Supervisor(workers, ("public 127.0.0.1:8443",), self._command, end_seconds=end_seconds)
+        self.supervisor = Supervisor(workers, ("public 127.0.0.1:8443",), self._command, **seconds)
         self.running = asyncio.create_task(self.supervisor.run())
 
     def _command(self, worker: Worker) -> Sequence[str]:
@@ -50,9 +50,9 @@ class Up:
 
 @asynccontextmanager
 async def supervised(
-    directory: Path, behaviour: str = "good", *, workers: int = 2, end_seconds: float = END_SECONDS
+    directory: Path, behaviour: str = "good", *, workers: int = 2, **seconds: float
 ) -> AsyncIterator[Up]:
-    up = Up(directory, behaviour, workers, end_seconds)
+    up = Up(directory, behaviour, workers, **seconds)
     try:
         yield up
     finally:
@@ -122,6 +122,22 @@ async def test_a_worker_that_dies_is_started_again_under_its_number(
     assert up.running.result() == 0
     assert "worker 1 was ended by SIGKILL; it is started again in 0.1 s" in caplog.messages
     assert sum("workers accept" in message for message in caplog.messages) == 1
+
+
+async def test_a_worker_that_hangs_is_ended_and_started_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with supervised(tmp_path, "hangs once", workers=1, look_seconds=0.1) as up:
+        await until(lambda: len(up.started) == 2)
+
+        assert "worker 1 hangs: no sign of life for 0 s; it is ended" in caplog.messages
+        assert any("worker 1 was ended by SIGABRT; it is started again" in message for message in caplog.messages)
+        await until(lambda: up.noted(1).count("start") == 2)
+
+
+async def test_a_worker_that_is_heard_goes_on(tmp_path: Path) -> None:
+    async with supervised(tmp_path, "beats", workers=1, look_seconds=0.3) as up:
+        await until(lambda: up.noted(1).count("beaten") == 1)
+
+        assert len(up.started) == 1
 
 
 async def test_a_worker_that_keeps_ending_is_started_ever_later(
@@ -209,7 +225,7 @@ async def test_a_worker_that_does_not_end_is_killed(tmp_path: Path, caplog: pyte
         up.supervisor.stop("SIGTERM")
 
         assert await up.running == EXIT_CUT
-        assert "worker 1 did not end in 0 s: killed" in caplog.messages
+        assert "worker 1 did not end in time: killed" in caplog.messages
 
 
 async def test_a_worker_that_fails_while_it_drains_is_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.engine.worker import READY, RELOAD, STOP, Channel, Worker
+from gateway.engine import worker
+from gateway.engine.worker import ALIVE, READY, RELOAD, STOP, Channel, Worker
 from tests.engine.harness import until
 
 WORKER = Worker(2, 7, ("public 127.0.0.1:8443",))
@@ -66,6 +67,16 @@ async def pair() -> AsyncIterator[Pair]:
 async def test_a_worker_says_when_it_accepts(pair: Pair) -> None:
     pair.channel.attend(pair.served)
     assert await asyncio.to_thread(pair.supervisor.recv, 100) == READY
+
+
+async def test_a_worker_says_that_it_lives(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "BEAT_SECONDS", 0.0)
+    pair.channel.attend(pair.served)
+    received = b""
+    while received.count(ALIVE) < 2:
+        received += await asyncio.to_thread(pair.supervisor.recv, 100)
+    pair.channel.close()
+    assert received.startswith(READY + 2 * ALIVE)
 
 
 async def test_what_was_said_before_it_accepts_is_done_then(pair: Pair) -> None:
