@@ -85,21 +85,32 @@ def request_of(url: str, method: str | None, headers: Sequence[str], data: str |
 
 def request_in(raw: bytes) -> Message:
     """Read a request as it stands in a file: lines may end with LF alone, and Content-Length may be missing."""
-    head, *rest_of = _BLANK_LINE.split(raw, maxsplit=1)
-    body = rest_of[0] if rest_of else b""
-    start, *rest = head.replace(b"\r\n", b"\n").rstrip(b"\n").split(b"\n")
+    start, fields, body = split_message(raw)
     words = start.split(b" ")
     if len(words) != 3 or not words[2].startswith(b"HTTP/"):
         raise click.UsageError("it does not begin with a request line such as `POST /v1/deposits HTTP/1.1`")
+    if body and not any(name.lower() == b"content-length" for name, _ in fields):
+        fields.append((b"content-length", str(len(body)).encode()))
+    return _read(words[0].decode("latin-1"), words[1].decode("latin-1"), fields, body)
+
+
+def split_message(raw: bytes, *, bodiless: bool = False) -> tuple[bytes, list[tuple[bytes, bytes]], bytes]:
+    """Give start line, fields and body of a message in a file; Content-Length says where the body ends.
+
+    A `bodiless` one has none, whatever length it states.
+    """
+    head, *rest_of = _BLANK_LINE.split(raw, maxsplit=1)
+    body = rest_of[0] if rest_of else b""
+    start, *rest = head.replace(b"\r\n", b"\n").rstrip(b"\n").split(b"\n")
     fields = [(name.strip(), value.strip()) for name, _, value in (line.partition(b":") for line in rest)]
     known = {name.lower(): value for name, value in fields}
     if b"transfer-encoding" in known:
         raise click.UsageError("write the body as it is, with Content-Length in place of Transfer-Encoding")
-    if body and b"content-length" not in known:
-        fields.append((b"content-length", str(len(body)).encode()))
-    elif known.get(b"content-length", b"").isdigit():
+    if bodiless:
+        return start, fields, b""
+    if known.get(b"content-length", b"").isdigit():
         body = _cut(body, int(known[b"content-length"]))
-    return _read(words[0].decode("latin-1"), words[1].decode("latin-1"), fields, body)
+    return start, fields, body
 
 
 def _cut(body: bytes, length: int) -> bytes:

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from gateway.cli.answers import gateway_keys, response_in, verify_answer
 from gateway.cli.messages import (
     Message,
     known_key,
@@ -49,23 +50,31 @@ _ANY_TIME = Window(max_age=1e12, max_ahead=1e12)
 @click.option("--partner", metavar="NAME", help="Whose keys of the policy count; all partners' unless it is given.")
 @click.option("--max-age", metavar="DURATION", default=written(MAX_AGE), show_default=True, help="As on the route.")
 @click.option("--at", metavar="TIME", help="When the request came in; now unless it is given.")
+@click.option("--response", metavar="FILE", help="Check the gate's answer to the request instead, as it came.")
 @click.option("--signed", "signed_file", metavar="FILE", help="What the signer signed: the first difference is shown.")
 def verify(  # noqa: PLR0913 - one parameter for each option
     *, policy: Path, url: str | None, file: str | None, method: str | None, headers: tuple[str, ...], data: str | None,
     scheme_name: str | None, key_id: str | None, public_key: str | None, secret: str | None, encoding: str,
     algorithm: str | None, partner: str | None, max_age: str, at: str | None, signed_file: str | None,
+    response: str | None,
 ) -> None:  # fmt: skip
     """Check the signature of a request by a scheme of POLICY, and show the string to sign.
 
     The request stands in a file (--request), or is told as to curl: URL, -X, -H, -d. The key is named by --public-key
-    or --secret; without them it is looked up among the keys of the policy's partners. Exits with 1 where the gate
-    would refuse the signature.
+    or --secret; without them it is looked up among the keys of the policy's partners. With --response, the gate's
+    answer to the request is checked in its place. Exits with 1 where the signature is not right.
     """
     if (url is None) == (file is None):
         raise click.UsageError("name the request: --request FILE, or a URL with -X, -H and -d")
     message = request_in(read_file(Path(file))) if file is not None else request_of(url or "", method, headers, data)
     scheme = scheme_of(policy, scheme_name)
     window, now = _window(max_age), _time(at)
+    given = (public_key, secret, encoding, algorithm)
+    if response is not None:
+        answer, body = response_in(read_file(Path(response)), message)
+        if not verify_answer(scheme, answer, body, lambda named: _gates(policy, scheme, named, given), window, now):
+            sys.exit(1)
+        return
     try:
         presented = read_whole(scheme, *message, lambda _: True)
         string = scheme.string_to_sign(message.head, message.body, presented)
@@ -74,7 +83,7 @@ def verify(  # noqa: PLR0913 - one parameter for each option
         sys.exit(1)
     keys = (
         {key.id: key}
-        if (key := _given_key(scheme, presented.key_id or key_id, public_key, secret, encoding, algorithm)) is not None
+        if (key := _given_key(scheme, presented.key_id or key_id, *given)) is not None
         else _keys_of(policy, partner)
     )
     _line("scheme", scheme.name)
@@ -163,6 +172,14 @@ def _given_key(
     if public is not None and secret is not None:
         raise click.UsageError("--public-key or --secret, one of them")
     return known_key(scheme, key_id or "given", public, secret, encoding, algorithm)
+
+
+def _gates(
+    policy: Path, scheme: Scheme[Any], key_id: str, given: tuple[str | None, str | None, str, str | None]
+) -> dict[str, SigningKey]:
+    """Give the keys that the gate may have signed an answer with."""
+    key = _given_key(scheme, key_id, *given)
+    return gateway_keys(policy) if key is None else {key_id: key}
 
 
 def _keys_of(policy: Path, partner: str | None) -> dict[str, SigningKey]:

@@ -1,12 +1,16 @@
 """`gateway verify`."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from gateway.cli.verify import verify
+from gateway.core.outgoing import Answered
 from tests import messages
+from tests.mint import private_key
 from tests.policy.files import BASE, ENVIRON, make_files
 
 POLICY = """\
@@ -134,3 +138,72 @@ def test_a_key_that_is_none_of_them(folder: Path) -> None:
     assert result.exit_code == 0, result.output
     (folder / "request").write_text(raw().replace('keyid="ed25519"', 'keyid="other"'))
     assert "signature.mismatch" in run(folder).output
+
+
+# Answers
+
+
+ANSWERS = """\
+gateway_keys:
+  gate: {algorithm: ed25519, private_key: gate.key}
+sign_responses: {scheme: partner, key: gate}
+"""
+
+
+def answer(status: int = 200) -> str:
+    """Write the gate's answer as it came."""
+    request, body = messages.signed(), b'{"status":"ok"}'
+    given = Answered(200, [("content-type", "application/json")], body)
+    key = replace(messages.own_key("ed25519"), id="gate")
+    fields = messages.scheme().sign_answer(given, request, key=key, now=messages.NOW).fields
+    lines = [f"HTTP/1.1 {status} OK", "content-type: application/json", *(f"{name}: {value}" for name, value in fields)]
+    return "\n".join([*lines, "", body.decode()])
+
+
+def test_an_answer_that_is_the_gates(folder: Path) -> None:
+    (folder / "answer").write_text(answer())
+    result = run(folder, "--response", str(folder / "answer"))
+    assert result.exit_code == 0, result.output
+    for words in (
+        'covered    "@status" "content-digest" "@method";req "@target-uri";req "content-type"',
+        '  | "@status": 200\n',
+        '  | "@method";req: POST\n',
+        "key        gate, ed25519",
+        "signature  right: the gate's answer to this request",
+    ):
+        assert words in result.output
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (answer(201), "signature  signature.mismatch"),
+        (answer().replace("ok", "no"), "signature  signature.digest_mismatch"),
+        (answer().replace("signature-input", "x-other"), "form       signature.missing: the answer is not signed"),
+    ],
+)
+def test_an_answer_that_is_not(folder: Path, text: str, said: str) -> None:
+    (folder / "answer").write_text(text)
+    result = run(folder, "--response", str(folder / "answer"))
+    assert (result.exit_code, said in result.output) == (1, True), result.output
+
+
+def test_keys_of_the_policys_answers(tmp_path: Path) -> None:
+    make_files(tmp_path)
+    policies = tmp_path / "policies"
+    policies.mkdir()
+    for file in BASE.iterdir():
+        (policies / file.name).write_text(file.read_text())
+    pem = private_key("Ed25519", "partner").private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (policies / "gate.key").write_bytes(pem)
+    (policies / "answers.yaml").write_text(POLICY + ANSWERS)
+    (tmp_path / "request").write_text(raw())
+    (tmp_path / "answer").write_text(answer())
+    arguments = [str(policies), "--request", str(tmp_path / "request"), "--response", str(tmp_path / "answer")]
+    arguments += ["--scheme", "partner", "--at", AT]
+    result = CliRunner(env=ENVIRON).invoke(verify, arguments)
+    assert result.exit_code == 0, result.output
+    (policies / "answers.yaml").write_text(POLICY)
+    (policies / "routes.yaml").write_text("version: 1\n")
+    result = CliRunner(env=ENVIRON).invoke(verify, arguments)
+    assert (result.exit_code, "name the key with" in result.output) == (2, True)

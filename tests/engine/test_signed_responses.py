@@ -1,12 +1,13 @@
 """Answers that the gate signs, verified by a client that others wrote: on both data paths, refusals too."""
 
-from base64 import b64decode
+from base64 import b64decode, urlsafe_b64encode
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
+import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -261,3 +262,21 @@ async def test_a_vendors_own_scheme_signs_the_answers_too(tmp_path: Path) -> Non
     for answer in given:
         signature = b64decode(answer.headers["x-hub88-signature"], validate=True)
         rsa.public_key().verify(signature, answer.content, PKCS1v15(), SHA256())
+
+
+async def test_a_detached_jws(tmp_path: Path) -> None:
+    async with serving() as upstream:
+        folder = Folder(tmp_path, upstream.port)
+        keys = KEYS[: KEYS.index("  answers:")].replace("scheme: answers", "scheme: jws")
+        jws = "  jws: {type: jws, algorithms: [EdDSA], header: X-JWS-Signature, timestamp: {parameter: iat}}\n"
+        write(folder, **{"schemes:\n": keys + jws})
+        async with again(folder, upstream) as up:
+            given = [await ask(up), await ask(up, "/nowhere"), await ask(up, http2=True)]
+
+    public = private_key("Ed25519", "gate").public_key()
+    for answer in given:
+        header, payload, signature = answer.headers["x-jws-signature"].split(".")
+        assert payload == ""
+        whole = f"{header}.{urlsafe_b64encode(answer.content).decode().rstrip('=')}.{signature}"
+        assert jwt.PyJWS().decode(whole, public, ["EdDSA"]) == answer.content
+        assert jwt.get_unverified_header(whole)["kid"] == "gate-2026-11"
