@@ -79,7 +79,7 @@ def page() -> str:
 def section(found: Preset) -> str:
     """Give the page's section about one preset."""
     by = scheme_of(found)
-    open_to = [weakness.rpartition(": ")[0] for weakness in by.weaknesses()]
+    open_to = [weakness.partition(": ")[0] for weakness in by.weaknesses()]
     listed = [f"{each[0].upper()}{each[1:]}." for each in open_to]
     said = "".join(f"{_wrapped(f'- {text}', '  ')}\n" for text in [*listed, *found.remarks])
     return (

@@ -28,6 +28,8 @@ class Definition:
 
     key: ScalarNode
     node: Node
+    preset: str = ""
+    """The vendor's preset that a scheme is made of."""
 
 
 @dataclass(slots=True)

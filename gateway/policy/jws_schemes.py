@@ -9,6 +9,7 @@ from gateway.policy.problem import quoted
 from gateway.policy.reader import Reader
 from gateway.policy.scheme_places import signed_name
 from gateway.policy.values import Unfit, field_name, host
+from gateway.policy.weaknesses import warn_of
 from gateway.signing.jws_header import Expected
 from gateway.signing.jws_payload import BodyPayload, RequestPayload
 from gateway.signing.jws_scheme import JOSE_ALGORITHMS, Carried, JwsScheme
@@ -61,9 +62,7 @@ def read_jws_scheme(reader: Reader, name: str, definition: Definition) -> JwsSch
     except ValueError as error:
         reader.error(definition.key, str(error))
         return None
-    for weakness in scheme.weaknesses():
-        message, _, hint = weakness.partition(": ")
-        reader.warning(definition.key, message, hint)
+    warn_of(reader, definition, scheme)
     return scheme
 
 

@@ -8,6 +8,7 @@ from gateway.policy.document import Definition
 from gateway.policy.nodes import MappingNode, Node
 from gateway.policy.reader import Reader
 from gateway.policy.values import field_name
+from gateway.policy.weaknesses import warn_of
 from gateway.signing.algorithms import ALGORITHMS
 from gateway.signing.httpsig.fields import KINDS, Kind
 from gateway.signing.httpsig.profiles import PROFILES, Profile
@@ -56,9 +57,7 @@ def read_message_scheme(reader: Reader, name: str, definition: Definition) -> Ht
         hint = "expected it in `structured_fields`" if any(each.sf for each in covered) else ""
         reader.error(fields.get("covered", definition.key), str(error), hint)
         return None
-    for weakness in scheme.weaknesses():
-        message, _, hint = weakness.partition(": ")
-        reader.warning(definition.key, message, hint)
+    warn_of(reader, definition, scheme)
     return scheme
 
 

@@ -98,7 +98,8 @@ def merged(name: str, definition: Definition) -> Definition:
     values = {key: _placed(value, at, Trail(own.trail, key)) for key, value in base.values.items()}
     keys = dict.fromkeys(base.keys, own.keys["preset"])
     kept = {key: value for key, value in own.values.items() if key != "preset"}
-    return replace(definition, node=MappingNode(own.place, own.trail, values | kept, keys | _own_keys(own)))
+    node = MappingNode(own.place, own.trail, values | kept, keys | _own_keys(own))
+    return replace(definition, node=node, preset=name)
 
 
 def _own_keys(own: MappingNode) -> dict[str, ScalarNode]:

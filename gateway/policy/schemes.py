@@ -19,6 +19,7 @@ from gateway.policy.scheme_places import read_place
 from gateway.policy.sigv4_schemes import TYPE as SIGV4
 from gateway.policy.sigv4_schemes import read_sigv4_scheme
 from gateway.policy.values import instant
+from gateway.policy.weaknesses import warn_of
 from gateway.signing import parts as p
 from gateway.signing.algorithms import PUBLIC_KEY_ALGORITHMS
 from gateway.signing.composed import ComposedScheme
@@ -121,9 +122,7 @@ def _read_composed(reader: Reader, name: str, definition: Definition) -> Compose
     except ValueError as error:
         reader.error(definition.key, str(error))
         return None
-    for weakness in scheme.weaknesses():
-        message, _, hint = weakness.rpartition(": ")
-        reader.warning(definition.key, message, hint)
+    warn_of(reader, definition, scheme)
     return scheme
 
 

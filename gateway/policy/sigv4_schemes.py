@@ -6,6 +6,7 @@ from gateway.policy.document import Definition
 from gateway.policy.problem import quoted
 from gateway.policy.reader import Reader
 from gateway.policy.values import Unfit
+from gateway.policy.weaknesses import warn_of
 from gateway.signing.sigv4 import SigV4Scheme
 
 TYPE = "aws-sigv4"
@@ -21,9 +22,7 @@ def read_sigv4_scheme(reader: Reader, name: str, definition: Definition) -> SigV
     if region is None or service is None:
         return None
     scheme = SigV4Scheme(name, region, service)
-    for weakness in scheme.weaknesses():
-        message, _, hint = weakness.partition(": ")
-        reader.warning(definition.key, message, hint)
+    warn_of(reader, definition, scheme)
     return scheme
 
 

@@ -288,7 +288,8 @@ class ComposedScheme:
         if assembly is not None:
             signed = assembly.build(head, body, timestamp, nonce or "")
         else:
-            content = content or Content(head, body)
+            if content is None or content.body is not body or content.head is not head:
+                content = Content(head, body)
             signed = self._collect(content, timestamp, nonce, b"")
         for key in keys:
             if (mac is not None and hmac.compare_digest(key.secret.mac(mac).digest(signed), signature)) or (

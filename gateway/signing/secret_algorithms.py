@@ -25,7 +25,7 @@ class SecretAlgorithm(NamedTuple):
         return hashlib.new(self.hash, signed, usedforsecurity=True).digest()
 
 
-_PLAIN = "a hash over secret and message is no HMAC: where the secret comes first, the message can be extended"
+_PLAIN = "a hash over secret and message is no HMAC, and where the secret comes first, the message can be extended"
 
 SECRET_ALGORITHMS: Mapping[str, SecretAlgorithm] = {
     "hmac-sha256": SecretAlgorithm("sha256", 32, keyed=True),

@@ -13,8 +13,9 @@ from gateway.core.secret import Secret
 from gateway.signing import parts as p
 from gateway.signing.composed import ComposedScheme
 from gateway.signing.places import InHeader
+from gateway.signing.scheme import read_whole
 from gateway.signing.window import CHALLENGE, Window
-from tests import world
+from tests import vendors, world
 from tests.world import BODY, NOW, SIGNING_KEY_ID, SIGNING_SECRET, World, own_key, signing_key
 
 WINDOW = Window(60.0, 5.0)
@@ -362,3 +363,13 @@ def test_nothing_shows_the_signature() -> None:
     shown = f"{presented} {presented!r} {world.scheme()!r}"
     assert presented.signature.hex() not in shown
     assert repr(presented.signature) not in shown
+
+
+def test_what_is_matched_is_what_is_given_and_not_what_was_read() -> None:
+    scheme, (head, body) = vendors.scheme("gitslotpark"), vendors.signed("gitslotpark")
+    keys = vendors.keys("hmac-sha256")
+    presented = read_whole(scheme, head, body, lambda _: True)
+    admitted = scheme.admit(presented, keys, WINDOW, NOW)
+    assert scheme.match(head, body, presented, admitted, WINDOW).key_id == vendors.KEY_ID
+    with pytest.raises(Denied):
+        scheme.match(head, body.replace(b"12.3", b"99.3"), presented, admitted, WINDOW)
