@@ -4,6 +4,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from gateway.controls.token import TokenControl
 from gateway.core.chain import Answer, Ask
 from gateway.core.policy import Partner, Policy, SigningKey
 from gateway.core.reasons import Denied, Reason
@@ -96,11 +97,14 @@ def _owners(exchange: "Exchange", key_id: str) -> list[str]:
 
 
 def widest_window(policy: Policy) -> Window | None:
-    """Give the largest age and the largest lead that any route of a policy takes; None where none checks signatures.
+    """Give the largest age and the largest lead that any route of a policy takes; None where none looks at either.
 
-    It bounds what the replay memory must remember, and what it cannot know after a crash.
+    Signatures count, and proofs of possession. The window bounds what the replay memory must remember, and what it
+    cannot know after a crash.
     """
-    windows = [one.window for route in policy.routes for one in route.chain if isinstance(one, SignatureControl)]
+    controls = [one for route in policy.routes for one in route.chain]
+    windows = [one.window for one in controls if isinstance(one, SignatureControl)]
+    windows += [one.proofs.window for one in controls if isinstance(one, TokenControl) and one.proofs is not None]
     if not windows:
         return None
     return Window(max(one.max_age for one in windows), max(one.max_ahead for one in windows))

@@ -14,9 +14,10 @@ from gateway.controls.credentials import (
     MAX_TOKEN_BYTES,
     Authentication,
     Challenger,
-    bearer_token,
+    presented_token,
 )
 from gateway.controls.demands import BodyTie, Demand, PathTie
+from gateway.controls.dpop import Proofs
 from gateway.controls.verified import VerifiedToken, VerifiedTokens
 from gateway.core.chain import Answer, Ask, FetchKeys, Introspect, Introspected, answered
 from gateway.core.facts import Claims, Confirmation
@@ -24,6 +25,7 @@ from gateway.core.issuer import Issuer, KeySource
 from gateway.core.message import Headers
 from gateway.core.policy import SwitchedOff
 from gateway.core.reasons import Denied, Reason
+from gateway.signing.dpop import Proof
 from gateway.signing.jose import read_object
 from gateway.signing.jwks import ALGORITHMS, KeySet
 from gateway.signing.jws import AT_JWT, CompactJws
@@ -31,7 +33,7 @@ from gateway.signing.jws import AT_JWT, CompactJws
 if TYPE_CHECKING:
     from gateway.core.exchange import Exchange
 
-type Binding = Literal["certificate"] | SwitchedOff | None
+type Binding = Literal["certificate", "dpop", "either"] | SwitchedOff | None
 """What tokens of a route must be bound to. None: what each states itself; switched off: not even that is checked."""
 
 
@@ -52,6 +54,8 @@ class TokenControl:
     body_ties: tuple[BodyTie, ...] = ()
     """Checked by `TokenBody`, at the end of the chain."""
     authentication: Authentication = ANY_AUTHENTICATION
+    proofs: Proofs | None = None
+    """What proofs of possession must be; None: none are taken. There where `bound_to` says dpop or either."""
 
     name: ClassVar[str] = "token"
 
@@ -72,7 +76,11 @@ class TokenControl:
             raise ValueError(f"issuer {self.issuer.name}: algorithms must be some of {', '.join(sorted(ALGORITHMS))}")
         rules = ClaimRules(self.issuer, self.audience, self.max_lifetime, self.demands, self.authentication)
         object.__setattr__(self, "_rules", rules)
-        object.__setattr__(self, "_challenger", Challenger(self.scopes, self.authentication))
+        if (self.proofs is not None) != (self.bound_to in ("dpop", "either")):
+            raise ValueError("proofs go with bound_to dpop or either")
+        algorithms = () if self.proofs is None else tuple(sorted(self.proofs.algorithms))
+        challenger = Challenger(self.scopes, self.authentication, self.bound_to != "dpop", algorithms)
+        object.__setattr__(self, "_challenger", challenger)
         object.__setattr__(self, "_ask", FetchKeys(self.issuer.name))
         object.__setattr__(self, "_signed", self.issuer.keys is not None)
         object.__setattr__(self, "_rotates", isinstance(self.issuer.keys, KeySource))
@@ -85,17 +93,19 @@ class TokenControl:
         3. the policy allows its algorithm, the issuer has its key, and both fit: TOKEN_ALGORITHM, TOKEN_KEY_UNKNOWN
         4. the key verifies its signature: TOKEN_SIGNATURE; it is of the type that the issuer's profile says: TOKEN_TYPE
         5. its claims hold now, for this issuer, audience and route (`ClaimRules.check`)
-        6. it came from whom it is bound to: TOKEN_BINDING
+        6. it came from whom it is bound to: TOKEN_BINDING, and what `Proofs.check` raises
         7. the partner claim is one of the partner's subjects: TOKEN_SUBJECT, PARTNER_NOT_ALLOWED
         8. it has every scope that the route needs: TOKEN_SCOPE
         9. claims that the route ties to its path are those of the path: TOKEN_RESOURCE
+        10. its proof comes for the first time: TOKEN_PROOF_REPLAYED
 
         An issuer with introspection is asked about the token after step 4, and where it has no keys in place of steps 2
         to 4: TOKEN_INACTIVE. Steps 2 to 4 are skipped for a token that has been through them with the same keys. Raises
         Denied with those reasons and the challenge of RFC 6750 section 3.
         """
+        dpop = False
         try:
-            token, digest = self._presented(exchange.request.headers)
+            token, digest, dpop = self._presented(exchange.request.headers)
             if self._signed:
                 keys = answered((yield self._ask), KeySet)
                 verified = self.verified.find(digest, keys, exchange.now)
@@ -115,20 +125,27 @@ class TokenControl:
                 verified = self.verified.introspected(digest, answer, self.issuer.issuer)
             if exchange.barred is not None:
                 exchange.barred.check_token(self.issuer.name, verified.key_id, digest, exchange.now)
-            self._accept(exchange, verified)
+            proof = self._accept(exchange, verified, digest, dpop=dpop)
+            if proof is not None and self.proofs is not None and exchange.partner is not None:
+                yield from self.proofs.once(proof, exchange.partner.name)
         except Denied as denied:
-            challenge = self._challenger.fields(denied.reason)
+            challenge = self._challenger.fields(denied.reason, dpop=dpop)
+            if self.proofs is not None and denied.reason is Reason.TOKEN_PROOF_NONCE:
+                challenge += self.proofs.fresh_nonce(exchange.now)
             raise Denied(denied.reason, denied.detail, denied.fields + challenge) from None
 
-    def _presented(self, headers: Headers) -> tuple[str, bytes]:
-        """Give the token of a request and its digest; one that is known has been through `bearer_token`."""
+    def _presented(self, headers: Headers) -> tuple[str, bytes, bool]:
+        """Give the token of a request, its digest, and whether it came with the DPoP scheme.
+
+        A bearer token that is known has been through `presented_token`.
+        """
         credentials = headers.single("authorization")
         if credentials is not None and credentials.startswith(BEARER) and len(credentials) <= MAX_TOKEN_BYTES:
             digest = self.verified.digest(credentials)
             if digest is not None:
-                return credentials[len(BEARER) :], digest
-        token = bearer_token(headers)
-        return token, sha256(token.encode()).digest()
+                return credentials[len(BEARER) :], digest, False
+        token, dpop = presented_token(headers, dpop=self.proofs is not None)
+        return token, sha256(token.encode()).digest(), dpop
 
     def _read(self, token: str) -> CompactJws:
         try:
@@ -155,35 +172,45 @@ class TokenControl:
             raise Denied(Reason.TOKEN_MALFORMED, f"claims: {error}") from None
         return VerifiedToken(jws.algorithm, claims, time_claim(claims, "exp"), key.kid)
 
-    def _accept(self, exchange: "Exchange", verified: VerifiedToken) -> None:
+    def _accept(self, exchange: "Exchange", verified: VerifiedToken, digest: bytes, *, dpop: bool) -> Proof | None:
+        """Accept the token; gives the proof that came with it, which is still to be claimed."""
+        proof = None
         exchange.claims = claims = verified.claims_by(self._rules, exchange.now)
         if claims.confirmation is not None or self.bound_to is not None:
-            self._check_binding(exchange, claims.confirmation)
+            proof = self._check_binding(exchange, claims.confirmation, digest, dpop=dpop)
         self._identify(exchange, claims)
         if not self.scopes <= claims.scopes:
             raise Denied(Reason.TOKEN_SCOPE, f"lacks {' '.join(sorted(self.scopes - claims.scopes))}")
         if self.path_ties and exchange.route is not None:
             for tie in self.path_ties:
                 tie.check(claims.all, exchange.route.match.path, exchange.request.path)
+        return proof
 
-    def _check_binding(self, exchange: "Exchange", confirmation: Confirmation | None) -> None:
-        """Raise Denied(TOKEN_BINDING) where the sender is not the one whom the token was issued to.
+    def _check_binding(
+        self, exchange: "Exchange", confirmation: Confirmation | None, digest: bytes, *, dpop: bool
+    ) -> Proof | None:
+        """Raise Denied where the sender is not the one whom the token was issued to; gives its proof.
 
         What a token states is checked on every route: one that is bound and comes from anywhere else was stolen.
         """
         if isinstance(self.bound_to, SwitchedOff):
-            return
-        if confirmation is None or (self.bound_to == "certificate" and confirmation.certificate is None):
-            raise Denied(Reason.TOKEN_BINDING, "cnf has no x5t#S256, and the route takes bound tokens only (RFC 8705)")
-        if confirmation.key is not None:
+            return None
+        certificate, key = confirmation or (None, None)
+        proof = None
+        if dpop:
+            if key is None or self.proofs is None:
+                raise Denied(Reason.TOKEN_BINDING, "came with the DPoP scheme, and cnf has no jkt (RFC 9449 7.1)")
+            proof = self.proofs.check(exchange, digest, key)
+        elif key is not None:
             raise Denied(Reason.TOKEN_BINDING, "bound to a key by jkt, and came as a bearer token (RFC 9449 7.2)")
-        if confirmation.certificate is None:
-            raise Denied(Reason.TOKEN_BINDING, "cnf has neither x5t#S256 nor jkt: no other confirmation is known here")
-        certificate = exchange.peer.tls.certificate if exchange.peer.tls is not None else None
-        if certificate is None:
-            raise Denied(Reason.TOKEN_BINDING, "bound to a certificate, and the connection has none")
-        if not compare_digest(certificate.fingerprint, confirmation.certificate):
-            raise Denied(Reason.TOKEN_BINDING, "bound to another certificate than the connection's")
+        elif self.bound_to == "dpop":
+            raise Denied(Reason.TOKEN_BINDING, "came as a bearer token, and the route takes DPoP alone")
+        elif certificate is None:
+            detail = "cnf has neither x5t#S256 nor jkt" if confirmation is not None else "it is bound to nothing"
+            raise Denied(Reason.TOKEN_BINDING, f"{detail}, so nobody can prove that it is theirs (RFC 8705)")
+        if certificate is not None:
+            _check_certificate(exchange, certificate)
+        return proof
 
     def _identify(self, exchange: "Exchange", claims: Claims) -> None:
         claim = self.issuer.partner_claim
@@ -205,3 +232,12 @@ def _active(answer: Answer) -> Introspected:
     if not found.active:
         raise Denied(Reason.TOKEN_INACTIVE, "its issuer says that it is not active")
     return found
+
+
+def _check_certificate(exchange: "Exchange", fingerprint: str) -> None:
+    """Raise Denied(TOKEN_BINDING) where the connection's certificate is not the one a token is bound to (RFC 8705)."""
+    certificate = exchange.peer.tls.certificate if exchange.peer.tls is not None else None
+    if certificate is None:
+        raise Denied(Reason.TOKEN_BINDING, "bound to a certificate, and the connection has none")
+    if not compare_digest(certificate.fingerprint, fingerprint):
+        raise Denied(Reason.TOKEN_BINDING, "bound to another certificate than the connection's")

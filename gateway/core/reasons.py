@@ -393,6 +393,24 @@ class Reason(Enum):
         "token.bound_to on the route asks for the binding; what a token states itself is checked on every route.",
         "A token came from somebody it was not issued to; look for a leaked one.",
     )
+    TOKEN_PROOF = (
+        "token.proof", 401, "Proof of possession missing or invalid",
+        "The DPoP field is missing, malformed, signed by another key, too old, or for another request; see the detail.",
+        "token.bound_to: dpop or either asks for it; token.dpop sets window and algorithms.",
+        "A token came without proof that its sender has the key; look for a stolen one.",
+    )
+    TOKEN_PROOF_NONCE = (
+        "token.proof_nonce", 401, "Proof of possession needs a fresh nonce",
+        "Clients take the nonce from the field DPoP-Nonce and send another proof; the first request of each gets this.",
+        "token.dpop.nonce on the route asks for it.",
+        "A proof without a nonce of the gate's, or with an old one, was refused; it may have been made in advance.",
+    )
+    TOKEN_PROOF_REPLAYED = (
+        "token.proof_replayed", 401, "Proof of possession already used",
+        "The proof's jti came before: clients make a proof for each request, retries included.",
+        "Proofs are remembered for token.dpop.max_age.",
+        "A proof was sent twice; somebody may have copied it on the way.",
+    )
     TOKEN_CLAIM_RULE = (
         "token.claim_rule", 403, "Access token claim not allowed here",
         "The record's detail names the claim and what the route wants of it.",

@@ -19,6 +19,7 @@ from gateway.core.stores import EmbeddedSettings, Layout, ValkeySettings
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 _WORDS = {1: "second", 60: "minute", 3_600: "hour", 86_400: "day"}
+_BINDINGS = {"certificate": "the certificate", "dpop": "a key (DPoP)", "either": "the certificate or a key (DPoP)"}
 _SHOWN = 3
 """Networks shown before the rest is only counted."""
 
@@ -126,7 +127,7 @@ def _token(control: TokenControl) -> str:
     if isinstance(control.bound_to, SwitchedOff):
         said.append(f"bindings not checked: {control.bound_to.because}")
     elif control.bound_to is not None:
-        said.append(f"bound to {control.bound_to}")
+        said.append(f"bound to {_BINDINGS[control.bound_to]}")
     said += [_demand(demand) for demand in control.demands]
     said += [f"{tie.claim} is {{{tie.parameter}}}" for tie in control.path_ties]
     wanted = control.authentication

@@ -147,6 +147,10 @@ def refuse_shared_state(reader: Reader, route: RouteEntry) -> None:
         if route.control(kind) is not None:
             message = f"route {quoted(route.name or '')}: several workers need a store they share for {kind.name}"
             reader.error(route.nodes[kind.name], message, SHARED_STATE_HINT)
+    token = route.control(TokenControl)
+    if token is not None and token.proofs is not None:
+        message = f"route {quoted(route.name or '')}: several workers need a store they share for the proofs of DPoP"
+        reader.error(route.nodes["token"], message, SHARED_STATE_HINT)
 
 
 def refuse_unshared_money(reader: Reader, route: RouteEntry) -> None:

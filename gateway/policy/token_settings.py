@@ -2,18 +2,29 @@
 
 from typing import Literal
 
+from gateway.controls.claims import MAX_AHEAD
 from gateway.controls.credentials import ANY_AUTHENTICATION, Authentication
 from gateway.controls.demands import BodyTie, Demand, PathTie, pointer_steps
+from gateway.controls.dpop import ALGORITHMS, Proofs
 from gateway.controls.token import Binding, TokenControl
 from gateway.controls.verified import VerifiedTokens
 from gateway.core.issuer import Issuer
 from gateway.policy.nodes import MappingNode, Node, ScalarNode
 from gateway.policy.problem import quoted
-from gateway.policy.reader import Reader
+from gateway.policy.reader import Reader, suggestion
+from gateway.policy.secrets import read_secret
 from gateway.policy.tables import Table
-from gateway.policy.values import Unfit, duration, scope, whole_seconds
+from gateway.policy.values import Unfit, duration, duration_or_zero, scope, whole_seconds
+from gateway.signing.jwks import ALGORITHMS as KNOWN_ALGORITHMS
+from gateway.signing.window import Window
 
-BINDINGS: tuple[Literal["certificate"], ...] = ("certificate",)
+BINDINGS: tuple[Literal["certificate", "dpop", "either"], ...] = ("certificate", "dpop", "either")
+
+LONGEST_PROOF = 300.0
+"""Seconds; each proof is remembered for as long."""
+
+LEAST_NONCE_KEY = 32
+"""Bytes of the secret that nonces are made with."""
 
 _SETTLED = frozenset({"iss", "aud", "exp", "nbf", "iat", "cnf", "scope", "scp"})
 """Claims that other settings are about."""
@@ -36,7 +47,7 @@ class TokenSettings:
         fields = reader.fields(
             node,
             required=("issuer", "audience"),
-            optional=("scopes", "max_lifetime", "bound_to", "claims", "authentication"),
+            optional=("scopes", "max_lifetime", "bound_to", "dpop", "claims", "authentication"),
         )
         if fields is None:
             return None
@@ -46,6 +57,7 @@ class TokenSettings:
         scopes = reader.values(fields.get("scopes"), scope, "scopes") or ()
         lifetime = reader.value(fields.get("max_lifetime"), duration)
         bound_to = self._bound_to(fields.get("bound_to"))
+        proofs = self._proofs(bound_to, fields.get("dpop"))
         demands, path_ties, body_ties = self._claims(fields.get("claims"))
         authentication = self._authentication(fields.get("authentication"))
         if issuer is None or audience is None or reader.errors > errors:
@@ -61,6 +73,7 @@ class TokenSettings:
             tuple(path_ties),
             tuple(body_ties),
             authentication,
+            proofs,
         )
 
     def _bound_to(self, node: Node | None) -> Binding:
@@ -70,6 +83,19 @@ class TokenSettings:
         if off is not None or self._reader.refuse_bare_off(node):
             return off
         return self._reader.choice(node, BINDINGS, "binding")
+
+    def _proofs(self, bound_to: Binding, node: Node | None) -> Proofs | None:
+        reader = self._reader
+        fields = reader.fields(node, optional=("max_age", "max_ahead", "algorithms", "nonce")) or {}
+        if bound_to not in ("dpop", "either"):
+            if node is not None:
+                reader.error(node, "has no effect", "it goes with `bound_to: dpop` or `bound_to: either`")
+            return None
+        age = reader.value_or(fields.get("max_age"), _proof_age, 60.0)
+        ahead = reader.value_or(fields.get("max_ahead"), _proof_ahead, 10.0)
+        algorithms = reader.values(fields.get("algorithms"), _proof_algorithm, "algorithms")
+        nonce = read_secret(reader, fields.get("nonce"), "utf-8", LEAST_NONCE_KEY)
+        return Proofs(Window(age, ahead), frozenset(algorithms or ALGORITHMS), nonce)
 
     def _claims(self, node: Node | None) -> tuple[list[Demand], list[PathTie], list[BodyTie]]:
         demands: list[Demand] = []
@@ -162,6 +188,26 @@ def _parameter(text: str) -> str:
     if not name.isidentifier():
         raise Unfit(f"{quoted(text)} is no parameter of a path", "expected its name, such as player")
     return name
+
+
+def _proof_age(text: str) -> float:
+    seconds = duration(text)
+    if seconds > LONGEST_PROOF:
+        raise Unfit(f"{quoted(text)} lets copied proofs live on", "at most 5m; 60s is usual")
+    return seconds
+
+
+def _proof_ahead(text: str) -> float:
+    seconds = duration_or_zero(text)
+    if seconds > MAX_AHEAD:
+        raise Unfit(f"{quoted(text)} takes proofs that were made in advance", "at most 60s; 10s is usual")
+    return seconds
+
+
+def _proof_algorithm(text: str) -> str:
+    if text not in KNOWN_ALGORITHMS:
+        raise Unfit(f"{quoted(text)} is no algorithm for proofs", suggestion(text, sorted(KNOWN_ALGORITHMS)))
+    return text
 
 
 def _acr(text: str) -> str:

@@ -168,6 +168,14 @@ def _place(index: int, member: object) -> str:
     return f"keys[{index}]" + (f" (kid {kid[:64]!r})" if isinstance(kid, str) else "")
 
 
+def read_public_key(jwk: dict[str, object]) -> VerificationKey:
+    """Read one public key (RFC 7517), as strictly as those of a set; it needs no kid. Raises ValueError."""
+    try:
+        return _read_key({"kid": "-", **jwk})
+    except _Skipped as reason:
+        raise ValueError(str(reason)) from None
+
+
 def _read_key(member: object) -> VerificationKey:
     if not isinstance(member, dict):
         raise ValueError("not a JSON object")  # noqa: TRY004 - a fault of the text

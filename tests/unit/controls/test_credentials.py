@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.controls.credentials import MAX_TOKEN_BYTES, Authentication, Challenger, bearer_token
+from gateway.controls.credentials import MAX_TOKEN_BYTES, Authentication, Challenger, presented_token
 from gateway.core.message import Headers
 from gateway.core.reasons import Denied, Reason
 
@@ -8,7 +8,7 @@ FULL = Challenger(frozenset({"b", "a"}), Authentication(("urn:sca", "hwk"), 300.
 
 
 def test_the_token_behind_the_scheme_is_given() -> None:
-    assert bearer_token(Headers([("authorization", "bearer  a.b.c")])) == "a.b.c"
+    assert presented_token(Headers([("authorization", "bearer  a.b.c")])) == ("a.b.c", False)
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ def test_the_token_behind_the_scheme_is_given() -> None:
 )
 def test_what_is_no_token(value: str, reason: Reason) -> None:
     with pytest.raises(Denied) as caught:
-        bearer_token(Headers([("authorization", value)]))
+        presented_token(Headers([("authorization", value)]))
     assert caught.value.reason is reason
 
 

@@ -346,7 +346,7 @@ class TestMemory:
     def test_a_known_token_is_taken_without_being_read_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
         control, text = world.token_control(), token()
         known = checked(control, token=text).claims
-        monkeypatch.setattr("gateway.controls.token.bearer_token", None)
+        monkeypatch.setattr("gateway.controls.token.presented_token", None)
         monkeypatch.setattr(ClaimRules, "check", None)
         assert checked(control, token=text).claims is known
 

@@ -2,11 +2,13 @@ import pytest
 
 from gateway.controls.credentials import Authentication
 from gateway.controls.demands import BodyTie, Demand, PathTie
+from gateway.controls.dpop import Proofs
 from gateway.controls.token import TokenControl
 from gateway.core.policy import SwitchedOff
 from gateway.policy.reader import Reader
 from gateway.policy.tables import Table
 from gateway.policy.token_settings import TokenSettings, check_ties
+from gateway.signing.window import Window
 from tests import world
 from tests.policy.reading import node, problems, reader, scalar
 
@@ -33,6 +35,17 @@ def complaints(more: str) -> list[str]:
 
 def test_tokens_bound_to_certificates() -> None:
     assert read("bound_to: certificate").bound_to == "certificate"
+
+
+def test_tokens_bound_to_keys() -> None:
+    assert read("bound_to: dpop").proofs == Proofs()
+    found = read(
+        "bound_to: either, dpop: {max_age: 30s, max_ahead: 5s, algorithms: [ES256], nonce: env:ACME_SIGNING_KEY}"
+    )
+    assert found.proofs == Proofs(Window(30.0, 5.0), frozenset({"ES256"}))
+    assert found.proofs is not None
+    assert found.proofs.nonce is not None
+    assert read("bound_to: certificate").proofs is None
 
 
 def test_bindings_that_are_not_looked_at() -> None:
@@ -64,6 +77,12 @@ def test_authentication() -> None:
     [
         ("bound_to: cert", "`cert` is no binding"),
         ("bound_to: off", "switched off without a reason"),
+        ("dpop: {}", "has no effect"),
+        ("bound_to: certificate, dpop: {max_age: 30s}", "has no effect"),
+        ("bound_to: dpop, dpop: {max_age: 6m}", "lets copied proofs live on"),
+        ("bound_to: dpop, dpop: {max_ahead: 2m}", "made in advance"),
+        ("bound_to: dpop, dpop: {algorithms: [HS256]}", "`HS256` is no algorithm for proofs"),
+        ("bound_to: dpop, dpop: {nonce: hunter2}", "a secret does not stand in a policy"),
         ("claims: [a]", "found a list"),
         ("claims: {iss: required}", "`iss` is always checked"),
         ("claims: {a: maybe}", "`maybe` is no rule"),
