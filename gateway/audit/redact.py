@@ -23,6 +23,12 @@ _MAYBE_PLAIN = re.compile(r"[0-9][0-9 .-]{12}")
 _GROUP = re.compile(r"%2[0DEde]|(\d+)")
 _TOKEN = re.compile(r"eyJ[\w-]{6,}(?:\.[\w-]*){0,4}")
 """A JWS or JWE (RFC 7515, 7516): base64url of an object begins so."""
+_NAMED = re.compile(
+    r"(?<![a-z])(cvv2?|cvc2?|cvn2?|csc|(?:card[_-]?)?security[_-]?code|pin[_-]?block|passw(?:or)?d|passcode|api[_-]?key|"
+    r"client[_-]?secret|(?:access|refresh)[_-]?token)(['\"]?[ ]?[=:][ ]?['\"]?)(?!\[hidden\])[^\s&'\";,]+",
+    re.IGNORECASE,
+)
+"""What stands behind a name that says it is secret: security codes of cards (PCI DSS 3.3.1), passwords, keys."""
 _QUERY = re.compile(r"\?[^\s'\"]+")
 _DOUBLED = bytes.maketrans(bytes(range(10)), bytes(sum(divmod(2 * digit, 10)) for digit in range(10)))
 """What a doubled digit counts for in the Luhn check: the sum of its own digits."""
@@ -39,17 +45,17 @@ def clean(text: str, limit: int = NAME) -> str:
 
     1. what cannot be printed is escaped (`\u{1b}`): control characters, line separators, lone surrogates, marks
        that turn the direction of writing
-    2. tokens are replaced by `[token]`
+    2. tokens are replaced by `[token]`, and what stands behind the name of a secret by `[hidden]`
     3. card numbers are masked (PCI DSS 3.4.1)
     4. what is too long is cut; the digest of the whole, over the text as masked, takes its place
     """
     if text in _HARMLESS and len(text) <= limit:
         return text
-    if len(text) <= limit and text.isprintable() and "eyJ" not in text and not _may_hold_card(text):
+    if len(text) <= limit and text.isprintable() and not _may_hold_secret(text):
         return _HARMLESS.keep(text, text) if len(text) <= _SHORT else text
     if not text.isprintable():
         text = "".join(char if char.isprintable() else _escaped(char) for char in text)
-    text = mask_cards(_TOKEN.sub("[token]", text))
+    text = mask_cards(hide_named(_TOKEN.sub("[token]", text)))
     if len(text) <= limit:
         return text
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
@@ -88,6 +94,16 @@ def mask_cards(text: str) -> str:
     while (masked := _DIGITS.sub(_masked, text)) != text:
         text = masked  # what is left of one number may, with the next group, be another
     return text
+
+
+def hide_named(text: str) -> str:
+    """Put `[hidden]` in the place of what a name says to be secret: `cvv=123`, `"password": "…"`."""
+    return _NAMED.sub(r"\1\2[hidden]", text)
+
+
+def _may_hold_secret(text: str) -> bool:
+    named = ("=" in text or ":" in text) and _NAMED.search(text) is not None
+    return named or "eyJ" in text or _may_hold_card(text)
 
 
 def _may_hold_card(text: str) -> bool:

@@ -12,7 +12,7 @@ import orjson
 
 from gateway.audit.events import RequestDecided, RequestFinished
 from gateway.audit.ocsf import DISPOSITION, PRODUCT, SEVERITY, tls_object
-from gateway.audit.redact import LONG, NAME, TEXT, mask_cards, without_query
+from gateway.audit.redact import LONG, NAME, TEXT, hide_named, mask_cards, without_query
 from gateway.core.exchange import Exchange
 from gateway.core.message import RequestHead
 from gateway.core.reasons import Reason
@@ -182,7 +182,7 @@ def whole(seconds: float) -> int:
 def clean(text: str, limit: int = NAME) -> str:
     """Clean text step by step, whatever it is."""
     text = "".join(char if char.isprintable() else f"\\u{{{ord(char):x}}}" for char in text)
-    text = mask_cards(TOKEN.sub("[token]", text))
+    text = mask_cards(hide_named(TOKEN.sub("[token]", text)))
     if len(text) <= limit:
         return text
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -158,3 +158,23 @@ def test_what_is_no_uuid_is_cleaned() -> None:
 )
 def test_a_query_is_left_out(text: str, kept: str) -> None:
     assert without_query(text) == kept
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("/pay/cvv=123", "/pay/cvv=[hidden]"),
+        ("CVC2: 1234, more", "CVC2: [hidden], more"),
+        ("key='PASSWORD=tr0ub4dor'", "key='PASSWORD=[hidden]'"),
+        ('{"security_code":"123","pin-block":"AAAA"}', '{"security_code":"[hidden]","pin-block":"[hidden]"}'),
+        ("api_key=a&access_token=b;passwd=c", "api_key=[hidden]&access_token=[hidden];passwd=[hidden]"),
+        ("cvv=[hidden]", "cvv=[hidden]"),
+        ("the password: is missing", "the password: [hidden] missing"),
+        ("mycvv=1", "mycvv=1"),
+        ("spiffe://acme.example/casino", "spiffe://acme.example/casino"),
+        ("/password/reset", "/password/reset"),
+    ],
+)
+def test_what_a_name_says_to_be_secret_is_hidden(text: str, cleaned: str) -> None:
+    assert clean(text) == cleaned
+    assert clean(cleaned) == cleaned
