@@ -60,6 +60,11 @@ def definition(name: str, **changes: str) -> Definition:
     return Definition(top.keys[name], top.values[name])
 
 
+def is_secret(algorithm: str) -> bool:
+    """Whether an algorithm's keys are shared secrets."""
+    return algorithm in SECRET_ALGORITHMS
+
+
 def weak(found: Preset) -> bool:
     """Whether a preset's algorithm is weak."""
     algorithm = found.key["algorithm"]
