@@ -25,7 +25,7 @@ from gateway.engine.health import Health
 from gateway.engine.in_force import InForce, who_answers
 from gateway.engine.request_id import new_request_id
 from gateway.engine.settling import NOT_SENT, Capture, give, settle
-from gateway.engine.signed_answers import answer_signer, signed_refusal
+from gateway.engine.signed_answers import answer_signer, signed_again, signed_refusal
 from gateway.state.store import FULL, Store
 
 logger = logging.getLogger(__name__)
@@ -349,12 +349,13 @@ class Handling:
         decision = self.decision
         if decision is None:
             return problem.problem(Reason.CONTROL_FAILED, self.request_id, self.identity_field)
-        if reason is None and decision.answer is not None:
-            answer = problem.again(decision.answer, self.request_id, self.identity_field, decision.response_fields)
-        else:
-            reason = reason or decision.reason
-            answer = problem.problem(reason, self.request_id, self.identity_field, decision.response_fields)
+        request_id, named, fields = self.request_id, self.identity_field, decision.response_fields
         signer = answer_signer(decision.exchange)
+        if reason is None and decision.answer is not None:
+            answer = problem.again(decision.answer, request_id, named, fields)
+            otherwise = problem.problem(Reason.RESPONSE_UNSIGNABLE, request_id, named, fields)
+            return answer if signer is None else signed_again(signer, decision.exchange, answer, self.stamp, otherwise)
+        answer = problem.problem(reason or decision.reason, request_id, named, fields)
         return answer if signer is None else signed_refusal(signer, decision.exchange, answer, self.stamp)
 
     @property

@@ -23,19 +23,35 @@ def answer_signer(exchange: Exchange) -> AnswerSigner | None:
 
 def signed_refusal(signer: AnswerSigner, exchange: Exchange, answer: Answer, stamp: Stamp) -> Answer:
     """Sign a refusal of the gate's own. One that cannot be signed goes out as it is: it must be answered."""
-    to_head = exchange.head is not None and exchange.head.method == "HEAD"
-    body = b"" if to_head else answer.body
     try:
-        added = signer.sign(exchange, Answered(answer.status, answer.fields, body, own=True), stamp)
+        return _signed(signer, exchange, answer, stamp, own=True)
     except Denied as denied:
         logger.warning("a refusal goes out unsigned: %s", denied.detail)
-        return answer
     except Exception as error:  # noqa: BLE001 - whatever it is, the refusal stands
         logger.error("a refusal goes out unsigned: %s", failure(error).detail)  # noqa: TRY400 - its words may quote
-        return answer
+    return answer
+
+
+def signed_again(
+    signer: AnswerSigner, exchange: Exchange, answer: Answer, stamp: Stamp, otherwise: Answer
+) -> Answer:  # fmt: skip
+    """Sign an upstream's answer that is given again. Where that fails, `otherwise` goes out, and not the answer."""
+    try:
+        return _signed(signer, exchange, answer, stamp, own=False)
+    except Denied as denied:
+        logger.warning("an answer is not given again: %s", denied.detail)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the answer is withheld
+        logger.error("an answer is not given again: %s", failure(error).detail)  # noqa: TRY400 - as above
+    return signed_refusal(signer, exchange, otherwise, stamp)
+
+
+def _signed(signer: AnswerSigner, exchange: Exchange, answer: Answer, stamp: Stamp, *, own: bool) -> Answer:
+    bodiless = answer.status in BODILESS or (exchange.head is not None and exchange.head.method == "HEAD")
+    body = b"" if bodiless else answer.body
+    added = signer.sign(exchange, Answered(answer.status, answer.fields, body, own=own), stamp)
     if added is None:
         return answer
-    body = answer.body if added.body is None or to_head else added.body
+    body = answer.body if added.body is None or bodiless else added.body
     return Answer(answer.status, (*_without(answer.fields, added.fields), *added.fields), body)
 
 

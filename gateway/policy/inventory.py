@@ -22,6 +22,7 @@ class Role(Enum):
     AUTHORITY = "trusted CA"
     TOKENS = "verifies tokens"
     SIGNATURES = "verifies signatures"
+    SIGNS = "signs for the gate"
     PINNED = "recognises the partner"
 
 

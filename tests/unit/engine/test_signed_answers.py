@@ -4,8 +4,8 @@ import pytest
 
 from gateway.core.outgoing import Answered, Stamp
 from gateway.core.reasons import Denied, Reason
-from gateway.engine.problem import problem
-from gateway.engine.signed_answers import HeldAnswer, answer_signer, held_answer, signed_refusal
+from gateway.engine.problem import Answer, problem
+from gateway.engine.signed_answers import HeldAnswer, answer_signer, held_answer, signed_again, signed_refusal
 from gateway.signing.httpsig.digest import write_digest
 from gateway.signing.own import Signed
 from tests import world
@@ -122,6 +122,23 @@ def test_a_refusal_that_cannot_be_signed_is_given_all_the_same(
     assert "x-signature" not in fields
     assert body
     assert "a secret" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("signer", "status", "signed"),
+    [
+        (Signer(), 201, True),
+        (Signer(Denied(Reason.RESPONSE_UNSIGNABLE, "the key ended")), 502, False),
+        (Signer(TypeError("a secret")), 502, False),
+    ],
+)
+def test_an_answer_that_is_given_again_is_signed_or_withheld(signer: Signer, status: int, signed: bool) -> None:
+    stored = Answer(201, (("content-type", "text/plain"),), b"created")
+    otherwise = problem(Reason.RESPONSE_UNSIGNABLE, "request-1", "x-id")
+    made = signed_again(signer, world.World().exchange(), stored, STAMP, otherwise)
+    assert (made.status, "x-signature" in dict(made.fields)) == (status, signed)
+    assert (made.body == stored.body) is signed
+    assert all(not answer.own for answer in signer.given)
 
 
 def test_who_signs() -> None:

@@ -3,9 +3,11 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from gateway.core.policy import SigningKey
 from gateway.core.secret import Secret
 from gateway.policy.gateway_keys import read_gateway_key
-from gateway.signing.algorithms import PrivateSigner
+from gateway.policy.inventory import Role
+from gateway.signing.algorithms import PrivateSigner, PublicVerifier
 from gateway.signing.own import OwnKey
 from tests import messages
 from tests.mint import private_key
@@ -51,6 +53,18 @@ def test_what_is_no_key(text: str, folder: Path) -> None:
     used = reader()
     assert read_gateway_key(used, "gate", definition(text, folder / "p.yaml")) is None
     assert used.errors
+
+
+def test_the_gates_keys_are_in_the_inventory_and_nothing_secret_of_them(folder: Path) -> None:
+    used = reader()
+    text = "{algorithm: ed25519, private_key: gate.key, not_after: 2027-01-01}"
+    read_gateway_key(used, "gate", definition(text, folder / "p.yaml"))
+    read_gateway_key(used, "gate-2", definition("{algorithm: hmac-sha256, secret: env:ACME_SIGNING_KEY}"))
+    assert [(each.role, each.label, each.not_after) for each in used.material] == [
+        (Role.SIGNS, "key gate", 1798761600.0), (Role.SIGNS, "key gate-2", None)
+    ]  # fmt: skip
+    assert isinstance(used.material[0].what, SigningKey)
+    assert isinstance(used.material[0].what.material, PublicVerifier)
 
 
 def test_a_key_that_others_may_read_is_warned_of(folder: Path) -> None:
