@@ -284,6 +284,8 @@ class Policy:
     identity: IdentityFields = field(default_factory=IdentityFields)
     state: StateSettings = field(default_factory=StateSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
+    metrics: Endpoint | None = None
+    """Where metrics are served; None: nowhere."""
     owner: str = ""
     review_by: str = ""
     answers: AnswerSigner | None = None

@@ -6,6 +6,7 @@ queued, those that are written at once included.
 
 import asyncio
 import logging
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, Protocol
 
@@ -43,6 +44,8 @@ class GroupCommit:
         """What is written and may not be on the disk yet."""
         self._syncing = False
         self._thread: ThreadPoolExecutor | None = None
+        self.observe: Callable[[Event, bool], None] | None = None
+        """Told of each event, and whether it was written; MUST NOT raise."""
 
     def soon(self, event: Event, waiter: Waiter | None = None) -> None:
         """Have an event recorded in this turn of the loop."""
@@ -59,6 +62,8 @@ class GroupCommit:
         if self._events:
             self.flush()
         error = self._log.append_all((event,))[0]
+        if self.observe is not None:
+            self.observe(event, error is None)
         if error is None and self.durable and _forwards(event):
             place = self._place()
             self._log.sync()
@@ -85,6 +90,9 @@ class GroupCommit:
         waiters, self._waiters = self._waiters, []
         waiting = []
         errors = self._log.append_all(events)
+        if self.observe is not None:
+            for event, error in zip(events, errors, strict=True):
+                self.observe(event, error is None)
         for event, waiter, error in zip(events, waiters, errors, strict=True):
             if waiter is not None:
                 if error is None and self.durable and _forwards(event):

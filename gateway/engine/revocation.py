@@ -38,10 +38,15 @@ class RevocationCheck:
 
     def stale(self, now: Instant) -> Mapping[str, Instant]:
         """Name the issuers whose list is out of date, and since when, whether it still counts or not."""
-        stale = self._lists.stale(now)
+        return {issuer: end for issuer, end in self.ends.items() if end < now}
+
+    @property
+    def ends(self) -> Mapping[str, Instant]:
+        """Name the issuers, and when the list of each goes out of date."""
+        ends = self._lists.ends()
         if self._remote is None:
-            return stale
-        return {**stale, **Lists(self._remote.learnt.lists.values()).stale(now)}
+            return ends
+        return {**ends, **Lists(list(self._remote.learnt.lists.values())).ends()}
 
 
 def record_staleness(checks: Iterable[RevocationCheck], health: Health, now: Instant, policy: PolicyFacts) -> None:

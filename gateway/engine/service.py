@@ -22,6 +22,7 @@ from gateway.core.policy import Policy
 from gateway.core.reasons import Unavailable
 from gateway.engine.barring import Barring
 from gateway.engine.clock import Clock
+from gateway.engine.counting import Counting
 from gateway.engine.expiry import Expiries
 from gateway.engine.gate import Gate
 from gateway.engine.in_force import InForce
@@ -136,6 +137,8 @@ class Service:
                     self.gate, policy,
                     flows=self.settings.layers, shared=not self._alone, addons=self.settings.addons,
                 )  # fmt: skip
+                self.counting = Counting(self.gate, self.master.listeners)
+                await self.counting.start(policy.metrics, self.settings.worker)
                 await self.master.start()
                 spare_collector()
             except OSError as error:
@@ -156,6 +159,7 @@ class Service:
         policy = loaded.policy
         listeners = listeners_of(policy)
         self.expiries.adopt(loaded.material)
+        self.counting.adopt(loaded.material)
         inline = () if self.master.user_addons is None else self.master.user_addons.lines
         warnings = (*inline, *(str(warning) for warning in loaded.warnings))
         try:
@@ -270,6 +274,7 @@ class Service:
         self.gate.commit.durable = loaded.policy.audit.durable
         self.master.standings.reloaded(old, contexts)
         self.expiries.adopt(loaded.material)
+        self.counting.adopt(loaded.material)
         pools.forget_others(loaded.policy.upstreams.values())
         self.watch = Watch(loaded.files, began, before)
         warnings = tuple(str(warning) for warning in loaded.warnings)
@@ -305,6 +310,7 @@ class Service:
         await self.issuers.close()
         await self.barring.close()
         await self.remote.close()
+        await self.counting.close()
         self.master.pools.close()
         await asyncio.sleep(0)
         await self.master.done()
@@ -368,5 +374,7 @@ def unchangeable(old: Policy, new: Policy) -> None:
         raise StartError("listeners cannot be added, removed or moved while the gate runs: restart it")
     if (old.audit.origin, old.audit.key) != (new.audit.origin, new.audit.key):
         raise StartError("the audit log's origin and key cannot be changed while the gate runs: restart it")
+    if old.metrics != new.metrics:
+        raise StartError("metrics cannot be moved while the gate runs: restart it")
     if not same_store(old.state, new.state):
         raise StartError("the store of the state cannot change while the gate runs: restart it")

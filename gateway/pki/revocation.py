@@ -9,7 +9,7 @@ For each certificate but the trusted authority itself:
 4. an answer of its issuer's OCSP responder counts likewise: where it says revoked, and where no list says anything
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from math import inf
@@ -89,17 +89,19 @@ class Lists:
         ]
         return max(known, key=lambda each: each.this_update, default=None)
 
-    def stale(self, now: Instant) -> Mapping[str, Instant]:
-        """Name the issuers whose newest list is out of date, and since when."""
+    def ends(self) -> dict[str, Instant]:
+        """Name the issuers, and when the first of each one's newest lists goes out of date."""
         newest: dict[tuple[x509.Name, object], RevocationList] = {}
         for issuer, lists in self._by_issuer.items():
             for each in lists:
                 key = issuer, each.scope
                 if key not in newest or newest[key].this_update < each.this_update:
                     newest[key] = each
-        return {
-            issuer.rfc4514_string(): each.next_update for (issuer, _), each in newest.items() if each.next_update < now
-        }
+        found: dict[str, Instant] = {}
+        for (issuer, _), each in newest.items():
+            name = issuer.rfc4514_string()
+            found[name] = min(each.next_update, found.get(name, FOREVER))
+        return found
 
 
 def to_be_checked(chain: Chain, *, leaf_only: bool) -> Sequence[tuple[Link, Link]]:

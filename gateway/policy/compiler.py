@@ -27,6 +27,7 @@ from gateway.policy.gateway_keys import read_gateway_key
 from gateway.policy.inventory import Material, Owner
 from gateway.policy.issuers import read_issuer
 from gateway.policy.listeners import read_identity, read_listeners
+from gateway.policy.metrics import read_metrics
 from gateway.policy.outward import Outward
 from gateway.policy.partners import PartnerEntry, PartnerReader
 from gateway.policy.peers import read_upstream
@@ -123,6 +124,7 @@ class _Parts:
         self._identity = read_identity(reader, document.single("identity"))
         self._state = read_state(reader, document.single("state"))
         self._audit = read_audit(reader, document.single("audit"))
+        self._metrics = read_metrics(reader, document.single("metrics"))
         self._listeners = read_listeners(reader, document.named["listeners"])
         self._keys: Table[OwnKey] = self._table("gateway key", "gateway_keys", read_gateway_key)
         self.key_sets: dict[str, KeySet] = {}
@@ -205,6 +207,7 @@ class _Parts:
             identity=self._identity,
             state=self._state,
             audit=self._audit,
+            metrics=self._metrics,
             owner=self._owner,
             review_by=self._review_by.isoformat(),
             answers=self._answers,

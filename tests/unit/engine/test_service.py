@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from gateway.audit.log import AuditLog
-from gateway.core.policy import Policy
+from gateway.core.policy import Endpoint, Policy
 from gateway.core.reasons import Reason, Unavailable
 from gateway.core.stores import EmbeddedSettings, StateSettings
 from gateway.engine import service
@@ -97,10 +97,11 @@ def changed(**changes: object) -> Policy:
         changed(name="other"),
         world.policy(listeners={"public": world.listener(), "second": world.listener(name="second", port=8444)}),
         world.policy(listeners={}),
+        replace(changed(), metrics=Endpoint("127.0.0.1", 9464)),
     ],
-    ids=["port", "address", "name", "added", "removed"],
+    ids=["port", "address", "name", "added", "removed", "metrics"],
 )
-def test_listeners_need_a_restart(new: Policy) -> None:
+def test_what_listens_needs_a_restart(new: Policy) -> None:
     with pytest.raises(StartError, match="restart it"):
         unchangeable(world.policy(), new)
 

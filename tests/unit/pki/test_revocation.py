@@ -111,7 +111,14 @@ def test_of_two_good_verdicts_the_one_counts_that_ends_first() -> None:
     assert sooner.worse(later) is later.worse(sooner) is sooner
 
 
-def test_stale_lists_are_named_with_their_end_unless_a_newer_one_is_there() -> None:
+def test_issuers_are_named_with_the_end_of_their_newest_list() -> None:
     lists = Lists(RevocationList(der(each)) for each in (*both(), crl(ISSUING, at=NOW - DAY, ends=NOW - 3600)))
-    assert lists.stale(Instant(NOW)) == {}
-    assert lists.stale(Instant(NOW + DAY + 1)) == {"CN=Issuing CA": NOW + DAY}
+    assert lists.ends() == {"CN=Issuing CA": NOW + DAY, "CN=Partners CA": NOW + 2 * DAY}
+
+
+def test_of_an_issuers_lists_in_parts_the_first_end_counts() -> None:
+    parts = [
+        crl(ISSUING, ends=NOW + end, extensions=[distribution(**{part: True})])
+        for part, end in (("only_contains_user_certs", 60), ("only_contains_ca_certs", 3600))
+    ]
+    assert Lists(RevocationList(der(each)) for each in parts).ends() == {"CN=Issuing CA": NOW + 60}
