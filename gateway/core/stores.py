@@ -58,6 +58,28 @@ class EmbeddedSettings:
     timeout: float = 0.25
 
 
+class OnFailure(Enum):
+    """What a control does while its store cannot answer."""
+
+    DENY = "deny"
+    LOCAL = "local"
+    """It counts and remembers in the memory of the process, for its share of what is allowed."""
+    ALLOW = "allow"
+    """It lets pass what it cannot check."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailModes:
+    """What each control does while the store cannot answer."""
+
+    rate_limit: OnFailure = OnFailure.DENY
+    replay: OnFailure = OnFailure.DENY
+    nodes: int = 1
+    """Processes that are expected to share the store: each has so small a part of every limit meanwhile."""
+    because: tuple[tuple[str, str], ...] = ()
+    """Why a control allows, by its name."""
+
+
 @dataclass(frozen=True, slots=True)
 class StateSettings:
     """Where the state lives, and its bounds: nonces, keys, bytes of answers and counters, for each partner."""
@@ -70,3 +92,5 @@ class StateSettings:
     """Seals stored answers; None: they are kept as they came."""
     store: ValkeySettings | EmbeddedSettings | None = None
     """None: the memory of the process."""
+    on_failure: FailModes = field(default_factory=FailModes)
+    """Of a store."""

@@ -12,6 +12,7 @@ from gateway.engine.clock import Clock
 from gateway.engine.embedded import Embedded, address_in
 from gateway.engine.gate import Gate
 from gateway.engine.start import StartError
+from gateway.state.fallback import Fallback
 from gateway.state.memory import MemoryState
 from gateway.state.restart import Start
 from gateway.state.store import Store
@@ -28,7 +29,7 @@ class States:
     """The state of one process. `directory` is its own; the first of several is the folder above."""
 
     def __init__(self, directory: Path, *, alone: bool, clock: Clock) -> None:
-        self.state: MemoryState | ValkeyState
+        self.state: MemoryState | Fallback
         self.embedded: Embedded | None = None
         self._directory = directory
         self._alone = alone
@@ -56,7 +57,7 @@ class States:
                 state = ValkeyState(policy.name, policy.state, widest, self._clock.now)
         except OSError as error:
             raise StartError(f"state: {error.strerror or error}: {error.filename or ''}") from error
-        self.state = state
+        self.state = Fallback(state, policy.state, widest)
         state.tell = self._tell
         await state.start(CONNECT_SECONDS)
         if state.refused:
@@ -64,8 +65,8 @@ class States:
             await self.close()
             raise StartError(f"state: {because}")
         if not state.connected:
-            logger.error("state: %s; what needs it is denied until it answers", state.because)
-        return state
+            logger.error("state: %s; what needs it waits for its answer", state.because)
+        return self.state
 
     def attend(self, gate: Gate) -> None:
         """Have what fails recorded from now on, and what has failed."""
@@ -81,7 +82,9 @@ class States:
         elif because is None:
             gate.health.worked([what], self._clock.now(), gate.in_force.facts)
         else:
-            gate.health.failed(what, because, self._clock.now(), gate.in_force.facts)
+            meanwhile = self.state.meanwhile if isinstance(self.state, Fallback) else ""
+            detail = f"{because}; meanwhile {meanwhile}" if meanwhile and what != "state.claims" else because
+            gate.health.failed(what, detail, self._clock.now(), gate.in_force.facts)
 
     async def close(self) -> None:
         """Leave the claims to the next run; without it, that would take this one for crashed."""
@@ -93,8 +96,8 @@ class States:
         except OSError as error:
             # The next start takes this run for a crash, and refuses what may have been taken.
             logger.error("nonces could not be saved: %s", error.strerror or error)  # noqa: TRY400
-        if isinstance(state, ValkeyState):
-            await state.stop()
+        if isinstance(state, Fallback):
+            await state.store.stop()
         else:
             state.close()
         if self.embedded is not None:

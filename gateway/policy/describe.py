@@ -15,7 +15,7 @@ from gateway.controls.websocket import WebSocketHandshake
 from gateway.core.chain import BODY_RULES, ORDER, Control, RateLimit
 from gateway.core.document import Pointer
 from gateway.core.policy import Policy, Route, SwitchedOff, WebSocketSettings
-from gateway.core.stores import EmbeddedSettings, Layout, ValkeySettings
+from gateway.core.stores import EmbeddedSettings, Layout, OnFailure, ValkeySettings
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 _WORDS = {1: "second", 60: "minute", 3_600: "hour", 86_400: "day"}
@@ -67,13 +67,17 @@ def described_upstream(route: Route) -> str:
 
 def described_state(policy: Policy) -> str:
     """Give where counters and nonces live, and what that means for workers."""
+    modes = policy.state.on_failure
+    given = (("rate_limit", modes.rate_limit), ("replay", modes.replay))
+    said = ", ".join(f"{name} {mode.value}" for name, mode in given if mode is not OnFailure.DENY)
+    otherwise = f"; while it cannot answer: {said}" if said else ""
     match policy.state.store:
         case ValkeySettings() as store:
             where = ", ".join(f"{one.host}:{one.port}" if one.port else f"unix:{one.host}" for one in store.servers)
             kind = "" if store.layout is Layout.SINGLE else f" ({store.layout.value})"
-            return f"Valkey at {where}{kind}{', TLS' if store.tls else ''}: shared by workers and machines"
+            return f"Valkey at {where}{kind}{', TLS' if store.tls else ''}: shared by workers and machines{otherwise}"
         case EmbeddedSettings():
-            return "Valkey run by the gate: shared by its workers"
+            return f"Valkey run by the gate: shared by its workers{otherwise}"
     counting = (RateLimits, Replay, Idempotency, Velocity)
     needs = [route.name for route in policy.routes if any(isinstance(one, counting) for one in route.chain)]
     if not needs:

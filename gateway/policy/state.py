@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from urllib.parse import unquote, urlsplit
 
 from gateway.core.policy import ClientCertificate, Endpoint
-from gateway.core.stores import EmbeddedSettings, Layout, Login, StateSettings, ValkeySettings
+from gateway.core.stores import EmbeddedSettings, FailModes, Layout, Login, OnFailure, StateSettings, ValkeySettings
 from gateway.policy.inventory import Role, SystemAuthorities
 from gateway.policy.nodes import MappingNode, Node
 from gateway.policy.problem import quoted
@@ -27,7 +27,10 @@ _SCHEMES = {"valkey": False, "valkeys": True, "redis": False, "rediss": True, "u
 """Of URLs, and whether they mean TLS."""
 
 _REMOTE = ("layout", "service", "sentinel", "user", "password", "ca", "client", "server_name", "url", "urls")
-_STORE = ("embedded", "sync", "timeout", *_REMOTE)
+_WHY = 'the reason in words, such as {allow: "the upstream limits as well"}'
+_NODES = "expected how many processes share the store: workers, on all machines"
+
+_STORE = ("embedded", "sync", "timeout", "on_store_failure", "nodes", *_REMOTE)
 _BOUNDS = ("replay_entries", "idempotency", "velocity", "secret")
 _EXPECTED = "expected a URL such as valkeys://state.internal:6379, or unix:///run/valkey.sock"
 
@@ -35,7 +38,8 @@ _EXPECTED = "expected a URL such as valkeys://state.internal:6379, or unix:///ru
 def read_state(reader: Reader, node: Node | None) -> StateSettings:
     """Read the whole section."""
     fields = reader.fields(node, optional=(*_BOUNDS, "store", *_STORE)) or {}
-    return replace(_read_bounds(reader, fields), store=_read_store(reader, node, fields))
+    store = _read_store(reader, node, fields)
+    return replace(_read_bounds(reader, fields), store=store, on_failure=_read_modes(reader, fields))
 
 
 def _read_bounds(reader: Reader, fields: Mapping[str, Node]) -> StateSettings:
@@ -67,6 +71,26 @@ def _read_store(
     _refuse(reader, fields, _REMOTE, "does not go with `embedded: true`")
     sync = reader.choice(fields.get("sync"), ("always", "everysec")) or "always"
     return EmbeddedSettings(sync == "always", timeout)
+
+
+def _read_modes(reader: Reader, fields: Mapping[str, Node]) -> FailModes:
+    """Read what controls do without their store, and for how many processes each limit must be enough then."""
+    given = reader.fields(fields.get("on_store_failure"), optional=("rate_limit", "replay")) or {}
+    because: list[tuple[str, str]] = []
+    modes: dict[str, OnFailure] = {}
+    for control, node in given.items():
+        if isinstance(node, MappingNode):
+            reason = reader.text((reader.fields(node, required=("allow",)) or {}).get("allow"), _WHY)
+            modes[control] = OnFailure.ALLOW
+            because.append((control, reason or ""))
+            reader.warning(node, f"{control} lets everything pass while the store cannot answer", reason or "")
+            continue
+        choice = reader.choice(node, ("deny", "local"), "mode")
+        modes[control] = OnFailure.DENY if choice is None else OnFailure(choice)
+    nodes = reader.whole_number(fields.get("nodes"), 1, 10_000)
+    if nodes is None and "nodes" not in fields and modes.get("rate_limit") is OnFailure.LOCAL:
+        reader.error(fields["on_store_failure"], "`local` without `nodes`", _NODES)
+    return FailModes(**modes, nodes=nodes or 1, because=tuple(because))
 
 
 def _refuse(reader: Reader, fields: Mapping[str, Node], keys: tuple[str, ...], why: str) -> None:

@@ -86,14 +86,14 @@ def _digest(text: str) -> str:
 class Claiming(Asked[Claim]):
     """Claims a key. `unopened` is called where its house must be opened first, and sends it again then."""
 
-    __slots__ = ("_bounds", "_claim", "_house", "_key", "_now", "_unopened")
+    __slots__ = ("_bounds", "_claim", "_key", "_now", "_unopened", "house")
 
     def __init__(
         self, places: Places, script: Script, houses: Houses, claim: ClaimOnce, now: Instant, bounds: Bounds,
         unopened: "Unopened",
     ) -> None:  # fmt: skip
-        self._house, self._key = houses.of(claim.space)
-        super().__init__(places, self._house.slot, script)
+        self.house, self._key = houses.of(claim.space)
+        super().__init__(places, self.house.slot, script)
         self._claim = claim
         self._now = now
         self._bounds = bounds
@@ -104,7 +104,7 @@ class Claiming(Asked[Claim]):
         _, key, dated, until = self._claim
         bounds = self._bounds
         return self.script.call(
-            (self._house.epoch, self._key),
+            (self.house.epoch, self._key),
             run,
             b"%r" % bounds.max_age,
             b"%d" % bounds.capacity,
@@ -116,7 +116,7 @@ class Claiming(Asked[Claim]):
     def answered(self, reply: Reply | Exception) -> None:
         """Give the answer, or have the house opened."""
         if reply == _UNOPENED:
-            self._unopened(self._house, self)
+            self._unopened(self.house, self)
         elif reply == _FULL:
             detail = f"{self._bounds.capacity} nonces of {self._claim.space} are remembered"
             self.future.set_exception(Unavailable(Reason.REPLAY_MEMORY_FULL, detail))

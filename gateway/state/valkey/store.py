@@ -24,6 +24,9 @@ from gateway.state.valkey.script import Script
 from gateway.state.valkey.tls import context_of
 from gateway.state.valkey.wire import LostError, Reply, Wire
 
+_ELSEWHERE = b"elsewhere"
+"""Stands for a run of no server: claims were made somewhere else."""
+
 _NOT_KEPT = "keys and amounts are not kept by this store"
 
 type Tell = Callable[[str, str | None], None]
@@ -57,6 +60,7 @@ class ValkeyState:
         self._works_at: asyncio.TimerHandle | None = None
         self._news = asyncio.Event()
         self._closing = False
+        self._strayed = False
         self.tell: Tell = _nobody
         self.places = self._make_places(settings.store, at)
         self._buckets = Buckets(self.places, take)
@@ -70,7 +74,16 @@ class ValkeyState:
 
     def claim(self, ask: ClaimOnce, now: Instant) -> asyncio.Future[Claim]:
         """Claim a key. Raises Unavailable likewise, REPLAY_MEMORY_FULL as well."""
-        return Claiming(self.places, self._claim_script, self._houses, ask, now, self._bounds, self._wait_for).go()
+        claiming = Claiming(self.places, self._claim_script, self._houses, ask, now, self._bounds, self._wait_for)
+        if self._strayed and self._opened.get(claiming.house.number) == _ELSEWHERE:
+            self._wait_for(claiming.house, claiming)
+            return claiming.future
+        return claiming.go()
+
+    def stray(self) -> None:
+        """Take note that something was claimed elsewhere: each house is opened anew before its next claim."""
+        self._strayed = True
+        self._opened = dict.fromkeys((house.number for house in self._houses.all), _ELSEWHERE)
 
     def remember(self, ask: Remember, now: Instant) -> NoReturn:
         """Raise Unavailable(STATE_UNAVAILABLE): a policy that asks for it is refused."""
@@ -185,7 +198,8 @@ class ValkeyState:
 
     def _opening(self, house: House, run: bytes) -> bytes:
         known = self._opened.get(house.number, run)
-        found = b"moved" if known != run and self._found != b"kept" else self._found
+        moved = known != run and (self._found != b"kept" or known == _ELSEWHERE)
+        found = b"moved" if moved else self._found
         bounds = self._bounds
         own = b"%.3f" % self._now()
         arguments = (run, found, b"%r" % bounds.max_age, b"%r" % bounds.max_ahead, own)

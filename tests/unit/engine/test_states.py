@@ -5,17 +5,18 @@ from pathlib import Path
 
 import pytest
 
+from gateway.audit.events import ControlFailed
 from gateway.core.chain import Claim, ClaimOnce
 from gateway.core.message import Instant
 from gateway.core.policy import Endpoint, Policy
 from gateway.core.secret import Secret
-from gateway.core.stores import EmbeddedSettings, Login, StateSettings, ValkeySettings
+from gateway.core.stores import EmbeddedSettings, FailModes, Login, OnFailure, StateSettings, ValkeySettings
 from gateway.engine.clock import Clock
 from gateway.engine.start import StartError
 from gateway.engine.states import States, open_state, same_store
+from gateway.state.fallback import Fallback
 from gateway.state.memory import MemoryState
 from gateway.state.unshared import Unshared
-from gateway.state.valkey.store import ValkeyState
 from tests import world
 from tests.engine.harness import until
 from tests.unit.engine.gates import Made
@@ -114,7 +115,7 @@ def at(server: Server, **changes: object) -> ValkeySettings:
 
 async def test_what_a_store_failed_in_is_recorded_with_its_end(tmp_path: Path, server: Server) -> None:
     opened = states(tmp_path)
-    assert isinstance(await opened.open(of(at(server))), ValkeyState)
+    assert isinstance(await opened.open(of(at(server))), Fallback)
     made = Made()
     opened.attend(made.gate)  # what was found at the start
     assert list(made.gate.health.failing) == ["state.claims"]
@@ -125,6 +126,20 @@ async def test_what_a_store_failed_in_is_recorded_with_its_end(tmp_path: Path, s
     await opened.close()
 
 
+async def test_what_goes_on_without_the_store_is_recorded_with_its_loss(tmp_path: Path, server: Server) -> None:
+    opened = states(tmp_path)
+    modes = FailModes(OnFailure.LOCAL, nodes=2)
+    await opened.open(replace(world.policy(), state=StateSettings(store=at(server), on_failure=modes)))
+    made = Made()
+    opened.attend(made.gate)
+    server.ask("CLIENT", "KILL", "TYPE", "normal")
+    await until(lambda: len(made.log.of(ControlFailed)) == 2)
+    await opened.close()
+    details = [failed.detail for failed in made.log.of(ControlFailed)]
+    assert details[1] == "the connection was closed; meanwhile rate_limit: local"
+    assert "meanwhile" not in details[0]  # what was lost stays so, whatever the mode
+
+
 async def test_a_store_that_is_not_there_does_not_keep_the_gate_from_starting(
     tmp_path: Path, server: Server, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,7 +147,7 @@ async def test_a_store_that_is_not_there_does_not_keep_the_gate_from_starting(
     server.kill()
     opened = states(tmp_path)
     await opened.open(of(at(server)))
-    assert "what needs it is denied until it answers" in caplog.text
+    assert "what needs it waits for its answer" in caplog.text
     await opened.close()
 
 
@@ -151,19 +166,19 @@ async def test_the_only_process_runs_the_server_and_a_worker_uses_it(tmp_path: P
     first = states(tmp_path / "state")
     claim = ClaimOnce("acme", b"x", Instant(first._clock.now()), Instant(first._clock.now() + 60))
     store = await first.open(of(EmbeddedSettings(timeout=5.0)))
-    assert isinstance(store, ValkeyState)
-    assert await store.claim(claim, first._clock.now()) is Claim.NEW
+    assert isinstance(store, Fallback)
+    assert await store.store.claim(claim, first._clock.now()) is Claim.NEW
     second = states(tmp_path / "state" / "worker-1", alone=False)
     shared = await second.open(of(EmbeddedSettings(timeout=5.0)))
-    assert isinstance(shared, ValkeyState)
-    assert await shared.claim(claim, first._clock.now()) is Claim.SEEN
+    assert isinstance(shared, Fallback)
+    assert await shared.store.claim(claim, first._clock.now()) is Claim.SEEN
     assert second.embedded is None
     await second.close()
     await first.close()
     third = states(tmp_path / "state")
     store = await third.open(of(EmbeddedSettings(timeout=5.0)))
-    assert isinstance(store, ValkeyState)
-    assert await store.claim(claim, first._clock.now()) is Claim.SEEN  # a restart forgets nothing
+    assert isinstance(store, Fallback)
+    assert await store.store.claim(claim, first._clock.now()) is Claim.SEEN  # a restart forgets nothing
     await third.close()
 
 

@@ -16,7 +16,7 @@ from gateway.core.chain import ORDER, Control, RateLimit
 from gateway.core.document import Pointer
 from gateway.core.networks import NetworkSet
 from gateway.core.policy import ClientCertificate, Endpoint, Match, Route, SwitchedOff, WebSocketSettings
-from gateway.core.stores import EmbeddedSettings, Layout, StateSettings, ValkeySettings
+from gateway.core.stores import EmbeddedSettings, FailModes, Layout, OnFailure, StateSettings, ValkeySettings
 from gateway.policy.describe import describe, described_match, described_state, described_upstream, duration
 from gateway.signing import parts as p
 from gateway.signing.composed import ComposedScheme
@@ -172,6 +172,12 @@ SERVERS = (Endpoint("a", 6379), Endpoint("b", 1))
 )
 def test_where_the_state_lives(store: EmbeddedSettings | ValkeySettings | None, said: str) -> None:
     assert described_state(replace(world.policy(), state=StateSettings(store=store))) == said
+
+
+def test_what_goes_on_without_a_store_is_said() -> None:
+    state = StateSettings(store=EmbeddedSettings(), on_failure=FailModes(OnFailure.LOCAL, nodes=2))
+    said = described_state(replace(world.policy(), state=state))
+    assert said == "Valkey run by the gate: shared by its workers; while it cannot answer: rate_limit local"
 
 
 def test_a_policy_that_counts_nothing_needs_no_store() -> None:

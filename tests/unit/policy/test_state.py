@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from gateway.core.policy import Endpoint
-from gateway.core.stores import EmbeddedSettings, Layout, StateSettings, ValkeySettings
+from gateway.core.stores import EmbeddedSettings, FailModes, Layout, OnFailure, StateSettings, ValkeySettings
 from gateway.policy.state import read_state
 from tests.policy.reading import node, problems, reader
 
@@ -72,3 +72,25 @@ def test_plain_text_to_another_machine_is_warned_of() -> None:
     read_state(used, node('{store: valkey, url: "valkey://10.0.0.9"}'))
     assert ["plain text" in problem for problem in problems(used)] == [True]
     assert used.errors == 0
+
+
+def modes(text: str) -> FailModes:
+    used = reader()
+    return read_state(used, node(f"{{store: valkey, embedded: true, {text}}}")).on_failure
+
+
+def test_what_controls_do_without_their_store() -> None:
+    assert modes("nodes: 4, on_store_failure: {rate_limit: local}") == FailModes(OnFailure.LOCAL, nodes=4)
+    assert modes("on_store_failure: {replay: local}") == FailModes(replay=OnFailure.LOCAL)
+    assert modes("timeout: 1s") == FailModes()
+
+
+def test_what_lets_everything_pass_is_warned_of() -> None:
+    used = reader()
+    text = "{store: valkey, embedded: true, on_store_failure: {replay: {allow: 'risk R-8'}}}"
+    assert read_state(used, node(text)).on_failure == FailModes(
+        replay=OnFailure.ALLOW, because=(("replay", "risk R-8"),)
+    )
+    assert [
+        "replay lets everything pass while the store cannot answer (risk R-8)" in one for one in problems(used)
+    ] == [True]
