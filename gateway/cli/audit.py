@@ -17,7 +17,7 @@ from rich.text import Text
 from gateway.audit.folders import log_folders, read_folders
 from gateway.audit.ocsf import SUCCESS
 from gateway.audit.reader import Damage, Dimension, Entry, Query, count_by, files_of
-from gateway.cli import audit_query, audit_report
+from gateway.cli import audit_export, audit_forward, audit_query, audit_report
 from gateway.cli.audit_key import key
 from gateway.cli.audit_verify import prove, verify, verify_proof
 from gateway.cli.output import When, console_for_tables, plain
@@ -39,7 +39,16 @@ def audit() -> None:
     """Look into the audit log."""
 
 
-for _command in (audit_query.query, audit_report.report, verify, prove, verify_proof, key):
+for _command in (
+    audit_query.query,
+    audit_report.report,
+    audit_export.export,
+    audit_forward.forward,
+    verify,
+    prove,
+    verify_proof,
+    key,
+):
     audit.add_command(_command)
 
 

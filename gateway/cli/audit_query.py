@@ -23,6 +23,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from gateway.audit.export.table import harmless
 from gateway.audit.reader import Query
 from gateway.cli.output import When, console_for_tables, plain
 from gateway.core.message import Instant
@@ -34,9 +35,6 @@ type Form = Literal["table", "json", "csv"]
 
 TABLE_ROWS = 100
 """Rows of a table where --limit does not say otherwise."""
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for the beginning of a formula; requests bring texts into the log."""
 
 
 def needs_extra() -> None:
@@ -253,7 +251,7 @@ def _print_csv(columns: tuple[str, ...], rows: Iterator[tuple[object, ...]]) -> 
     writer = csv.writer(sys.stdout, lineterminator="\r\n")
     writer.writerow(columns)
     for row in rows:
-        writer.writerow([_harmless(_text(value)) if not isinstance(value, int | float) else value for value in row])
+        writer.writerow([harmless(_text(value)) if not isinstance(value, int | float) else value for value in row])
 
 
 def _text(value: object) -> str:
@@ -284,8 +282,3 @@ def _json(value: object) -> object:
             return value
         case _:
             return str(value)
-
-
-def _harmless(cell: str) -> str:
-    """Keep a spreadsheet from taking a text for a formula (OWASP, CSV Injection)."""
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell
