@@ -35,6 +35,8 @@ NONCE = "3f9a1c5e"
 
 KEY_ID = "vendor-2026"
 
+UNCHECKED = "No signed case of the vendor's is published to test it by: send one signed request before you go live."
+
 HEADER = """# Presets
 
 The signature schemes of vendors that a policy takes by name: `schemes: {wallet: {preset: softswiss}}`. A preset is a
@@ -81,7 +83,8 @@ def section(found: Preset) -> str:
     by = scheme_of(found)
     open_to = [weakness.partition(": ")[0] for weakness in by.weaknesses()]
     listed = [f"{each[0].upper()}{each[1:]}." for each in open_to]
-    said = "".join(f"{_wrapped(f'- {text}', '  ')}\n" for text in [*listed, *found.remarks])
+    checked = f"Tested by {found.checked}." if found.checked else UNCHECKED
+    said = "".join(f"{_wrapped(f'- {text}', '  ')}\n" for text in [*listed, *found.remarks, checked])
     return (
         f"\n## {found.name}\n\n{found.title} · {found.standing}: {found.source}\n\n{_wrapped(found.about)}\n\n"
         f"```yaml\n{policy_lines(found, by)}```\n\n"

@@ -36,6 +36,8 @@ class Preset:
     title: str
     source: str
     standing: str
+    checked: str
+    """What of the vendor's the tests check it by; empty where nothing is published."""
     about: str
     remarks: tuple[str, ...]
     """What a policy's author should know beside what the composition says."""
@@ -76,6 +78,7 @@ def preset(name: str) -> Preset:
         title=_text(values["title"]),
         source=_text(values["source"]),
         standing=standing,
+        checked=_text(values["checked"]) if "checked" in values else "",
         about=_text(values["about"]),
         remarks=tuple(map(_text, _items(values.get("remarks")))),
         max_age=_text(values["max_age"]) if "max_age" in values else "",

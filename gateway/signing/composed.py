@@ -41,7 +41,7 @@ from gateway.signing.presented import (
     texts_at,
     visible,
 )
-from gateway.signing.scheme import Known, inactive, refusal
+from gateway.signing.scheme import Known, inactive, read_whole, refusal
 from gateway.signing.secret_algorithms import SECRET_ALGORITHMS
 from gateway.signing.signature_text import SignatureText
 from gateway.signing.window import Window
@@ -150,9 +150,7 @@ class ComposedScheme:
         self, head: RequestHead, body: bytes, keys: Mapping[str, SigningKey], window: Window, now: Instant
     ) -> VerifiedSignature:
         """Check a request whose body is at hand: `read`, `admit`, `match`. Raises Denied as they do."""
-        presented = self.read(head, keys.__contains__)
-        if self.carried_in_body:
-            presented = self.read_body(presented, head, body, keys.__contains__)
+        presented = read_whole(self, head, body, keys.__contains__)
         return self.match(head, body, presented, self.admit(presented, keys, window, now), window)
 
     def read(self, head: RequestHead, known: Known | None = None, /) -> Presented:
@@ -167,9 +165,14 @@ class ComposedScheme:
             raise malformed("the target ends with an empty query, which signs like none: leave the `?` out")
         if self._plain:
             return self._read_fields(head)
-        for place in (self.signature, self.key_id, self.timestamp, self.nonce):
+        for what, place in (
+            ("signature", self.signature),
+            ("key id", self.key_id),
+            ("timestamp", self.timestamp),
+            ("nonce", self.nonce),
+        ):
             if isinstance(place, (InHeader, InItems)):
-                place.find(head.headers, "signature")
+                place.find(head.headers, what)
         return LATER if self.carried_in_body else self._read_apart(Content(head, b""), known)
 
     def _read_fields(self, head: RequestHead) -> Presented:
@@ -194,7 +197,9 @@ class ComposedScheme:
             self._check_guards(head, timestamp, nonce)
         return presented
 
-    def read_body(self, _presented: Presented, head: RequestHead, body: bytes, known: Known | None = None) -> Presented:
+    def read_body(
+        self, _presented: Presented, head: RequestHead, body: bytes, known: Known | None = None, /
+    ) -> Presented:
         """Read what the request presents, some of it in the body. Raises Denied as `read`."""
         content = Content(head, body)
         return self._read_apart(content, known)._replace(content=content)
@@ -346,12 +351,7 @@ class ComposedScheme:
             named = f"{key.id}{self.key_id_until}" if self.key_id_until else ""
             text = named + encode(raw_to_der(raw) if self.der else raw, self.encoding)
             made = write(head, body, [*carried, Writing(self.signature, text)])
-            self._check_readable(*made.applied(head, body))
+            read_whole(self, *made.applied(head, body), lambda _: True)
         except Denied as denied:
             raise ValueError(f"scheme {self.name} would refuse the request: {denied.detail}") from None
         return made
-
-    def _check_readable(self, head: RequestHead, body: bytes) -> None:
-        presented = self.read(head)
-        if self.carried_in_body:
-            self.read_body(presented, head, body)

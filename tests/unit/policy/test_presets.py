@@ -9,7 +9,20 @@ from gateway.policy.nodes import MappingNode
 from gateway.policy.presets import STANDINGS, merged, preset, preset_names
 from tests.policy.reading import definition
 
-KEYS = {"title", "source", "standing", "about", "remarks", "max_age", "settings", "needs", "key", "sample", "scheme"}
+KEYS = {
+    "title",
+    "source",
+    "standing",
+    "checked",
+    "about",
+    "remarks",
+    "max_age",
+    "settings",
+    "needs",
+    "key",
+    "sample",
+    "scheme",
+}
 
 
 @pytest.mark.parametrize("name", preset_names())

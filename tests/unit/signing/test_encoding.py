@@ -114,3 +114,16 @@ def test_a_point_in_time_is_written_as_it_is_read(form: TimestampFormat, text: s
     at = Instant(1_795_352_400.987)
     assert write_timestamp(at, form) == text
     assert 0 <= at - read_timestamp(text, form) < 1
+
+
+def test_base64url_has_no_padding_and_one_spelling() -> None:
+    assert (encode(b"\xff\xfe", "base64url"), encoded_length(2, "base64url")) == ("__4", 3)
+    assert decode("__4", "base64url") == b"\xff\xfe"
+    assert (encode(b"\xff", "hex-upper"), decode("fF", "hex-upper"), encoded_length(1, "hex-upper")) == (
+        "FF",
+        b"\xff",
+        2,
+    )
+    for other in ("__4=", "__5", "//4"):
+        with pytest.raises(ValueError, match="base64url"):
+            decode(other, "base64url")
