@@ -10,6 +10,7 @@
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -19,6 +20,7 @@ from gateway.core.message import Instant
 from gateway.core.policy import Revocation
 from gateway.engine.clock import Clock
 from gateway.engine.fetch import Fetched, Fetcher, FetchError
+from gateway.engine.revocation_store import KeptLists
 from gateway.pki.chain import Chain, Link
 from gateway.pki.crl import MAX_BYTES, read_lists
 from gateway.pki.ocsp import MAX_BYTES as MAX_ANSWER
@@ -77,13 +79,15 @@ class Remote:
     """What the gate has learnt of revocation over the network. It outlives reloads."""
 
     def __init__(
-        self, clock: Clock, told: Callable[[str, str | None], None], make_fetcher: Callable[[], Fetches] = _fetcher
-    ) -> None:
-        """Begin knowing nothing.
+        self, clock: Clock, told: Callable[[str, str | None], None], kept: KeptLists,
+        make_fetcher: Callable[[], Fetches] = _fetcher,
+    ) -> None:  # fmt: skip
+        """Begin with the lists that an earlier run kept.
 
         `told` is called with a name and the failure of each question, or None where it was answered.
         """
-        self.learnt = Learnt()
+        self.learnt = Learnt(lists=kept.load())
+        self._kept = kept
         self.news = False
         """Whether something was learnt that connections must be looked at for; whoever looks resets it."""
         self._clock = clock
@@ -96,7 +100,9 @@ class Remote:
     async def learn(self, settings: Revocation, chain: Chain, lists: Lists) -> None:
         """Ask for what is missing to judge a chain."""
         pairs = to_be_checked(chain, leaf_only=settings.leaf_only)
-        await asyncio.gather(*(self._learn(settings, link, authority, lists) for link, authority in pairs))
+        with contextlib.suppress(TimeoutError):  # of all that is asked; what is under way goes on for others
+            async with asyncio.timeout(settings.timeout):
+                await asyncio.gather(*(self._learn(settings, link, authority, lists) for link, authority in pairs))
 
     def tick(self, chains: Iterable[Chain]) -> None:
         """Begin to ask anew where it is time to; `chains` are those of the connections that stand."""
@@ -111,12 +117,16 @@ class Remote:
                     self._begin(found)
 
     def adopt(self, settings: Iterable[Revocation]) -> None:
-        """Forget what the policy in force would not ask for."""
+        """Forget what the policy in force would not ask for, and go on renewing the rest."""
         listed = list(settings)
-        hosts = frozenset[str]().union(*(each.point_hosts for each in listed))
-        for url in [url for url in self._points if not allowed(url, hosts)]:
-            del self._points[url]
+        for url in {*self._points, *self.learnt.lists}:
+            found = next((each for each in listed if allowed(url, each.point_hosts)), None)
+            if found is not None:
+                self._point(url, found)
+                continue
+            self._points.pop(url, None)
             self.learnt.lists.pop(url, None)
+            self._kept.drop(url)
         if not any(each.ocsp_hosts or each.responder for each in listed):
             self._answers.clear()
             self.learnt.answers.clear()
@@ -225,7 +235,17 @@ class Remote:
             raise FetchError("the list there is older than the one that was there before")
         self.news = self.news or known is None or known.this_update != found[0].this_update
         self.learnt.lists[url] = found[0]
+        await self._keep(url, fetched.body)
         return self._until(found[0].next_update, refresh)
+
+    async def _keep(self, url: str, data: bytes) -> None:
+        """Keep a list for the next run; where that fails, this one goes on all the same."""
+        try:
+            await asyncio.to_thread(self._kept.put, url, data)
+        except OSError as error:
+            self._told("revocation.folder", error.strerror or type(error).__name__)
+        else:
+            self._told("revocation.folder", None)
 
     async def _ask_responder(self, url: str, link: Link, authority: Link, refresh: float) -> float:
         question = Question.about(link, authority)

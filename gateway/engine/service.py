@@ -31,6 +31,7 @@ from gateway.engine.master import GateMaster, make_contexts
 from gateway.engine.mode import spec_of
 from gateway.engine.revocation import RevocationCheck, record_staleness
 from gateway.engine.revocation_remote import Remote
+from gateway.engine.revocation_store import KeptLists
 from gateway.engine.start import StartError, check_environment, explained, listeners_of
 from gateway.engine.states import States, same_store
 from gateway.engine.tls import ServerContext
@@ -131,8 +132,10 @@ class Service:
             try:
                 self.barring = open_barring(self.gate, self.settings)
                 self.issuers = Issuers(policy, self.gate)
-                self.remote = Remote(self.clock, self.gate.hear)
+                kept = KeptLists(self.settings.state / "revocation")
+                self.remote = Remote(self.clock, self.gate.hear, kept)
                 self.gate.in_force = coming_into_force(loaded, self.issuers, self.remote)
+                self.remote.adopt(check.settings for check in self.gate.in_force.revocation.values())
                 self.master = GateMaster(
                     self.gate, policy,
                     flows=self.settings.layers, shared=not self._alone, addons=self.settings.addons,

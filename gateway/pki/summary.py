@@ -10,6 +10,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier, Signatu
 
 from gateway.core.message import Instant
 from gateway.pki.contents import FoundKey, Item, Unreadable
+from gateway.pki.crl import RevocationList
 from gateway.pki.inspect import certificate_facts
 from gateway.pki.keys import KeyFacts, subject_key_facts
 from gateway.pki.objections import Use, extension, objections
@@ -131,6 +132,11 @@ def _revocations(revocations: x509.CertificateRevocationList, now: Instant) -> S
         found.append("it does not say when the next one comes (RFC 5280 5.1.2.5)")
     elif following.timestamp() < now:
         found.append(f"out of date since {following.date().isoformat()}: fetch the next one")
+    if following is not None:
+        try:
+            RevocationList(revocations.public_bytes(Encoding.DER))
+        except ValueError as error:
+            found.append(f"{error}: the gate does not take it")
     return {
         "kind": "revocation list",
         "issuer": issuer,

@@ -18,6 +18,7 @@ from gateway.core.policy import Revocation
 from gateway.core.reasons import Reason
 from gateway.engine.revocation import RevocationCheck
 from gateway.engine.revocation_remote import Remote
+from gateway.engine.revocation_store import KeptLists
 from tests import world
 from tests.engine import pki
 from tests.engine.harness import Running, get, read_response, read_to_end, running, until
@@ -111,7 +112,7 @@ async def up(tmp_path: Path, network: Network) -> AsyncIterator[Up]:
     tls = replace(pki.write(tmp_path), client_ca=network.root.certificate)
     async with running(tmp_path, flows=False, listener={"tls": tls}) as gate:
         gate.time.now = Instant(time.time())
-        remote = Remote(gate.gate.clock, gate.gate.hear)
+        remote = Remote(gate.gate.clock, gate.gate.hear, KeptLists(tmp_path / "kept"))
         made = Up(gate, remote, network)
         yield made
         await remote.close()

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from gateway.core.policy import Revocation
 from gateway.engine import revocation_remote
 from gateway.engine.fetch import Fetched, FetchError
 from gateway.engine.revocation_remote import FIRST_RETRY, LEAST_REFRESH, Remote, allowed
+from gateway.engine.revocation_store import KeptLists
 from gateway.pki.authority import Credential, Names, Validity
 from gateway.pki.chain import Chain
 from gateway.pki.revocation import Lists, Status, judge
@@ -69,13 +71,15 @@ class Server:
 class Up:
     """What is learnt from one server."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, folder: Path = Path("/dev/null/nowhere"), **settings: Any) -> None:
         self.server, self.time = Server(), Time()
         self.told: list[tuple[str, str | None]] = []
         self.settings = Revocation(**HOSTS | settings)
-        self.remote = Remote(
-            self.time.clock(), lambda name, failure: self.told.append((name, failure)), lambda: self.server
-        )
+        self.remote = Remote(self.time.clock(), self._hear, KeptLists(folder), lambda: self.server)
+
+    def _hear(self, name: str, failure: str | None) -> None:
+        if name != "revocation.folder":
+            self.told.append((name, failure))
 
     async def judged(self, made: Chain) -> Status:
         await self.remote.learn(self.settings, made, Lists())
@@ -326,3 +330,54 @@ async def test_what_is_under_way_ends_with_the_gate(up: Up) -> None:
 
 def test_the_gates_own_client_is_made_when_it_is_needed() -> None:
     assert revocation_remote._fetcher() is not None
+
+
+# Across a restart
+
+
+async def test_a_list_outlives_a_restart_and_is_then_renewed(tmp_path: Path) -> None:
+    before = Up(tmp_path)
+    before.server.answer = der(crl(ROOT, LEAF))
+    assert await before.judged(CHAIN) is Status.REVOKED
+
+    up = Up(tmp_path)
+    up.server.answer = FetchError("down")
+    up.remote.adopt([up.settings])
+    assert await up.judged(CHAIN) is Status.REVOKED
+    assert up.server.asked == []
+
+    up.server.answer = der(crl(ROOT, at=NOW - 60))
+    await up.tick()
+    assert await up.judged(CHAIN) is Status.GOOD
+
+
+async def test_a_list_that_the_policy_no_longer_fetches_is_kept_no_longer(tmp_path: Path) -> None:
+    before = Up(tmp_path)
+    before.server.answer = der(crl(ROOT))
+    await before.judged(CHAIN)
+    assert len(KeptLists(tmp_path).load()) == 1
+
+    Up(tmp_path).remote.adopt([Revocation()])
+
+    assert KeptLists(tmp_path).load() == {}
+
+
+async def test_a_folder_that_cannot_be_written_is_told_and_keeps_nobody_out() -> None:
+    up, told = Up(), []
+    up.remote._told = lambda name, failure: told.append((name, failure))
+    up.server.answer = der(crl(ROOT))
+    assert await up.judged(CHAIN) is Status.GOOD
+    assert told == [("revocation.folder", "Not a directory"), (f"revocation.fetch:{POINT}", None)]
+
+
+async def test_a_handshake_waits_no_longer_than_the_policy_says() -> None:
+    points = [f"http://crl.acme.example/{number}" for number in range(9)]
+    key = ROOT.credential.key
+    builder = ROOT._builder_below(Names("many").subject(), key.public_key(), VALID)
+    listed = [x509.DistributionPoint([x509.UniformResourceIdentifier(each)], None, None, None) for each in points]
+    made = builder.add_extension(x509.CRLDistributionPoints(listed), critical=False).sign(key, hashes.SHA256())
+    up = Up(timeout=0.001)
+    up.server.held = asyncio.Event()
+    assert await up.judged(chain(Credential(made, key), ROOT)) is Status.UNKNOWN
+    assert len(up.server.asked) < len(points)
+    await up.remote.close()

@@ -11,11 +11,13 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ObjectIdentifier
 
+from gateway.pki.authority import Authority, Validity
 from gateway.pki.contents import FoundKey, Unreadable
 from gateway.pki.inspect import certificate_facts
 from gateway.pki.keys import KeyFacts, key_facts
 from gateway.pki.objections import Use
 from gateway.pki.summary import days_left, moment, signature_name, summarise
+from tests.crls import crl
 from tests.unit.pki.odd import CA_KEY, LEAF_KEY, NOW, ca, leaf, name
 
 AT = datetime.fromtimestamp(NOW, UTC)
@@ -140,3 +142,9 @@ def test_times_and_names() -> None:
     assert moment(AT) == "2026-11-22T13:00:00Z"
     assert [days_left(AT + timedelta(hours=hours), NOW) for hours in (-1, 1, 25)] == [-1, 0, 1]
     assert signature_name(ObjectIdentifier("1.2.3")) == "1.2.3"
+
+
+def test_a_revocation_list_that_the_gate_does_not_take_says_why() -> None:
+    made = crl(Authority.root("CA", Validity.around(NOW, days=1)), extensions=[(x509.DeltaCRLIndicator(1), True)])
+    said = summarise(made, NOW)
+    assert said["objections"] == ["is a delta list; only complete ones are taken: the gate does not take it"]
