@@ -14,6 +14,7 @@ COLUMNS = 3
 COLOURS = {
     "gate": "#0072b2",
     "gate-10000": "#56b4e9",
+    "gate-fsync": "#56b4e9",
     "nginx-lua": "#009e73",
     "envoy": "#cc79a7",
     "mitmdump": "#999999",

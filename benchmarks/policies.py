@@ -43,6 +43,13 @@ def with_messages(folder: Path, algorithm: str, public_key: bytes | None) -> Pat
     return file
 
 
+def durable(folder: Path, port: int) -> Path:
+    """Write the reference with decisions that wait for the disk, on another port; gives the file."""
+    file = folder / "durable.yaml"
+    file.write_text(_replaced(_portable(), ":9446", f":{port}") + "\naudit: {durability: fsync}\n")
+    return file
+
+
 def with_partners(folder: Path, port: int, count: int = PARTNERS) -> Path:
     """Write the reference with `count` partners in all, of ten networks each, and on another port; gives the folder."""
     policy, secrets = folder / "partners", folder / "secrets"

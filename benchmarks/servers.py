@@ -175,9 +175,22 @@ class LargeGate(Gate):
         return policies.with_partners(lab.folder, self.port)
 
 
+class DurableGate(Gate):
+    """The gate that waits for the disk."""
+
+    name = "gate-fsync"
+    title = "gate, fsync"
+    port = 9448
+
+    def policy(self, lab: Lab, workload: Workload) -> Path:
+        """Give a policy that has each allow on the disk before it is forwarded."""
+        del workload
+        return policies.durable(lab.folder, self.port)
+
+
 def servers(packages: Packages) -> dict[str, Server]:
     """Give all of them by name."""
-    return {each.name: each for each in (Gate(), LargeGate(), NginxLua(), Envoy(packages), Mitmdump())}
+    return {each.name: each for each in (Gate(), LargeGate(), DurableGate(), NginxLua(), Envoy(packages), Mitmdump())}
 
 
 def absence(server: Server, workload: Workload) -> str | None:

@@ -55,6 +55,7 @@ WORKLOADS = (
     Workload("body-1m", "body of 1 MiB", body_bytes=1_048_576),
     Workload("bad-signature", "bad signature, refused", good_signature=False),
     POLICY_SIZE,
+    Workload("audit-fsync", "each allow on the disk before it is forwarded", servers=("gate-fsync", "gate")),
     Workload("http2", "HTTP/2: 8 connections of 4 streams, no replay check", connections=8, http2=True),
     *(
         Workload(f"rfc9421-{name}", f"RFC 9421 by {name}, no replay check", algorithm=name, servers=("gate",))

@@ -165,6 +165,11 @@ class TestPolicies:
         assert isinstance(control.scheme, HttpMessageScheme)
         assert control.scheme.verify(head, body, keys, control.window, NOW).key_id == "partner-1"
 
+    def test_durable(self, lab: Lab, tmp_path: Path) -> None:
+        policy = load(policies.durable(tmp_path, 9448), lab.environ).policy
+        assert policy.audit.durable
+        assert [listener.port for listener in policy.listeners.values()] == [9448]
+
     def test_with_partners(self, lab: Lab, tmp_path: Path) -> None:
         policy = load(policies.with_partners(tmp_path, 9447, count=30), lab.environ).policy
         assert len(policy.partners) == 30
