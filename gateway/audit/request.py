@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import orjson
 
+from gateway.audit.digests import digests
 from gateway.audit.events import PolicyFacts, RequestDecided, RequestFinished
 from gateway.audit.ocsf import (
     ALLOWED,
@@ -172,6 +173,8 @@ def _facts(exchange: Exchange, request_id: str, action: int) -> _Facts:
             unmapped += b',"signed_at":%d' % milliseconds(signature.created)
         if signature.nonce is not None:
             unmapped += b',"nonce_sha256":"%b"' % _digest(signature.nonce)
+    if exchange.policy.audit.digests is not None:
+        unmapped += more({"digests": digests(exchange, exchange.policy.audit.digests)})
     if exchange.operation is not None:
         unmapped += b',"idempotency_key_sha256":"%b"' % hashlib.sha256(exchange.operation).hexdigest().encode("ascii")
     if exchange.marks:

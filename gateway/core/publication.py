@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from gateway.core.secret import Secret
+
 
 @dataclass(frozen=True, slots=True)
 class Witness:
@@ -30,6 +32,29 @@ class Retention:
 
 
 @dataclass(frozen=True, slots=True)
+class DigestOf:
+    """A place in a request whose value is logged as a keyed digest."""
+
+    place: str
+    """`header`, `query`, `claim`, or `json` for a place in the body."""
+    name: str
+    """Of the field (lower case), the parameter or the claim; a JSON pointer."""
+
+    @property
+    def label(self) -> str:
+        """How the policy and the records name it."""
+        return f"{self.place}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Digests:
+    """Which values are logged as digests, and by which secret."""
+
+    secret: Secret
+    of: tuple[DigestOf, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AuditSettings:
     """How the audit log is kept and published."""
 
@@ -46,3 +71,5 @@ class AuditSettings:
     witnesses: tuple[Witness, ...] = ()
     retention: Retention | None = None
     """None: files are neither compressed nor deleted."""
+    digests: Digests | None = None
+    """None: no value is logged as a digest."""

@@ -7,20 +7,25 @@ from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from gateway.core.publication import AuditSettings, Retention, Witness
+from gateway.core.publication import AuditSettings, DigestOf, Digests, Retention, Witness
 from gateway.policy.environment import named_path
 from gateway.policy.nodes import Node
 from gateway.policy.problem import quoted
 from gateway.policy.reader import Reader
 from gateway.policy.references import OTHERS, named_file, read_named
-from gateway.policy.values import Unfit, duration, is_loopback, url
+from gateway.policy.secrets import read_secret
+from gateway.policy.values import Unfit, duration, field_name, is_loopback, url
 
 MAX_KEY_BYTES = 4_096
+
+LEAST_SECRET = 32
+"""Bytes: whoever can guess the secret can try values out."""
+MOST_DIGESTS = 8
 
 LEAST_INTERVAL, MOST_INTERVAL = 1.0, 3_600.0
 """Seconds: each checkpoint brings some files to the disk; and until the next one, what is new is not bound by any."""
 
-_SETTINGS = ("origin", "key", "interval", "durability", "copies", "witnesses", "retention")
+_SETTINGS = ("origin", "key", "interval", "durability", "copies", "witnesses", "retention", "digests")
 _ORIGIN = re.compile(r"[\x21-\x2a\x2c-\x7e]{1,200}\Z")  # C2SP signed-note: no spaces, no `+`
 _PRIVATE = b"PRIVATE+KEY+"
 
@@ -37,6 +42,7 @@ def read_audit(reader: Reader, node: Node | None) -> AuditSettings:
         copies=_copies(reader, fields.get("copies")),
         witnesses=_witnesses(reader, fields.get("witnesses")),
         retention=_retention(reader, fields.get("retention")),
+        digests=_digests(reader, fields.get("digests")),
     )
 
 
@@ -107,6 +113,29 @@ def _retention(reader: Reader, node: Node | None) -> Retention | None:
     if read.keep < asked.keep or read.at_hand < asked.at_hand:
         reader.warning(node, "shorter than PCI DSS 10.5.1 asks for", "twelve months, three of them at hand")
     return read
+
+
+def _digests(reader: Reader, node: Node | None) -> Digests | None:
+    fields = reader.fields(node, required=("secret", "of")) or {}
+    secret = read_secret(reader, fields.get("secret"), "utf-8", LEAST_SECRET)
+    of = reader.values(fields.get("of"), _digest_of, "places such as header:x-player-id")
+    if of is not None and len(of) > MOST_DIGESTS:
+        reader.error(fields["of"], "too many", f"at most {MOST_DIGESTS}")
+    return Digests(secret, tuple(of)) if secret is not None and of is not None else None
+
+
+def _digest_of(text: str) -> DigestOf:
+    place, _, name = text.partition(":")
+    if place == "header":
+        return DigestOf(place, field_name(name))
+    if place in ("query", "claim") and name and len(name) <= 64:
+        return DigestOf(place, name)
+    if place == "json" and name.startswith("/") and len(name) <= 128:
+        return DigestOf(place, name)
+    raise Unfit(
+        f"{quoted(text)} is no place of a value",
+        "expected one such as header:x-player-id, query:player, claim:sub, json:/player/id",
+    )
 
 
 def _witness_url(text: str) -> str:

@@ -25,6 +25,7 @@ BASE = Path(__file__).parent / "base"
 
 ENVIRON = {
     "ACME_SIGNING_KEY": "0123456789abcdef0123456789abcdef",
+    "AUDIT_DIGEST_KEY": "0123456789abcdef0123456789abcdef",
     "OTHER_SIGNING_KEY": "fedcba9876543210fedcba9876543210",
     "SHORT_SIGNING_KEY": "correct horse",
     "EMPTY_SIGNING_KEY": "",

@@ -5,6 +5,7 @@ import pytest
 from gateway.core.publication import AuditSettings, Retention
 from gateway.policy.audit import read_audit
 from gateway.policy.problem import Severity
+from tests.policy.files import ENVIRON
 from tests.policy.reading import node, reader
 from tests.unit.audit.witness import Witness
 
@@ -98,3 +99,28 @@ def test_a_file_that_is_no_key(tmp_path: Path) -> None:
     used = reader()
     read_audit(used, node(f"{{key: {key}}}"))
     assert "mode 0640" in used.problems[0].message
+
+
+def test_values_that_are_logged_as_digests() -> None:
+    used = reader()
+    of = "['header:X-Player-Id', 'query:player', 'claim:sub', 'json:/a/0']"
+    text = f"{{digests: {{secret: 'env:AUDIT_DIGEST_KEY', of: {of}}}}}"
+    digests = read_audit(used, node(text)).digests
+    assert used.problems == []
+    assert digests is not None
+    assert digests.secret.reveal() == ENVIRON["AUDIT_DIGEST_KEY"].encode()
+    assert [of.label for of in digests.of] == ["header:x-player-id", "query:player", "claim:sub", "json:/a/0"]
+
+
+@pytest.mark.parametrize("of", ["body:a", "json:a", "query:", "claim:", "player", f"query:{'x' * 65}"])
+def test_what_is_no_place_of_a_value(of: str) -> None:
+    used = reader()
+    assert read_audit(used, node(f"{{digests: {{secret: 'env:AUDIT_DIGEST_KEY', of: ['{of}']}}}}")).digests is None
+    assert "is no place of a value" in used.problems[0].message
+
+
+def test_too_many_digests_or_a_secret_too_short() -> None:
+    used = reader()
+    many = ", ".join(f"'query:q{number}'" for number in range(9))
+    read_audit(used, node(f"{{digests: {{secret: 'env:SHORT_SIGNING_KEY', of: [{many}]}}}}"))
+    assert [problem.message for problem in used.problems] == ["the secret has 13 bytes, too few", "too many"]
