@@ -56,6 +56,8 @@ class Kind(Enum):
     POLICY_REFUSED = ("policy.refused", 3, 3004, 3)
     REVOCATION_ADDED = ("revocation.added", 3, 3004, 9)  # Entity Management: Disable
     REVOCATION_LIFTED = ("revocation.lifted", 3, 3004, 8)  # Enable
+    LOCKOUT_BEGAN = ("lockout.began", 3, 3004, 9)
+    LOCKOUT_LIFTED = ("lockout.lifted", 3, 3004, 8)
     CONTROL_FAILED = ("control.failed", 6, 6008, 1)  # Application Error: General Error
     CONTROL_RECOVERED = ("control.recovered", 6, 6008, 99)  # Application Error: Other
     LOG_SEALED = ("log.sealed", 3, 3004, 3)
@@ -186,6 +188,7 @@ _DISPOSITION = {
     "partner": _UNAUTHORIZED,
     "token": _UNAUTHORIZED,
     "revoked": _UNAUTHORIZED,
+    "lockout": _UNAUTHORIZED,
     "signature": _UNAUTHORIZED,
     "upstream": _ERROR,
 }

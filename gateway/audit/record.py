@@ -46,7 +46,7 @@ from gateway.audit.ocsf import (
 )
 from gateway.audit.redact import LONG, TEXT, clean, clean_all, clean_digest, clean_id, without_query
 from gateway.audit.request import decision, outcome
-from gateway.core.barred import Thing
+from gateway.core.barred import LOCKED, Thing
 
 MAX_LINE = 65_535
 """Bytes of a line without its end: the longest entry a C2SP tlog-tiles bundle takes. The limits of the fields keep
@@ -167,7 +167,10 @@ def _(event: PolicyRefused) -> Json:
 @_record.register
 def _(event: BarChanged) -> Json:
     revoked = event.action == "revoke"
-    kind = Kind.REVOCATION_ADDED if revoked else Kind.REVOCATION_LIFTED
+    if event.thing in LOCKED:
+        kind = Kind.LOCKOUT_BEGAN if revoked else Kind.LOCKOUT_LIFTED
+    else:
+        kind = Kind.REVOCATION_ADDED if revoked else Kind.REVOCATION_LIFTED
     made = envelope(kind, event.at, event.policy, MEDIUM)
     _plain(made, SUCCESS, kind.code, "Taken out of use" if revoked else "Put into use again", event.because)
     made["action_id"] = DENIED if revoked else ALLOWED

@@ -13,6 +13,7 @@ COMMANDS = (
     "console",
     "certs",
     "revoke",
+    "lockout",
     "reasons",
     "presets",
     "partner",

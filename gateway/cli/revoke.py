@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gateway.core.barred import Thing
+from gateway.core.barred import LOCKED, Thing
 from gateway.core.message import Instant
 from gateway.policy.folder import explained, read_bounded
 from gateway.policy.values import Unfit, duration, instant, sha256_hex
@@ -164,10 +164,15 @@ def token(*, ids: tuple[str, ...], issuer: str | None, subject: bool, stdin: boo
 @reasons
 def lift(*, numbers: tuple[int, ...], state: Path, because: str, by: str) -> None:
     """Put into use again what was revoked under NUMBER (see gateway revoke list)."""
-    living = {entry.number: entry for entry in in_force(_read(state)).values()}
+    lift_all(state, numbers, by, because, "revoked", locked=False)
+
+
+def lift_all(state: Path, numbers: Sequence[int], by: str, because: str, what: str, *, locked: bool) -> None:
+    """Lift revocations, or with `locked` lock-outs, by their numbers."""
+    living = {entry.number: entry for entry in in_force(_read(state)).values() if (entry.thing in LOCKED) is locked}
     missing = [number for number in numbers if number not in living]
     if missing:
-        raise click.ClickException(f"nothing is revoked under number {', '.join(map(str, missing))}")
+        raise click.ClickException(f"nothing is {what} under number {', '.join(map(str, missing))}")
     now = Instant(time.time())
     found = [living[number] for number in dict.fromkeys(numbers)]
     _add(state, [Entry(0, "lift", one.thing, one.value, now, None, by, because, of=one.number) for one in found])
@@ -181,16 +186,21 @@ def lift(*, numbers: tuple[int, ...], state: Path, because: str, by: str) -> Non
 @click.option("--all", "everything", is_flag=True, help="Also what was lifted or has ended, and the liftings.")
 def list_revocations(*, state: Path, as_json: bool, everything: bool) -> None:
     """List what is revoked: by whom, until when, and why."""
+    show(state, "revocations", "nothing is revoked", as_json=as_json, everything=everything, locked=False)
+
+
+def show(state: Path, what: str, nothing: str, *, as_json: bool, everything: bool, locked: bool) -> None:
+    """Print revocations, or with `locked` lock-outs."""
     now = Instant(time.time())
-    entries = _read(state)
+    entries = [entry for entry in _read(state) if (entry.thing in LOCKED) is locked]
     living = {entry.number for entry in in_force(entries).values() if entry.counts(now)}
     shown = [entry for entry in entries if everything or entry.number in living]
     if as_json:
         listed = [_as_json(entry, in_force=entry.number in living) for entry in shown]
-        click.echo(json.dumps({"revocations": listed}, indent=2))
+        click.echo(json.dumps({what: listed}, indent=2))
         return
     if not shown:
-        click.echo("nothing is revoked")
+        click.echo(nothing)
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("number", "what", "value", "since", "until", "by", "because"):

@@ -43,6 +43,8 @@ class SignatureControl:
 
         Raises Denied with those reasons.
         """
+        if exchange.barred is not None:
+            exchange.barred.check_locked(exchange)
         head, scheme = exchange.request, self.scheme
 
         def known(key_id: str) -> bool:

@@ -22,7 +22,6 @@ from gateway.controls.verified import VerifiedToken, VerifiedTokens
 from gateway.core.chain import Answer, Ask, FetchKeys, Introspect, Introspected, answered
 from gateway.core.facts import Claims, Confirmation
 from gateway.core.issuer import Issuer, KeySource
-from gateway.core.message import Headers
 from gateway.core.policy import SwitchedOff
 from gateway.core.reasons import Denied, Reason
 from gateway.signing.dpop import Proof
@@ -105,7 +104,7 @@ class TokenControl:
         """
         dpop = False
         try:
-            token, digest, dpop = self._presented(exchange.request.headers)
+            token, digest, dpop = self._presented(exchange)
             if self._signed:
                 keys = answered((yield self._ask), KeySet)
                 verified = self.verified.find(digest, keys, exchange.now)
@@ -134,11 +133,14 @@ class TokenControl:
                 challenge += self.proofs.fresh_nonce(exchange.now)
             raise Denied(denied.reason, denied.detail, denied.fields + challenge) from None
 
-    def _presented(self, headers: Headers) -> tuple[str, bytes, bool]:
+    def _presented(self, exchange: "Exchange") -> tuple[str, bytes, bool]:
         """Give the token of a request, its digest, and whether it came with the DPoP scheme.
 
-        A bearer token that is known has been through `presented_token`.
+        A bearer token that is known has been through `presented_token`. Who is locked out is not listened to.
         """
+        if exchange.barred is not None:
+            exchange.barred.check_locked(exchange)
+        headers = exchange.request.headers
         credentials = headers.single("authorization")
         if credentials is not None and credentials.startswith(BEARER) and len(credentials) <= MAX_TOKEN_BYTES:
             digest = self.verified.digest(credentials)

@@ -1,4 +1,4 @@
-"""Who and what the operator took out of use while the gate runs.
+"""Who and what the operator took out of use while the gate runs, and who is locked out.
 
 Looked up in dictionaries, so that a list of 100,000 costs a request no more than one of ten.
 """
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.core.facts import Claims
 from gateway.core.memo import Bounded
-from gateway.core.message import Instant, Tls
+from gateway.core.message import Address, Instant, Tls
 from gateway.core.reasons import Denied, Reason
 
 if TYPE_CHECKING:
@@ -33,8 +33,15 @@ class Thing(Enum):
     """SHA-256 of a token's text, lower-case hex."""
     SUBJECT = "subject"
     """Issuer and sub."""
+    LOCKED_PARTNER = "locked-partner"
+    """By failed authentications, as `gateway.core.lockout` counts them."""
+    LOCKED_ADDRESS = "locked-address"
+    """An IPv4 address, or the first 64 bits of an IPv6 address."""
 
     __hash__ = object.__hash__  # as Reason's
+
+
+LOCKED = frozenset({Thing.LOCKED_PARTNER, Thing.LOCKED_ADDRESS})
 
 
 class Bar(NamedTuple):
@@ -62,6 +69,7 @@ class Barred:
         self._digests = by_thing[Thing.TOKEN_DIGEST]
         self._subjects = by_thing[Thing.SUBJECT]
         self._of_tokens = bool(self._issuer_keys or self._digests)
+        self._locked = {key: bar for key, bar in bars.items() if key[0] in LOCKED}
         self._passed: Bounded[tuple[int, int, int], object] = Bounded(size=lambda _: 0)
         """Callers whom nothing bars, by what is known of them; each is held here, so that its identity is its own."""
 
@@ -91,6 +99,11 @@ class Barred:
                 _refuse(self._tokens, f"{claims.issuer}/{claims.token_id}", now, Reason.REVOKED_TOKEN)
             _refuse(self._subjects, f"{claims.issuer}/{claims.subject}", now, Reason.REVOKED_TOKEN)
 
+    def check_locked(self, exchange: "Exchange") -> None:
+        """Raise Denied(LOCKED_OUT) for a caller who failed too often, before its credentials are looked at."""
+        if self._locked:
+            _refuse(self._locked, caller_of(exchange), exchange.now, Reason.LOCKED_OUT)
+
     def check_token(self, issuer: str, key_id: str | None, digest: bytes, now: Instant) -> None:
         """Look at a token whose signature was verified: Denied(REVOKED_TOKEN, REVOKED_KEY)."""
         if self._of_tokens:
@@ -112,7 +125,28 @@ class Unreadable(Barred):
         raise Denied(Reason.REVOCATIONS_UNREADABLE, self.detail)
 
 
-def _refuse(bars: Mapping[str, Bar], value: str, now: Instant, reason: Reason) -> None:
+class Caller(NamedTuple):
+    """Who is counted."""
+
+    thing: Thing
+    value: str
+
+
+def caller_of(exchange: "Exchange") -> Caller:
+    """Give who is counted for a request."""
+    if exchange.partner is not None and "mutual_tls" in exchange.passed:
+        return Caller(Thing.LOCKED_PARTNER, exchange.partner.name)
+    return Caller(Thing.LOCKED_ADDRESS, network_of(exchange.client_address))
+
+
+def network_of(address: Address) -> str:
+    """Give what an address counts as: of IPv6 its first 64 bits, as the others are the caller's to choose."""
+    if address.version == 4:
+        return str(address)
+    return f"{type(address)(int(address) >> 64 << 64)}/64"
+
+
+def _refuse[K](bars: Mapping[K, Bar], value: K, now: Instant, reason: Reason) -> None:
     bar = bars.get(value)
     if bar is not None and (bar.until is None or now < bar.until):
         raise Denied(reason, f"number {bar.number}")

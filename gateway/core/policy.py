@@ -8,6 +8,7 @@ from typing import Protocol
 from gateway.core.certificates import CertificateMatch, index_keys
 from gateway.core.chain import Control
 from gateway.core.issuer import Issuer
+from gateway.core.lockout import Lockout
 from gateway.core.memo import Bounded, Memo
 from gateway.core.message import Certificate, Instant, RequestHead
 from gateway.core.networks import NetworkSet
@@ -283,6 +284,8 @@ class Policy:
     routes: tuple[Route, ...]
     identity: IdentityFields = field(default_factory=IdentityFields)
     state: StateSettings = field(default_factory=StateSettings)
+    lockout: Lockout | None = None
+    """None: nobody is locked out."""
     audit: AuditSettings = field(default_factory=AuditSettings)
     metrics: Endpoint | None = None
     """Where metrics are served; None: nowhere."""

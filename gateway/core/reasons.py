@@ -677,6 +677,12 @@ class Reason(Enum):
         "gateway revoke certificate; the CA's own lists are in listener.tls.revocation.",
         "A certificate that was revoked was used; look for a key that leaked.",
     )
+    LOCKED_OUT = (
+        "lockout.locked", 403, "Access refused for some time",
+        "Too many authentications failed one after the other; gateway lockout list shows who, why and until when.",
+        "lockout in the policy sets after how many, and for how long.",
+        "A caller that had failed too often came again; its credentials were not looked at (PCI DSS 8.3.4).",
+    )
     REVOCATIONS_UNREADABLE = (
         "gate.revocations_unreadable", 503, "Temporarily unavailable",
         "The file of revocations is damaged, gone or cannot be read; a control-failure record says since when.",

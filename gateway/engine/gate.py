@@ -15,7 +15,7 @@ from gateway.core.decision import Decision
 from gateway.core.exchange import decide, failure, refuse
 from gateway.core.forwarding import upstream_fields
 from gateway.core.holds import Remember, Reserve, undone
-from gateway.core.message import Address, Peer, RequestHead, Tls
+from gateway.core.message import Address, Instant, Peer, RequestHead, Tls
 from gateway.core.outgoing import Stamp
 from gateway.core.reasons import Denied, Reason, Unavailable
 from gateway.engine import problem
@@ -49,6 +49,8 @@ class Gate:
         self.draining = False
         self.barred: Barred | None = None
         """What was taken out of use while the gate runs; None: nothing."""
+        self.told: Callable[[Decision, Instant], None] | None = None
+        """Hears of each decision; None while nobody is locked out by them."""
         self.health = Health(self.record)
         self.unfinished = 0
         """Requests that were allowed and have no outcome yet."""
@@ -260,6 +262,8 @@ class Handling:
         self._way = None
         if decision.reason is Reason.CONTROL_FAILED or self.gate.health.failing:
             self._tell_health(decision)
+        if self.gate.told is not None:
+            self.gate.told(decision, self._now)
         return decision
 
     def _tell_health(self, decision: Decision) -> None:

@@ -27,6 +27,7 @@ from gateway.engine.expiry import Expiries
 from gateway.engine.gate import Gate
 from gateway.engine.in_force import InForce
 from gateway.engine.issuers import Issuers
+from gateway.engine.lockouts import Lockouts
 from gateway.engine.master import GateMaster, make_contexts
 from gateway.engine.mode import spec_of
 from gateway.engine.revocation import RevocationCheck, record_staleness
@@ -131,6 +132,7 @@ class Service:
             self.transparency = Transparency(signer, self.gate)
             try:
                 self.barring = open_barring(self.gate, self.settings)
+                self.lockouts = Lockouts(self.gate, self.settings.shared or self.settings.state)
                 self.issuers = Issuers(policy, self.gate)
                 kept = KeptLists(self.settings.state / "revocation")
                 self.remote = Remote(self.clock, self.gate.hear, kept)
@@ -180,6 +182,7 @@ class Service:
             logger.info("listening: %s", line)
         logger.info("policy %s %s in force", policy.name, policy.digest[:12])
         self.barring.start()
+        self.gate.told = self.lockouts.decided if policy.lockout is not None else None
         self.issuers.tick()
         if self.settings.ready is not None:
             self.settings.ready(self)
@@ -271,6 +274,7 @@ class Service:
         issuers.follow(self.issuers)
         self.gate.in_force = coming_into_force(loaded, issuers, self.remote)
         self.remote.adopt(check.settings for check in self.gate.in_force.revocation.values())
+        self.gate.told = self.lockouts.decided if loaded.policy.lockout is not None else None
         self.issuers.retire()
         self.issuers = issuers
         issuers.tick()
@@ -311,6 +315,7 @@ class Service:
         for listener in self.master.listeners.values():
             listener.abort()
         await self.issuers.close()
+        await self.lockouts.close()
         await self.barring.close()
         await self.remote.close()
         await self.counting.close()

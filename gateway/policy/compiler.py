@@ -27,6 +27,7 @@ from gateway.policy.gateway_keys import read_gateway_key
 from gateway.policy.inventory import Material, Owner
 from gateway.policy.issuers import read_issuer
 from gateway.policy.listeners import read_identity, read_listeners
+from gateway.policy.lockout import read_lockout
 from gateway.policy.metrics import read_metrics
 from gateway.policy.outward import Outward
 from gateway.policy.partners import PartnerEntry, PartnerReader
@@ -123,6 +124,7 @@ class _Parts:
         self._warn_of_review()
         self._identity = read_identity(reader, document.single("identity"))
         self._state = read_state(reader, document.single("state"))
+        self._lockout = read_lockout(reader, document.single("lockout"))
         self._audit = read_audit(reader, document.single("audit"))
         self._metrics = read_metrics(reader, document.single("metrics"))
         self._listeners = read_listeners(reader, document.named["listeners"])
@@ -206,6 +208,7 @@ class _Parts:
             routes=tuple(route.compiled(self._answers) for route in self._routes),
             identity=self._identity,
             state=self._state,
+            lockout=self._lockout,
             audit=self._audit,
             metrics=self._metrics,
             owner=self._owner,

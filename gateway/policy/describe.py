@@ -85,6 +85,15 @@ def described_state(policy: Policy) -> str:
     return "the memory of the process: --workers 1 only, as routes count or remember"
 
 
+def described_lockout(policy: Policy) -> str:
+    """Give who is locked out when."""
+    lockout = policy.lockout
+    if lockout is None:
+        return "nobody is locked out"
+    failures = f"{lockout.after} failures within {duration(lockout.within)}"
+    return f"for {duration(lockout.seconds)} after {failures}"
+
+
 def _described(control: Control) -> str:
     match control:
         case MutualTls(authorities=frozenset() as authorities):

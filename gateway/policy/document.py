@@ -12,7 +12,18 @@ from gateway.policy.values import Unfit, name
 VERSION = 1
 """The version of the policy's grammar."""
 
-SINGLES = ("name", "owner", "review_by", "listener", "identity", "state", "audit", "sign_responses", "metrics")
+SINGLES = (
+    "name",
+    "owner",
+    "review_by",
+    "listener",
+    "identity",
+    "state",
+    "lockout",
+    "audit",
+    "sign_responses",
+    "metrics",
+)
 """Sections that stand once in a policy."""
 
 NAMED = ("listeners", "upstreams", "issuers", "partners", "schemes", "gateway_keys")

@@ -97,7 +97,7 @@ def test_json_of_a_valid_policy(policies: Path) -> None:
     assert said["problems"] == []
     assert said["policy"]["routes"][0]["controls"]["ip_allowlist"] == "the partner's networks"
     assert said["policy"]["routes"][0]["endpoints"] == ["http://127.0.0.1:9000"]
-    assert set(said["policy"]) == {"name", "digest", "owner", "review_by", "state", "routes"}
+    assert set(said["policy"]) == {"name", "digest", "owner", "review_by", "state", "lockout", "routes"}
 
 
 def test_json_of_an_invalid_policy(policies: Path) -> None:

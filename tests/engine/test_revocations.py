@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from gateway.cli.lockout import lockout
 from gateway.cli.revoke import revoke
 from gateway.engine import barring
 from gateway.state.revocations import NAME
@@ -65,6 +66,26 @@ async def test_revocations_outlive_a_restart(up: Served) -> None:
     async with again(up.folder, up.upstream) as after:
         assert (await after.send(get())).code == "revoked.key"
         assert len(up.folder.records("revocation.added")) == 1
+
+
+async def test_a_caller_that_fails_too_often_is_locked_out_until_that_is_lifted(up: Served) -> None:
+    up.folder.put_policy(**{"upstreams:": "lockout: {after: 3}\nupstreams:"})
+    up.service.request_reload("signal")
+    await up.until_recorded("policy.loaded")
+    forged = get(authorization=f"Bearer {world.token(key=world.private_key('P-256', 'attacker'))}")
+
+    codes = [(await up.send(forged)).code for _ in range(4)]
+    assert codes == ["token.signature"] * 3 + ["lockout.locked"]
+    assert (await up.send(get())).status == 403
+    await up.until_recorded("lockout.began")
+
+    result = CliRunner().invoke(lockout, ["lift", "1", "--because", "x", "--state", str(up.directory / "state")])
+    assert result.exit_code == 0
+    await up.until_recorded("lockout.lifted")
+    assert (await up.send(get())).status == 200
+    (began,) = up.folder.records("lockout.began")
+    assert began["actor"]["user"]["name"] == "gate"
+    assert began["entity"]["uid"] == world.PARTNER
 
 
 async def test_a_journal_that_is_damaged_while_the_gate_serves(up: Served) -> None:

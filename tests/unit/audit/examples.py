@@ -229,4 +229,12 @@ EVENTS: Mapping[str, Event] = {
     ),
     "log.sealed": LogSealed(NOW, POLICY, "audit-2026-08-21_000000000001.jsonl", 1, 130_412, CERTIFICATE.fingerprint),
     "log.deleted": LogDeleted(NOW, POLICY, "audit-2025-11-20_000000000001.jsonl", 1, 98_304, "365d"),
+    "lockout.began": BarChanged(
+        NOW, POLICY, "revoke", 19, Thing.LOCKED_ADDRESS, "203.0.113.80", NOW, Instant(NOW + 1800), "gate",
+        "10 failed authentications within 600 s, at last token.signature",
+    ),
+    "lockout.lifted": BarChanged(
+        NOW, POLICY, "lift", 20, Thing.LOCKED_PARTNER, "acme-casino", Instant(NOW - 0.25), None, "maria",
+        "their new client is mended",
+    ),
 }  # fmt: skip

@@ -4,6 +4,9 @@ from pathlib import PurePath
 
 import pytest
 
+from gateway.controls.credentials import Authentication
+from gateway.controls.demands import BodyTie, Demand, PathTie, TokenBody
+from gateway.controls.dpop import Proofs
 from gateway.controls.idempotency import BodyKey, FieldKey, Idempotency, SignedKey
 from gateway.controls.ip_allowlist import IpAllowlist
 from gateway.controls.mutual_tls import MutualTls
@@ -14,10 +17,18 @@ from gateway.controls.velocity import Amount, Currency, Velocity, VelocityLimit
 from gateway.controls.websocket import WebSocketHandshake
 from gateway.core.chain import ORDER, Control, RateLimit
 from gateway.core.document import Pointer
+from gateway.core.lockout import Lockout
 from gateway.core.networks import NetworkSet
 from gateway.core.policy import ClientCertificate, Endpoint, Match, Route, SwitchedOff, WebSocketSettings
 from gateway.core.stores import EmbeddedSettings, FailModes, Layout, OnFailure, StateSettings, ValkeySettings
-from gateway.policy.describe import describe, described_match, described_state, described_upstream, duration
+from gateway.policy.describe import (
+    describe,
+    described_lockout,
+    described_match,
+    described_state,
+    described_upstream,
+    duration,
+)
 from gateway.signing import parts as p
 from gateway.signing.composed import ComposedScheme
 from gateway.signing.outward import SignedAnswers, SignedRequests
@@ -183,3 +194,26 @@ def test_what_goes_on_without_a_store_is_said() -> None:
 def test_a_policy_that_counts_nothing_needs_no_store() -> None:
     policy = world.policy(world.route(chain=world.chain(rate_limit=None, replay=None)))
     assert "workers need no store" in described_state(policy)
+
+
+def test_who_is_locked_out() -> None:
+    assert described_lockout(world.policy()) == "nobody is locked out"
+    locking = world.policy(lockout=Lockout(10, 600.0, 1_800.0))
+    assert described_lockout(locking) == "for 30m after 10 failures within 10m"
+
+
+def test_what_a_token_must_be() -> None:
+    control = world.token_control(
+        bound_to="either",
+        proofs=Proofs(),
+        demands=(Demand("tenant", frozenset({"acme"})), Demand("jti"), Demand("act", forbidden=True)),
+        path_ties=(PathTie("player_id", "player"),),
+        authentication=Authentication(("urn:sca",), 300.0),
+    )
+    chain = world.chain(token=control)
+    said = describe(world.route(chain=(*chain, TokenBody((BodyTie("account", "/account/id"),)))))
+    assert said["token"].endswith(
+        "bound to the certificate or a key (DPoP), tenant acme, with jti, no act, player_id is {player}, acr urn:sca, "
+        "authenticated within 5m"
+    )
+    assert said["token.body"] == "account is /account/id"
