@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.audit.reader import Query
+from gateway.audit.verify.notes import Key
 from gateway.cli.audit_query import needs_extra, opened
+from gateway.cli.audit_verify import PublicKey
 from gateway.cli.output import When
 from gateway.core.message import Instant
 from gateway.policy import PolicyInvalid, load
@@ -35,12 +37,16 @@ if TYPE_CHECKING:
     "--policy", type=click.Path(path_type=Path, exists=True), help="Policy whose keys and certificates to list."
 )
 @click.option(
+    "--key", "keys", type=PublicKey(), multiple=True, help="The log's public key, from elsewhere than the log."
+)
+@click.option("--verify", is_flag=True, help="Hold every record against the signed checkpoints: reads the whole log.")
+@click.option(
     "--output", type=click.Path(path_type=Path, dir_okay=False), default=Path("audit-report.html"), show_default=True,
     help="File to write.",
 )  # fmt: skip
-def report(
+def report(  # noqa: PLR0913 - one parameter for each option
     *, directory: Path, index: Path | None, since: Instant | None, until: Instant | None, policy: Path | None,
-    output: Path,
+    keys: tuple[Key, ...], verify: bool, output: Path,
 ) -> None:  # fmt: skip
     """Write a report about a time of the log as one HTML file, which prints well.
 
@@ -62,12 +68,12 @@ def report(
         start, end = since if since is not None else first, until if until is not None else Instant(last + 0.001)
         span = Span(start, Instant(max(end, start + 1)))
         try:
-            output.write_text(made(reading, directory, span, now, material, remarks), "utf-8")
-            whole = integrity(reading, directory).whole
+            whole = integrity(reading, directory, keys, verify=verify)
+            output.write_text(made(reading, directory, span, now, material, remarks, whole), "utf-8")
         except OSError as error:
             raise click.ClickException(f"{error.filename or output}: {error.strerror}") from error
     click.echo(output)
-    if not whole:
+    if not whole.whole:
         click.echo("the log is damaged: see `gateway audit show` and `gateway audit verify`", err=True)
         sys.exit(1)
 

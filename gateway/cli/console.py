@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gateway.audit.verify.notes import Key
 from gateway.cli.audit_query import filling, needs_extra
+from gateway.cli.audit_verify import PublicKey
 
 if TYPE_CHECKING:
     from gateway.console.archive import Archive
@@ -37,7 +39,12 @@ PORT = 8600
     metavar="CERTIFICATE KEY CLIENT_CA",
     help="Serve TLS, and let in who has a certificate of CLIENT_CA, instead of the link.",
 )  # fmt: skip
-def console(*, directory: Path, index: Path | None, port: int, tls: tuple[Path, Path, Path] | None) -> None:
+@click.option(
+    "--key", "keys", type=PublicKey(), multiple=True, help="The log's public key, from elsewhere than the log."
+)
+def console(
+    *, directory: Path, index: Path | None, port: int, tls: tuple[Path, Path, Path] | None, keys: tuple[Key, ...]
+) -> None:
     """Show the audit log in a browser: read only, on 127.0.0.1, to whoever has the link that is printed.
 
     Standard error says who looked at what. Ends with SIGINT or SIGTERM.
@@ -53,13 +60,17 @@ def console(*, directory: Path, index: Path | None, port: int, tls: tuple[Path, 
     except (OSError, ssl.SSLError) as error:
         raise click.BadParameter(str(error), param_hint="--tls") from error
     place = index or index_place(directory)
-    with Archive(directory, place, time.monotonic, lambda words: click.echo(words, err=True)) as archive:
+    with Archive(directory, place, time.monotonic, _say, keys) as archive:
         with filling(directory) as advance:
             archive.prepare(advance)
         try:
             asyncio.run(_serve(archive, port, context))
         except OSError as error:
             raise click.ClickException(f"port {port}: {error.strerror}: choose another with --port") from error
+
+
+def _say(words: str) -> None:
+    click.echo(words, err=True)
 
 
 async def _serve(archive: "Archive", port: int, context: ssl.SSLContext | None) -> None:

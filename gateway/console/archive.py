@@ -1,7 +1,7 @@
 """The log, kept open for the pages: one question at a time, and opened anew when the log has grown."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from gateway.audit.query.index import Progress
 from gateway.audit.query.opening import open_log
 from gateway.audit.query.questions import BY_NAME, compiled
 from gateway.audit.reader import Query, files_of
+from gateway.audit.verify.notes import Key
 from gateway.core.message import Instant
 
 type Row = dict[str, object]
@@ -32,9 +33,12 @@ class Archive:
     """The log in a folder; its index stands in `place`. Threads take turns."""
 
     def __init__(
-        self, directory: Path, place: Path, monotonic: Callable[[], float], tell: Callable[[str], None] | None = None
-    ) -> None:
+        self, directory: Path, place: Path, monotonic: Callable[[], float], tell: Callable[[str], None] | None = None,
+        keys: Sequence[Key] = (),
+    ) -> None:  # fmt: skip
+        """Take note of it; `keys` are the public keys that its checkpoints are verified by."""
         self.directory = directory
+        self.keys = keys
         self._place = place
         self._monotonic = monotonic
         self._tell = tell

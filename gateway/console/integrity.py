@@ -6,7 +6,9 @@ from pathlib import Path
 
 from gateway.audit.files import log_files
 from gateway.audit.folders import log_folders
+from gateway.audit.verify.notes import Key
 from gateway.console.archive import Reading, Row
+from gateway.console.signed import Signed, signed
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,19 @@ class Log:
     """Records more than there are sequences."""
     since: object
     until: object
+    signed: Signed | None
+    """Its newest checkpoint; None where there is none."""
+
+    @property
+    def beyond(self) -> int:
+        """Records that no checkpoint counts yet."""
+        return self.last - self.signed.size if self.signed is not None else 0
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is missing or doubled, and what was signed is there."""
+        signed = self.signed is None or (self.signed.sound and self.beyond >= 0)
+        return not self.missing and not self.doubled and signed
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +51,17 @@ class Integrity:
     logs: Sequence[Log]
     unreadable: int
     """Lines that are no records."""
-    unfinished: int
-    """Requests that were allowed and have no outcome."""
     failures: Sequence[Row]
     """Failures of the log itself."""
 
     @property
     def whole(self) -> bool:
-        """Whether nothing is missing, doubled or unreadable."""
-        return not self.unreadable and not any(log.missing or log.doubled for log in self.logs)
+        """Whether nothing is missing, doubled or unreadable, and every checkpoint is good."""
+        return not self.unreadable and all(log.sound for log in self.logs)
 
 
-def integrity(reading: Reading, directory: Path) -> Integrity:
-    """Look. Raises OSError and QuestionError."""
+def integrity(reading: Reading, directory: Path, keys: Sequence[Key] = (), *, verify: bool = False) -> Integrity:
+    """Look; with `verify`, hold every record against what was signed. Raises OSError and QuestionError."""
     sequences = {
         row["worker"]: row
         for row in reading.ask(
@@ -68,12 +81,11 @@ def integrity(reading: Reading, directory: Path) -> Integrity:
             Log(
                 worker=worker, folder=folder, files=len(files), size=sum(file.path.stat().st_size for file in files),
                 records=records, first=first, last=last, missing=last - first + 1 - numbers, doubled=records - numbers,
-                since=row["since"], until=row["until"],
+                since=row["since"], until=row["until"], signed=signed(folder, keys, whole=verify),
             )
         )  # fmt: skip
-    unfinished = reading.ask("SELECT count(*) AS n FROM requests WHERE reason = 'allowed, no outcome'")[0]["n"]
     failures = reading.ask(
         "SELECT time, kind, detail, duration_ms, denied_meanwhile, worker, sequence FROM records"
         " WHERE kind IN ('control.failed', 'control.recovered') AND control = 'audit' ORDER BY time DESC, sequence DESC"
     )
-    return Integrity(logs, reading.database.unreadable, int(str(unfinished)), failures)
+    return Integrity(logs, reading.database.unreadable, failures)

@@ -9,7 +9,7 @@ from gateway.audit.reader import Query
 from gateway.console.archive import Reading, Row
 from gateway.console.charts import Span
 from gateway.console.evidence import evidence
-from gateway.console.integrity import integrity
+from gateway.console.integrity import Integrity, integrity
 from gateway.console.overview import overview
 from gateway.console.pages import HERE, page
 from gateway.core.message import Instant
@@ -29,9 +29,11 @@ class Kept:
 
 def report(
     reading: Reading, directory: Path, span: Span, now: Instant, material: Sequence[Kept] | None = None,
-    remarks: Sequence[str] | None = None,
+    remarks: Sequence[str] | None = None, whole: Integrity | None = None,
 ) -> str:  # fmt: skip
     """Give the report. `material` and `remarks` are what the policy holds and the linter says, where it was given.
+
+    `whole` is what was found of the log's integrity, where that was looked for before.
 
     Raises OSError and QuestionError.
     """
@@ -44,7 +46,7 @@ def report(
         "directory": directory,
         "now": now,
         "seen": overview(reading, span),
-        "whole": integrity(reading, directory),
+        "whole": whole or integrity(reading, directory),
         "evidence": evidence(reading, span),
         "policies": reading.usual("policies", query),
         "remarks": _remarks(reading, span) if remarks is None else remarks,

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 from gateway.audit.query.questions import BY_NAME, QUESTIONS, Question, compiled
-from gateway.audit.reader import Query
+from gateway.audit.reader import UNFINISHED, Query
 from gateway.console.archive import Archive, Reading, Row
 from gateway.console.history import history
 from gateway.console.integrity import integrity
@@ -84,7 +84,7 @@ def shown(archive: Archive, path: str, asked: Mapping[str, str], now: Instant) -
 def _overview(visit: _Visit) -> Shown:
     ends = visit.reading.ends() or (visit.now, visit.now)
     seen = overview(visit.reading, last_of(ends, RANGES[visit.range], visit.now))
-    whole = integrity(visit.reading, visit.archive.directory).whole
+    whole = integrity(visit.reading, visit.archive.directory, visit.archive.keys).whole
     return Shown("overview.html", {"title": "Overview", "seen": seen, "range": visit.range, "whole": whole})
 
 
@@ -149,7 +149,11 @@ def _policy(visit: _Visit) -> Shown:
 
 
 def _integrity(visit: _Visit) -> Shown:
-    return Shown("integrity.html", {"title": "Integrity", "seen": integrity(visit.reading, visit.archive.directory)})
+    verified = visit.asked.get("verify") == "1"
+    seen = integrity(visit.reading, visit.archive.directory, visit.archive.keys, verify=verified)
+    unfinished = visit.reading.ask(f"SELECT count(*) AS n FROM requests WHERE reason = '{UNFINISHED}'")[0]["n"]
+    values = {"title": "Integrity", "seen": seen, "verified": verified, "unfinished": unfinished}
+    return Shown("integrity.html", values)
 
 
 _PAGES: Mapping[str, Callable[[_Visit], Shown]] = {
