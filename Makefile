@@ -36,8 +36,9 @@ $(STAMP): requirements.lock pyproject.toml
 demo: setup
 	@$(BIN)/gateway demo $(if $(KEEP),--keep)
 
+# One process for each core; `.venv/bin/pytest PATH` runs a part in one.
 test: setup
-	@$(BIN)/pytest
+	@$(BIN)/pytest --numprocesses auto --dist worksteal
 
 lint: setup
 	$(BIN)/ruff check

@@ -18,6 +18,9 @@ from gateway.core.reasons import Denied, Reason, Unavailable
 GATE = "gateway.engine.gate"
 """Makes the events, of reasons that its callers name."""
 
+TOLD = "reasons"
+"""Under which name a process of several tells what it noted."""
+
 CHOICES = ("keyword", "markexpr", "lf", "stepwise", "ignore", "ignore_glob", "collectonly")
 """Options of pytest with which not every test runs."""
 
@@ -40,6 +43,15 @@ class Produced:
     def missing(self) -> list[Reason]:
         """Reasons that it did not give."""
         return [reason for reason in Reason if reason not in self.reasons]
+
+    def noted(self) -> list[list[str]]:
+        """Give what was noted, for another process to add."""
+        return [[reason.name for reason in one] for one in (self._raised, self._decided, self._ended)]
+
+    def add(self, noted: list[list[str]]) -> None:
+        """Add what another process noted."""
+        for one, names in zip((self._raised, self._decided, self._ended), noted, strict=True):
+            one.update(Reason[name] for name in names)
 
     def raised(self, reason: Reason, frame: FrameType | None) -> None:
         """Note that an exception with the reason was made at `frame`."""
@@ -101,11 +113,21 @@ class Plugin:
         self._deselected = self._deselected or any(True for _ in items)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Fail the run where it was whole, and a reason is missing."""
-        if session.exitstatus == pytest.ExitCode.OK and not self._deselected and is_whole(session.config):
+        """Fail the run where it was whole, and a reason is missing. A process of several tells the first one."""
+        told = getattr(session.config, "workeroutput", None)
+        if told is not None:
+            told[TOLD] = self._produced.noted(), self._deselected
+        elif session.exitstatus == pytest.ExitCode.OK and not self._deselected and is_whole(session.config):
             self._missing = self._produced.missing
             if self._missing:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Add what a process of several (pytest-xdist) noted; one that crashed has failed the run already."""
+        noted, deselected = getattr(node, "workeroutput", {}).get(TOLD, ([[], [], []], False))
+        self._produced.add(noted)
+        self._deselected = self._deselected or deselected
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Say which reasons are missing."""

@@ -39,6 +39,15 @@ def produced() -> Produced:
 # What counts
 
 
+def test_what_several_processes_noted_counts_together(produced: Produced) -> None:
+    one, other = Produced(), Produced()
+    make(one.raised, TEST, "gateway.controls.replay")
+    make(other.decided, TEST, "gateway.core.exchange")
+    for each in (one, other):
+        produced.add(each.noted())
+    assert produced.reasons == {SEEN}
+
+
 def test_at_first_every_reason_is_missing(produced: Produced) -> None:
     assert produced.missing == list(Reason)
 

@@ -136,7 +136,11 @@ def test_a_witness_over_tls(witness: Witness, tmp_path: Path, monkeypatch: pytes
     assert len(context.get_ca_certs()) == 1
 
 
-@pytest.mark.parametrize("key", ["", "a", signer().public, stranger().public[:-4], "a+00000000+BAAA"])
+@pytest.mark.parametrize(
+    "key",
+    ["", "a", signer().public, stranger().public[:-4], "a+00000000+BAAA"],
+    ids=["empty", "name", "another type", "cut", "another id"],
+)
 def test_a_key_that_is_no_witness(key: str) -> None:
     with pytest.raises(WitnessError, match="not one of a witness"):
         WitnessClient("https://witness.example", key)

@@ -1,3 +1,5 @@
+from itertools import count
+
 import pytest
 
 from gateway.audit.verify.notes import InvalidNoteError, Key, WitnessKey, notes_of, read_checkpoint
@@ -48,6 +50,7 @@ def test_signatures_of_others_are_passed_over() -> None:
         (signer().sign(f"{ORIGIN}\n1\nAAAA\n"), "no checkpoint"),
         (signer().sign(f"{ORIGIN}\n1\n{ROOT}\n\nmore\n"), "no checkpoint"),
     ],
+    ids=map(str, count()),
 )
 def test_what_is_refused(note: str, told: str) -> None:
     assert told in refused(note)
