@@ -331,6 +331,8 @@ class ComposedScheme:
         """Give what a client adds to its request. Raises ValueError as every scheme does."""
         if key.algorithm != self.algorithm:
             raise ValueError(f"key {key.id!r} is for {key.algorithm}, the scheme signs by {self.algorithm}")
+        if self.weak_until is not None and now >= self.weak_until:
+            raise ValueError(f"{self.algorithm} is weak, and the exception for it has ended")
         timestamp = write_timestamp(now, self.timestamp_format) if self.timestamp is not None else ""
         numeric = self.timestamp_format != "rfc3339"
         carried = [

@@ -51,7 +51,9 @@ class Content:
 
     @cached_property
     def form(self) -> Mapping[str, str]:
-        """The body's fields as a form, decoded. Raises ValueError."""
+        """The body's fields as a form, decoded; none where there is no body. Raises ValueError."""
+        if not self.body and not self._media_type:
+            return {}
         if self._media_type != FORM:
             raise ValueError("the body is no form by its Content-Type")
         return read_parameters(self.body.decode("latin-1"), "form")

@@ -224,3 +224,13 @@ def test_every_preset_that_the_project_promises_is_there() -> None:
 def test_a_presets_key_is_for_its_algorithm() -> None:
     for name in vendors.NAMES:
         assert preset(name).key["algorithm"] in vendors.scheme(name).algorithms, name
+
+
+def test_slotegrators_requests_without_a_body_sign_the_query() -> None:
+    plain = vendors.request("GET", "/callback?action=balance&player_id=p-1", {}, b"")
+    made = vendors.signed("slotegrator", plain=plain)
+    keys = vendors.keys("hmac-sha1")
+    assert verify(vendors.scheme("slotegrator"), made, keys).nonce == vendors.NONCE
+    assert (
+        refused("slotegrator", with_target(made, "/callback?action=balance&player_id=p-2")) is Reason.SIGNATURE_MISMATCH
+    )

@@ -93,9 +93,12 @@ def test_a_time_that_has_ended_for_a_weak_algorithm() -> None:
     scheme = world.scheme(algorithm="hmac-sha1", weak_until=NOW)
     keys = {SIGNING_KEY_ID: signing_key(algorithm="hmac-sha1")}
     plain = world.World(fields=dict.fromkeys(("x-key-id", "x-timestamp", "x-nonce", "x-signature"))).head()
-    signed = scheme.sign(plain, BODY, key=own_key(algorithm="hmac-sha1"), now=NOW, nonce="n-1")
+    before = Instant(NOW - 1)
+    signed = scheme.sign(plain, BODY, key=own_key(algorithm="hmac-sha1"), now=before, nonce="n-1")
     head, _ = signed.applied(plain, BODY)
     with pytest.raises(Denied) as caught:
         scheme.verify(head, BODY, keys, WINDOW, NOW)
     assert caught.value.reason is Reason.SIGNATURE_WEAK
-    assert scheme.verify(head, BODY, keys, WINDOW, Instant(NOW - 1)).key_id == SIGNING_KEY_ID
+    with pytest.raises(ValueError, match="the exception for it has ended"):
+        scheme.sign(plain, BODY, key=own_key(algorithm="hmac-sha1"), now=NOW, nonce="n-1")
+    assert scheme.verify(head, BODY, keys, WINDOW, before).key_id == SIGNING_KEY_ID

@@ -66,6 +66,9 @@ def test_a_form_is_decoded() -> None:
     assert form == {"a": "1", "b": "x y+\xe9", "c": "", "d": ""}
     with pytest.raises(ValueError, match="no form by its Content-Type"):
         _ = content(b"a=1").form
+    with pytest.raises(ValueError, match="no form by its Content-Type"):
+        _ = content(b"").form
+    assert Content(*request("GET", "/", {}, b"")).form == {}
 
 
 def test_a_media_type_that_stands_twice_is_no_media_type() -> None:
