@@ -48,7 +48,7 @@ class VerifiedSignature(NamedTuple):
     """The signed timestamp; None where the scheme has none."""
     nonce: str | None
     identity: bytes
-    """What tells this request from all others: key id and nonce, or where there is no nonce, the SHA-256 over the
-    string to sign."""
+    """What tells this request from all others: key id and nonce, or where there is no nonce (or it runs into what is
+    signed beside it) the SHA-256 over the string to sign."""
     window_end: Instant | None
     """When the timestamp leaves the window; None where the scheme has no timestamp."""

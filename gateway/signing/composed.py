@@ -91,6 +91,7 @@ class ComposedScheme:
     """None where parts are taken out of query or body, or the secret is one."""
     _collection: Collection = field(init=False, repr=False, compare=False)
     _layout: Layout = field(init=False, repr=False, compare=False)
+    """Where parts run together, a nonce could be made anew from its neighbours' content, and tells nothing apart."""
     _guards: tuple[Guard, ...] = field(init=False, repr=False, compare=False)
     """Those of the head's parts, checked before the body is asked for."""
     _plain: bool = field(init=False, repr=False, compare=False)
@@ -301,7 +302,8 @@ class ComposedScheme:
                 (mac is None or presented.others) and self._fits(key, signed, content, presented)
             ):
                 # Neither key id nor nonce holds a line feed, so no other pair gives the same bytes.
-                identity = sha256(signed).digest() if nonce is None else f"{key.id}\n{nonce}".encode()
+                by_nonce = nonce is not None and not self._layout.run_together
+                identity = f"{key.id}\n{nonce}".encode() if by_nonce else sha256(signed).digest()
                 end = None if created is None else window.end(created)
                 return VerifiedSignature(key.id, created, nonce, identity, end)
         raise refusal(Reason.SIGNATURE_MISMATCH, f"differs from what {self.name} gives over {len(signed)} bytes")

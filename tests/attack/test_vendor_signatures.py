@@ -144,3 +144,14 @@ def test_another_partners_key_id_before_the_signature() -> None:
     assert refused("worldpay", other)[0] is Reason.SIGNATURE_KEY_UNKNOWN
     both = with_field(made, "event-signature", f"key-2/SHA256/{'0' * 64}, {text}")
     assert verify(vendors.scheme("worldpay"), both, keys("hmac-sha256")).key_id == KEY_ID
+
+
+def test_a_nonce_made_anew_from_its_neighbour() -> None:
+    """Trustly signs method and UUID with nothing between: moved by a letter, the same signature has another UUID."""
+    made, scheme, known = signed("trustly"), vendors.scheme("trustly"), keys("rsa-v1_5-sha1")
+    content = json.loads(made.body)
+    content["method"], content["params"]["UUID"] = "credi", f"t{content['params']['UUID']}"
+    moved = made._replace(body=json.dumps(content).encode())
+    first, second = verify(scheme, made, known), verify(scheme, moved, known)
+    assert first.nonce != second.nonce
+    assert first.identity == second.identity, "the replay memory knows it by what was signed"

@@ -120,7 +120,9 @@ def test_any_json_is_a_denial_and_never_an_error(name: str, value: object) -> No
 def test_a_nonce_that_was_used_is_the_identity() -> None:
     for name in vendors.NAMES:
         found = verify(SCHEMES[name], SIGNED[name], KEYS[name])
-        assert (found.identity == f"{vendors.KEY_ID}\n{NONCE}".encode()) == (found.nonce is not None)
+        runs_together = any("nothing stands between" in told for told in SCHEMES[name].weaknesses())
+        by_nonce = found.nonce is not None and not runs_together
+        assert (found.identity == f"{vendors.KEY_ID}\n{NONCE}".encode()) == by_nonce
 
 
 def test_heads_of_samples_are_what_the_gate_reads() -> None:
