@@ -87,12 +87,14 @@ class Amount:
 
 @dataclass(frozen=True, slots=True)
 class VelocityLimit:
-    """A sum for each currency, or a count, within a sliding time, for each value of its subjects apart."""
+    """A sum for each currency, or a count, within a sliding time, for each value of its subjects apart.
+
+    All of it is counted for each partner apart: a player of one partner is not that of another.
+    """
 
     name: str
     window: int
     by: tuple[Subject, ...]
-    """None at all: the route counts all callers together."""
     sums: Mapping[str, int] | None = None
     """Minor units by currency; None: requests are counted."""
     count: int = 0

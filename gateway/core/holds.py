@@ -50,8 +50,8 @@ class Remember(NamedTuple):
     """Ask to take a key into flight, or for what is known of it. Answer: `Remembered`.
 
     The store MUST give NEW to one of all that ask at once, and MUST have it on disk, or wherever else it outlives the
-    process, before it does. A key that is in flight beyond its `lease` is UNKNOWN. The store MUST NOT keep `key` in
-    clear.
+    process, before it does. A key that is in flight beyond its `lease` is UNKNOWN where whoever took it may be gone.
+    The store MUST NOT keep `key` in clear.
     """
 
     partner: str

@@ -588,7 +588,7 @@ class Reason(Enum):
     IDEMPOTENCY_IN_FLIGHT = (
         "idempotency.in_flight", 409, "Request is still being processed",
         "The first request with this key has no outcome yet; ask again later.",
-        "A key is in flight until upstream has answered, and for a minute beyond its time at most.",
+        "A key is in flight until its request has ended; in a shared store, a minute beyond the upstream's times.",
         "A repetition that came before its first request was done; it was not forwarded.",
     )
     IDEMPOTENCY_UNKNOWN = (

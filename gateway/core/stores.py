@@ -94,3 +94,5 @@ class StateSettings:
     """None: the memory of the process."""
     on_failure: FailModes = field(default_factory=FailModes)
     """Of a store."""
+    after_loss: float = 0.0
+    """Seconds for which money routes refuse what a shared store does not know, after it lost some of its memory."""

@@ -177,7 +177,7 @@ class _Parts:
             if not shared_state and self._state.store is None:
                 rules.refuse_shared_state(reader, route)
             if self._state.store is not None:
-                rules.refuse_unshared_money(reader, route)
+                rules.check_shared_money(reader, route, self._document.single("state"))
             if route.partners_off is not None:
                 self._partners.use(everyone)
         rules.check_keys(reader, self._routes, everyone)

@@ -183,7 +183,7 @@ def _idempotency(control: Idempotency) -> str:
 
 
 def _velocity(limit: VelocityLimit, digits: Mapping[str, int]) -> str:
-    by = ", ".join(one.text if isinstance(one, Pointer) else one for one in limit.by) or "route"
+    by = ", ".join(one.text if isinstance(one, Pointer) else one for one in limit.by)
     if limit.sums is None:
         return f"{limit.count}/{_WORDS.get(limit.window) or duration(limit.window)} per {by}"
     sums = " or ".join(f"{_amount(units, digits[currency])} {currency}" for currency, units in limit.sums.items())

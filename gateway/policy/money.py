@@ -203,8 +203,6 @@ def _read_subjects(reader: Reader, node: Node | None) -> tuple[Subject, ...] | N
     if isinstance(node, SequenceNode):
         listed = reader.values(node, _subject, "what is counted by")
         return None if listed is None else tuple(listed)
-    if isinstance(node, ScalarNode) and node.text == "route":
-        return ()
     one = reader.value(node, _subject)
     return None if one is None else (one,)
 
@@ -247,7 +245,7 @@ def _subject(text: str) -> Subject:
         return "partner" if text == "partner" else "token.sub"
     if text.startswith("/"):
         return _pointer(text)
-    known = ("partner", "token.sub", "route")
+    known = ("partner", "token.sub")
     raise Unfit(
         f"nothing is counted by {quoted(text)}", f"{suggestion(text, known)}, or a JSON pointer such as /player"
     )

@@ -153,12 +153,19 @@ def refuse_shared_state(reader: Reader, route: RouteEntry) -> None:
         reader.error(route.nodes["token"], message, SHARED_STATE_HINT)
 
 
-def refuse_unshared_money(reader: Reader, route: RouteEntry) -> None:
-    """Complain of controls that a shared store does not keep yet: they live in the memory of one process."""
+def check_shared_money(reader: Reader, route: RouteEntry, section: Node | None) -> None:
+    """Complain where gates that share a store could not do so for money: `section` is the policy's `state`."""
+    state = section.values if isinstance(section, MappingNode) else {}
     for kind in (Idempotency, Velocity):
-        if route.control(kind) is not None:
-            message = f"route {quoted(route.name or '')}: {kind.name} is not kept by a store that is shared"
-            reader.error(route.nodes[kind.name], message, "as yet it goes with `state: {store: memory}` alone")
+        if route.control(kind) is None:
+            continue
+        if "secret" not in state:
+            message = f"route {quoted(route.name or '')}: {kind.name} in a shared store needs `state.secret`"
+            reader.error(route.nodes[kind.name], message, "keys and players are kept as digests that it keys")
+        if "after_loss" not in state:
+            message = f"route {quoted(route.name or '')}: {kind.name} in a shared store needs `state.after_loss`"
+            hint = "how long unknown keys are refused after the store lost memory: as long as callers retry, such as 1h"
+            reader.error(route.nodes[kind.name], message, hint)
 
 
 def _check_partners(reader: Reader, route: RouteEntry, everyone: Mapping[str, PartnerEntry]) -> None:

@@ -13,7 +13,7 @@ from gateway.policy.problem import quoted
 from gateway.policy.reader import Reader
 from gateway.policy.references import authorities, key_pair
 from gateway.policy.secrets import read_secret
-from gateway.policy.values import Unfit, duration, host, name, size
+from gateway.policy.values import Unfit, duration, duration_or_zero, host, name, size
 
 DEFAULT_PORT = 6379
 SENTINEL_PORT = 26379
@@ -30,7 +30,7 @@ _REMOTE = ("layout", "service", "sentinel", "user", "password", "ca", "client", 
 _WHY = 'the reason in words, such as {allow: "the upstream limits as well"}'
 _NODES = "expected how many processes share the store: workers, on all machines"
 
-_STORE = ("embedded", "sync", "timeout", "on_store_failure", "nodes", *_REMOTE)
+_STORE = ("embedded", "sync", "timeout", "on_store_failure", "nodes", "after_loss", *_REMOTE)
 _BOUNDS = ("replay_entries", "idempotency", "velocity", "secret")
 _EXPECTED = "expected a URL such as valkeys://state.internal:6379, or unix:///run/valkey.sock"
 
@@ -38,8 +38,10 @@ _EXPECTED = "expected a URL such as valkeys://state.internal:6379, or unix:///ru
 def read_state(reader: Reader, node: Node | None) -> StateSettings:
     """Read the whole section."""
     fields = reader.fields(node, optional=(*_BOUNDS, "store", *_STORE)) or {}
+    after_loss = reader.value_or(fields.get("after_loss"), duration_or_zero, 0.0)
     store = _read_store(reader, node, fields)
-    return replace(_read_bounds(reader, fields), store=store, on_failure=_read_modes(reader, fields))
+    bounds = _read_bounds(reader, fields)
+    return replace(bounds, store=store, on_failure=_read_modes(reader, fields), after_loss=after_loss)
 
 
 def _read_bounds(reader: Reader, fields: Mapping[str, Node]) -> StateSettings:

@@ -17,6 +17,9 @@ from gateway.core.reasons import Reason, Unavailable
 SWEEP = 4
 """Keys past their time that are let go of with each ask, at most."""
 
+LATER = 60.0
+"""Seconds until a key that cannot be forgotten yet is looked at again."""
+
 
 @dataclass(slots=True)
 class Entry:
@@ -31,8 +34,8 @@ class Entry:
 
     @property
     def over_at(self) -> float:
-        """When it may be forgotten."""
-        return max(self.until, self.lease)
+        """When it may be forgotten: in flight it is not, however long that takes, as this process will tell its end."""
+        return float("inf") if self.state is KeyState.IN_FLIGHT else max(self.until, self.lease)
 
 
 @dataclass(slots=True)
@@ -76,8 +79,6 @@ class Keys:
             return (KeyState.FREE if same else KeyState.ABSENT), entry
         if not same:
             return KeyState.OTHER, entry
-        if entry.state is KeyState.IN_FLIGHT and entry.lease <= now:
-            return KeyState.UNKNOWN, entry
         return entry.state, entry
 
     def check_room(self, digest: bytes, ask: Remember, now: Instant) -> None:
@@ -97,7 +98,7 @@ class Keys:
         share = self._shares.setdefault(partner, _Share())
         self._drop_answer(share, digest)
         if digest not in share.entries:
-            heappush(share.order, (entry.over_at, digest))
+            heappush(share.order, (max(entry.until, entry.lease), digest))
         share.entries[digest] = entry
         return entry
 
@@ -171,5 +172,5 @@ class Keys:
                 continue
             if entry.over_at <= now:
                 self._forget(share, digest)
-            else:  # it was taken again meanwhile
-                heappush(order, (entry.over_at, digest))
+            else:  # it is in flight, or was taken again meanwhile
+                heappush(order, (max(entry.until, entry.lease, now + LATER), digest))

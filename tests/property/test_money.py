@@ -8,6 +8,7 @@ said that it had not begun.
 import asyncio
 import json
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,18 +20,23 @@ from gateway.controls.idempotency import FieldKey, Idempotency
 from gateway.controls.signature import widest_window
 from gateway.controls.velocity import VelocityLimit
 from gateway.core.document import Pointer
-from gateway.core.policy import StateSettings
+from gateway.core.message import Instant
 from gateway.core.reasons import Reason
+from gateway.core.secret import Secret
+from gateway.core.stores import EmbeddedSettings, StateSettings
 from gateway.engine.gate import Handling
 from gateway.policy.money import FINAL, NOT_DONE
+from gateway.signing.window import Window
 from gateway.state.memory import MemoryState
-from gateway.state.store import Store
+from gateway.state.valkey.store import ValkeyState
 from tests import world
 from tests.engine.money import KEY, velocity
 from tests.unit.engine.gates import Made, step
-from tests.world import World
+from tests.valkey import STILL, Server, serving
+from tests.world import NOW, World
 
 WINDOW = 3_600
+WIDEST = Window(60.0, 5.0)
 LIMIT = 10
 KEYS = ("op-1", "op-2", "op-3")
 
@@ -66,6 +72,8 @@ class Story:
 
     folder: Path
     again: bool
+    server: Server | None = None
+    """Where the store is; None: in one process, with a journal in the folder."""
     made: list[Made] = field(default_factory=list)
     debits: list[Debit] = field(default_factory=list)
     sent: int = 0
@@ -78,15 +86,24 @@ class Story:
         )
         policy = world.policy(world.route(chain=(*world.chain(replay=None, rate_limit=None, token=None), *rules)))
         self.made = [Made(policy=policy), Made(policy=policy)]
-        self.open()
+        self.states: list[MemoryState | ValkeyState] = []
 
-    def open(self) -> None:
-        state = MemoryState(StateSettings())
-        policy = self.made[0].policy
-        state.restore(self.folder, self.made[0].time.clock().now(), widest_window(policy))
-        self.state: Store = state
-        for one in self.made:
-            one.gate.state = state
+    async def open(self) -> None:
+        if self.server is None:
+            state = MemoryState(StateSettings())
+            state.restore(self.folder, self.made[0].time.clock().now(), widest_window(self.made[0].policy))
+            self.states = [state, state]
+        else:
+            self.states = [await shared(self.server) for _ in self.made]
+        for one, store in zip(self.made, self.states, strict=True):
+            one.gate.state = store
+
+    async def close(self) -> None:
+        for state in self.states:
+            if isinstance(state, ValkeyState):
+                await state.stop()
+            else:
+                state.close()
 
     async def tell(self, what: tuple[object, ...]) -> None:
         match what:
@@ -96,11 +113,14 @@ class Story:
                 waiting = [debit for debit in self.debits if debit.end is None]
                 if waiting:
                     self.end(waiting[number % len(waiting)], end)
+                    await self.settled()
             case ("move", int(seconds)):
                 for one in self.made:
                     one.time.move(seconds)
+                if self.server is not None:
+                    self.server.set_clock(self.made[0].time.now)
             case _:
-                self.kill()
+                await self.kill()
 
     async def send(self, made: Made, key: str, amount: int, player: str) -> None:
         self.sent += 1
@@ -113,6 +133,12 @@ class Story:
         if handling.allowed:
             self.debits.append(Debit(key, player, amount, made.time.now, handling))
         await asyncio.sleep(0)  # what a denial held is given back in a turn of its own
+        await self.settled()
+
+    async def settled(self) -> None:
+        waiting = {task for one in self.made for task in one.gate.settling}
+        if waiting:
+            await asyncio.wait(waiting)
 
     def end(self, debit: Debit, end: object) -> None:
         debit.end = end
@@ -127,12 +153,12 @@ class Story:
             handling.capture.end()
         handling.finish(Reason.ALLOWED if isinstance(end, int) else Reason.UPSTREAM_BROKEN, "", None)
 
-    def kill(self) -> None:
-        """Kill the process that has the store: what is under way there never ends."""
-        self.state.close()
+    async def kill(self) -> None:
+        """Kill both gates, and the store where it is in a process of theirs: what is under way there never ends."""
+        await self.close()
         for debit in self.debits:
             debit.end = debit.end or "killed"
-        self.open()
+        await self.open()
 
     def check(self) -> None:
         for key in KEYS:
@@ -150,20 +176,54 @@ class Story:
 
 @pytest.mark.parametrize("again", [False, True])
 @given(story=stories)
-@settings(max_examples=60)
+@settings(max_examples=50, deadline=None)
 def test_nothing_is_done_twice_or_beyond_a_limit(again: bool, story: list[tuple[object, ...]]) -> None:
     async def run() -> None:
         with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
             patched.setattr("gateway.state.journal.os.fdatasync", lambda _: None)
-            told = Story(Path(folder), again)
-            try:
-                for what in story:
-                    await told.tell(what)
-                    told.check()
-            finally:
-                told.state.close()
+            await play(Story(Path(folder), again), story)
 
     asyncio.run(run())
+
+
+@given(story=stories)
+@settings(max_examples=30, deadline=None)
+def test_nor_where_two_gates_share_a_store(running: Server, story: list[tuple[object, ...]]) -> None:
+    async def run() -> None:
+        running.ask("FLUSHALL")
+        running.set_clock(NOW - 10_000)
+        opening = await shared(running, now=NOW - 10_000)
+        running.set_clock(NOW)
+        await opening.stop()
+        await play(Story(Path(), again=False, server=running), story)
+
+    asyncio.run(run())
+
+
+async def play(told: Story, story: list[tuple[object, ...]]) -> Story:
+    await told.open()
+    try:
+        for what in story:
+            await told.tell(what)
+            told.check()
+    finally:
+        await told.close()
+    return told
+
+
+async def shared(server: Server, now: float = NOW) -> ValkeyState:
+    """Open a gate's view of a store; one that keeps what it confirmed."""
+    settings = StateSettings(store=EmbeddedSettings(timeout=5.0), after_loss=600.0, secret=Secret(b"s" * 32))
+    state = ValkeyState("psp", settings, WIDEST, lambda: Instant(now), at=server.address, kept=True, clock=STILL)
+    await state.start(20.0)
+    assert state.connected, state.because
+    return state
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Server]:
+    with serving() as server:
+        yield server
 
 
 def test_a_story_that_has_it_all() -> None:
@@ -175,11 +235,7 @@ def test_a_story_that_has_it_all() -> None:
 
     async def run() -> list[list[Reason]]:
         with tempfile.TemporaryDirectory() as folder:
-            told = Story(Path(folder), again=False)
-            for what in story:
-                await told.tell(what)
-                told.check()
-            told.state.close()
+            told = await play(Story(Path(folder), again=False), story)
             return [one.log.decided for one in told.made]
 
     assert asyncio.run(run()) == [

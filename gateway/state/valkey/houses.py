@@ -69,6 +69,14 @@ class Houses:
         """Give the house of a space, and the key of its claims."""
         return self._spaces[space]
 
+    def house(self, partner: str) -> House:
+        """Give the house of a partner."""
+        return self._spaces[partner][0]
+
+    def name(self, partner: str) -> bytes:
+        """Give a partner's name as it stands in keys."""
+        return self._spaces[partner][1].rpartition(b":")[2]
+
     def _space(self, space: str) -> tuple[House, bytes]:
         house = self.all[blake2b(space.encode("utf-8", "surrogateescape"), digest_size=1).digest()[0] % HOUSES]
         name = space if _PLAIN.match(space) else _digest(space)

@@ -8,16 +8,18 @@ together, on one connection to each server.
 import asyncio
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import NoReturn
+from typing import Any
 
 from gateway.core.chain import Claim, ClaimOnce, RateTaken, TakeRate
-from gateway.core.holds import Remember, Reserve, Settlement
+from gateway.core.holds import Remember, Remembered, Reserve, Reserved, Settlement
 from gateway.core.message import Instant
 from gateway.core.reasons import Reason, Unavailable
 from gateway.core.stores import EmbeddedSettings, Layout, Login, StateSettings, ValkeySettings
 from gateway.signing.window import Window
+from gateway.state.valkey.asked import Asked
 from gateway.state.valkey.buckets import Buckets
 from gateway.state.valkey.houses import Bounds, Claiming, House, Houses
+from gateway.state.valkey.money import Money, scripts
 from gateway.state.valkey.node import Access, Address, Node, connect, look
 from gateway.state.valkey.places import Cluster, MakeNode, Places, Sentinels, Single, fixed
 from gateway.state.valkey.script import Script
@@ -27,7 +29,8 @@ from gateway.state.valkey.wire import LostError, Reply, Wire
 _ELSEWHERE = b"elsewhere"
 """Stands for a run of no server: claims were made somewhere else."""
 
-_NOT_KEPT = "keys and amounts are not kept by this store"
+TRIES = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
+"""Seconds between two tries to tell the store what became of a key or an amount."""
 
 type Tell = Callable[[str, str | None], None]
 """Takes what fails, and how; and that it works again."""
@@ -51,11 +54,12 @@ class ValkeyState:
         self._open_script = Script.read("open", clock)
         self._claim_script = Script.read("claim", clock)
         take = Script.read("take", clock)
-        self._scripts = (take, self._claim_script, self._open_script)
+        money = scripts(clock)
+        self._scripts = (take, self._claim_script, self._open_script, *money)
         self._opened: dict[int, bytes] = {}
         """For which run of which server each house was found open."""
-        self._unopened: dict[int, list[Claiming]] = {}
-        """Claims that wait for their house."""
+        self._unopened: dict[int, list[Asked[Any]]] = {}
+        """Claims and the like that wait for their house."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._works_at: asyncio.TimerHandle | None = None
         self._news = asyncio.Event()
@@ -64,6 +68,7 @@ class ValkeyState:
         self.tell: Tell = _nobody
         self.places = self._make_places(settings.store, at)
         self._buckets = Buckets(self.places, take)
+        self._money = Money(self.places, self._houses, settings, self._wait_for, money)
 
     # Store
 
@@ -85,20 +90,39 @@ class ValkeyState:
         self._strayed = True
         self._opened = dict.fromkeys((house.number for house in self._houses.all), _ELSEWHERE)
 
-    def remember(self, ask: Remember, now: Instant) -> NoReturn:
-        """Raise Unavailable(STATE_UNAVAILABLE): a policy that asks for it is refused."""
-        del ask, now
-        raise Unavailable(Reason.STATE_UNAVAILABLE, _NOT_KEPT)
+    async def remember(self, ask: Remember, now: Instant) -> Remembered:
+        """Take an idempotency key. Raises Unavailable likewise, IDEMPOTENCY_FULL as well.
 
-    def reserve(self, ask: Reserve, now: Instant) -> NoReturn:
-        """Raise Unavailable(STATE_UNAVAILABLE) likewise."""
-        del ask, now
-        raise Unavailable(Reason.STATE_UNAVAILABLE, _NOT_KEPT)
+        Where it is not known whether it was taken, it is given back as soon as the store answers again.
+        """
+        asked = self._money.remember(ask, now)
+        try:
+            return await asked.go()
+        except Unavailable as unavailable:
+            if unavailable.reason is Reason.STATE_UNAVAILABLE:
+                self._run(self._try(asked.undone(ask)))
+            raise
 
-    def settle(self, settlement: Settlement, now: Instant) -> NoReturn:
-        """Raise Unavailable(STATE_UNAVAILABLE) likewise."""
-        del settlement, now
-        raise Unavailable(Reason.STATE_UNAVAILABLE, _NOT_KEPT)
+    def reserve(self, ask: Reserve, now: Instant) -> asyncio.Future[Reserved]:
+        """Reserve amounts. Raises Unavailable likewise, VELOCITY_FULL as well."""
+        del now  # the store's clock counts
+        return self._money.reserve(ask).go()
+
+    async def settle(self, settlement: Settlement, now: Instant) -> None:
+        """Note what became of a hold; a store that does not answer is tried again for a while. Raises Unavailable."""
+        del now
+        await self._try(settlement)
+
+    async def _try(self, settlement: Settlement) -> None:
+        for wait in (*TRIES, None):
+            try:
+                await self._money.settle(settlement).go()
+            except Unavailable:
+                if wait is None:
+                    raise
+                await asyncio.sleep(wait)
+            else:
+                return
 
     def close(self) -> None:
         """Let go of the connections; `stop` does so and waits for it."""
@@ -138,6 +162,7 @@ class ValkeyState:
         """Prepare for a new policy. A wider window opens each house anew, with the next claim in it."""
         del now
         self._bounds = bounds_of(settings, widest)
+        self._money.adopt(settings)
 
     def beat(self, now: Instant) -> None:
         """Do nothing: what a crash loses here is in the store."""
@@ -211,7 +236,7 @@ class ValkeyState:
         if lost == 1 and isinstance(until, int):
             self._tell_loss(until)
 
-    def _wait_for(self, house: House, claiming: Claiming) -> None:
+    def _wait_for(self, house: House, claiming: Asked[Any]) -> None:
         """Open a house, and have the claim made then."""
         waiting = self._unopened.setdefault(house.number, [])
         waiting.append(claiming)

@@ -149,7 +149,7 @@ def test_body_rules_in_words() -> None:
     day = VelocityLimit("day", 86_400, (player,), {"EUR": 500_000, "JPY": 9})
     hour = VelocityLimit("hour", 7_200, ("partner", player), count=3)
     limits = Velocity((day, hour), frozenset(), amount, {"EUR": 2, "JPY": 0}, marks=True)
-    every = VelocityLimit("all", 60, (), count=9)
+    every = VelocityLimit("all", 60, ("partner",), count=9)
     keys = [FieldKey("idempotency-key"), BodyKey(Pointer("/id")), SignedKey()]
     rules = [Idempotency(key, 3_600.0, frozenset(), frozenset(), 0, again=key == SignedKey()) for key in keys]
     said = [describe(route(rule, limits))["idempotency"] for rule in rules]
@@ -161,7 +161,7 @@ def test_body_rules_in_words() -> None:
     assert describe(route(limits))["velocity"] == (
         "5000.00 EUR or 9 JPY/day per /player; 3/2h per partner, /player (marked, not denied)"
     )
-    assert describe(route(Velocity((every,), frozenset())))["velocity"] == "9/minute per route"
+    assert describe(route(Velocity((every,), frozenset())))["velocity"] == "9/minute per partner"
     assert describe(route(Replay(60.0, answers=True)))["replay"] == "remembered for 1m, answered as before"
     assert describe(route(Replay(answers=True)))["replay"] == "answered as before"
 

@@ -73,14 +73,14 @@ def test_what_a_route_says_of_velocity() -> None:
     found = velocity(
         "amount: {pointer: /amount, currency: {pointer: /currency}, unit: minor},"
         "limits: [{name: day, per: /player, sum: [5000.00 EUR, 50000 SEK], window: 24h},"
-        "{name: hour, per: [partner, /player], count: 3, window: 1h}, {name: all, per: route, count: 9, window: 1m}]"
+        "{name: hour, per: [partner, /player], count: 3, window: 1h}, {name: all, per: partner, count: 9, window: 1m}]"
     )
     player = Pointer("/player")
     assert found == Velocity(
         (
             VelocityLimit("day", 86_400, (player,), {"EUR": 500_000, "SEK": 5_000_000}),
             VelocityLimit("hour", 3_600, ("partner", player), None, 3),
-            VelocityLimit("all", 60, (), None, 9),
+            VelocityLimit("all", 60, ("partner",), None, 9),
         ),
         RETURNED,
         Amount(Pointer("/amount"), Currency(pointer=Pointer("/currency")), minor=True, quoted=False),

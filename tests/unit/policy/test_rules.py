@@ -157,7 +157,7 @@ def test_shared_state_is_told_beside_everything_else(policy: Path) -> None:
     ]
 
 
-def test_a_store_that_is_shared_lifts_it_but_not_for_what_it_does_not_keep(policy: Path) -> None:
+def test_a_store_that_is_shared_lifts_it_and_needs_more_for_money(policy: Path) -> None:
     change(policy, "gate.yaml", "version: 1\n", "version: 1\nstate: {store: valkey, embedded: true}\n")
     assert needs_shared_state(policy) == []
     change(
@@ -167,5 +167,8 @@ def test_a_store_that_is_shared_lifts_it_but_not_for_what_it_does_not_keep(polic
         "replay: required\n    idempotency: {key: {header: Idempotency-Key}, remember: 24h}",
     )
     assert needs_shared_state(policy) == [
-        ("routes[0].idempotency", "route `deposit`: idempotency is not kept by a store that is shared")
+        ("routes[0].idempotency", "route `deposit`: idempotency in a shared store needs `state.secret`"),
+        ("routes[0].idempotency", "route `deposit`: idempotency in a shared store needs `state.after_loss`"),
     ]
+    change(policy, "gate.yaml", "embedded: true}", "embedded: true, secret: env:ACME_SIGNING_KEY, after_loss: 1h}")
+    assert needs_shared_state(policy) == []

@@ -2,12 +2,10 @@ import asyncio
 import re
 from pathlib import Path
 
-import pytest
-
 from gateway.core.chain import Claim, ClaimOnce, RateLimit, Take, TakeRate
+from gateway.core.holds import GiveBack, KeyState
 from gateway.core.message import Instant
 from gateway.core.policy import Endpoint
-from gateway.core.reasons import Unavailable
 from gateway.core.secret import Secret
 from gateway.core.stores import EmbeddedSettings, Login, StateSettings, ValkeySettings
 from gateway.signing.window import Window
@@ -15,6 +13,7 @@ from gateway.state.store import Store
 from gateway.state.valkey.houses import Bounds
 from gateway.state.valkey.store import ValkeyState, bounds_of, found
 from tests.engine.harness import until
+from tests.unit.state.money_store import Asking, key, reserve, spend
 from tests.unit.state.valkey.conftest import Gate
 from tests.valkey import STILL, Server
 from tests.world import NOW
@@ -92,20 +91,37 @@ async def test_the_rights_that_the_documentation_names_are_enough(server: Server
     state = ValkeyState("psp", StateSettings(1_000, store=settings), Window(60.0, 5.0), lambda: NOW, clock=STILL)
     await state.start(20.0)
     assert state.connected, state.because
+    try:
+        await ask_all(state, server)
+    finally:
+        await state.stop()
+    server.ask("ACL", "DELUSER", "gateway")
+
+
+async def ask_all(state: ValkeyState, server: Server) -> None:
+    """Ask whatever can be asked, for as long as it takes until what is over is let go of."""
     for second in range(0, 200, 2):
         server.set_clock(NOW + second)
         dated = Instant(NOW + second + 5.5)
         claim = ClaimOnce("acme", b"%d" % second, dated, Instant(dated + 60))
         assert await state.claim(claim, NOW) is Claim.NEW
         assert (await state.take(TakeRate((Take(LIMIT, ("psp", "deposit", "limit", "acme")),)), NOW)).states
-    await state.stop()
-    server.ask("ACL", "DELUSER", "gateway")
+        if second > 8:  # before that, the store cannot tell that nothing was there
+            await money(Asking(state), second)
 
 
-@pytest.mark.parametrize("method", ["remember", "reserve", "settle"])
-async def test_keys_and_amounts_are_not_kept(gate: Gate, method: str) -> None:
-    with pytest.raises(Unavailable, match="not kept by this store"):
-        getattr(gate.state, method)(None, NOW)
+async def money(store: Asking, second: int) -> None:
+    """Take a key and amounts, and settle them, at a time."""
+    store.now = Instant(NOW + second)
+    ends = Instant(store.now + 20)
+    for state in (KeyState.ANSWERED, KeyState.FREE, KeyState.UNKNOWN):
+        ask = key(b"%d %b" % (second, state.name.encode()), lease=ends, until=ends)
+        await store.done(ask, state, forget=True)
+        assert (await store.remember(ask)).state in (state, KeyState.NEW)
+    counted = await store.reserve(reserve(spend(window=30, most=1_000), spend(window=5, name="other", most=1_000)))
+    assert counted.token is not None
+    if second % 4:
+        await store.settle(GiveBack(reserve(), counted.token))
 
 
 def test_claims_are_held_by_the_widest_window() -> None:
