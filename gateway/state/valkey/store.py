@@ -61,6 +61,8 @@ class ValkeyState:
         self._unopened: dict[int, list[Asked[Any]]] = {}
         """Claims and the like that wait for their house."""
         self._tasks: set[asyncio.Task[None]] = set()
+        self._back: set[asyncio.Task[None]] = set()
+        """Keys that are given back as soon as the store answers."""
         self._works_at: asyncio.TimerHandle | None = None
         self._news = asyncio.Event()
         self._closing = False
@@ -100,7 +102,7 @@ class ValkeyState:
             return await asked.go()
         except Unavailable as unavailable:
             if unavailable.reason is Reason.STATE_UNAVAILABLE:
-                self._run(self._try(asked.undone(ask)))
+                self._take_back(asked.undone(ask))
             raise
 
     def reserve(self, ask: Reserve, now: Instant) -> asyncio.Future[Reserved]:
@@ -112,6 +114,11 @@ class ValkeyState:
         """Note what became of a hold; a store that does not answer is tried again for a while. Raises Unavailable."""
         del now
         await self._try(settlement)
+
+    def _take_back(self, settlement: Settlement) -> None:
+        task = asyncio.ensure_future(self._try(settlement))
+        self._back.add(task)
+        task.add_done_callback(self._back.discard)
 
     async def _try(self, settlement: Settlement) -> None:
         for wait in (*TRIES, None):
@@ -173,6 +180,8 @@ class ValkeyState:
     async def stop(self) -> None:
         """Let go of the connections."""
         self._closing = True
+        for task in self._back:
+            task.cancel()
         if self._works_at is not None:
             self._works_at.cancel()
         await self.places.close()

@@ -108,7 +108,7 @@ async def test_an_answer_that_takes_too_long_leaves_no_key_in_flight(store: Shar
     with pytest.raises(Unavailable):
         await asking
     server.go_on()
-    await asyncio.wait(store.state._tasks)
+    await asyncio.wait(store.state._back)
     assert (await store.remember()).state is KeyState.NEW
 
 
