@@ -5,6 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from gateway.core.chain import ORDER
 from gateway.core.policy import Limits
@@ -23,7 +24,8 @@ from gateway.signing.httpsig.inputs import components_of, read_inputs
 from gateway.signing.httpsig.message import Request
 from gateway.signing.httpsig.profiles import PROFILES
 from gateway.signing.jws_scheme import JOSE_ALGORITHMS
-from tests.policy.files import ENVIRON, NOW
+from tests.mint import private_key
+from tests.policy.files import BASE, ENVIRON, NOW
 
 PAGE = (Path(__file__).parents[2] / "docs" / "policy.md").read_text()
 HEADER = "version: 1\nname: psp\nowner: payments-security\nreview_by: 2027-05-01\n"
@@ -109,3 +111,33 @@ def test_every_section_and_control_is_described(section: str) -> None:
 @pytest.mark.parametrize("limit", [each.name for each in fields(Limits)])
 def test_every_limit_is_described(limit: str) -> None:
     assert f"`limits.{limit}`" in PAGE
+
+
+SIGNATURES = (Path(__file__).parents[2] / "docs" / "signatures.md").read_text()
+
+
+def test_the_examples_of_what_the_gate_signs_are_a_valid_policy(world: Path) -> None:
+    (answers,) = re.findall(r"^```yaml\n(# policies/answers.yaml.*?)^```$", SIGNATURES, re.MULTILINE | re.DOTALL)
+    (vendor,) = re.findall(r"^```yaml\nupstreams:\n(.*?)^```$", SIGNATURES, re.MULTILINE | re.DOTALL)
+    example = world / "signs"
+    example.mkdir()
+    for file in BASE.iterdir():
+        text = (
+            file.read_text()
+            .replace("upstreams:\n", f"upstreams:\n{vendor}")
+            .replace("upstream: psp", "upstream: vendor")
+        )
+        (example / file.name).write_text(text)
+    own = "  vendor-7: {algorithm: hmac-sha256, secret: env:OTHER_SIGNING_KEY}\n"
+    scheme = "  vendor: {preset: softswiss}\n"
+    text = answers.replace("gateway_keys:\n", f"gateway_keys:\n{own}").replace("schemes:\n", f"schemes:\n{scheme}")
+    (example / "answers.yaml").write_text(f"version: 1\n{text}")
+    key = private_key("Ed25519", "gate").private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (world / "certs" / "answers.key").write_bytes(key)
+    (world / "certs" / "answers.key").chmod(0o600)
+    (route,) = load(example, ENVIRON, now=NOW).policy.routes
+    assert route.answers is not None
+    assert route.upstream.signer is not None
+    assert (route.answers.described, route.upstream.signer.described) == (
+        "partner by key gate-2026-11", "vendor by key vendor-7"
+    )  # fmt: skip
