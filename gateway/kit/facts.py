@@ -10,6 +10,7 @@ from gateway.controls.signature import SignatureControl
 from gateway.controls.token import TokenControl
 from gateway.core.message import Instant
 from gateway.core.policy import Partner, Policy, Route, SigningKey
+from gateway.kit.answer_checks import AnswerKey, answer_key
 from gateway.kit.plan import Plan, Sample, plan_of
 from gateway.signing.httpsig.scheme import HttpMessageScheme
 from gateway.signing.scheme import Scheme
@@ -61,6 +62,8 @@ class Facts:
     base_url: str
     signing: Signing | None
     """None where no route asks the partner for signatures."""
+    answers: AnswerKey | None = None
+    """How the answers are signed that the samples get; None where the samples cannot check them."""
     secret_encoding: str = "utf-8"  # noqa: S105 - how one is written
 
 
@@ -76,7 +79,9 @@ def gather(policy: Policy, name: str, base_url: str, *, route: str | None, now: 
     if not named:
         raise ValueError(f"{name!r} may call no route {route!r}: it may call {', '.join(each.name for each in routes)}")
     signed = [found for each in named if (found := _signing(each, partner, now)) is not None]
-    return Facts(policy.name, partner, routes, base_url, signed[0] if signed else None)
+    signing = signed[0] if signed else None
+    answers = None if signing is None else answer_key(signing.route)
+    return Facts(policy.name, partner, routes, base_url, signing, answers)
 
 
 def _signing(route: Route, partner: Partner, now: Instant) -> Signing | None:

@@ -5,8 +5,10 @@ from typing import Any
 
 from gateway.core.reasons import Denied
 from gateway.kit import node, pages, python, recipes, shell
+from gateway.kit.answer_checks import KEY_FILE
 from gateway.kit.example import example_of
 from gateway.kit.facts import Facts, Signing, needs_certificate
+from gateway.kit.plan import Given
 from gateway.policy.nodes import MappingNode, Node, SequenceNode
 from gateway.signing.secret_algorithms import SECRET_ALGORITHMS
 
@@ -42,11 +44,13 @@ def _samples(facts: Facts, signing: Signing) -> dict[str, str]:
     if plan is None:
         return {}
     about = f"{sample.method} {sample.path}, signed by scheme {signing.scheme.name} ({plan.algorithm})."
-    given = (plan, sample, about, facts.base_url, signing.key_id, facts.secret_encoding)
+    given = Given(plan, sample, about, facts.base_url, signing.key_id, facts.secret_encoding, facts.answers)
+    key = {} if facts.answers is None else {KEY_FILE: facts.answers.public_key}
     return {
-        "sample/sign.sh": shell.write(*given),
-        "sample/sign.py": python.write(*given),
-        "sample/sign.mjs": node.write(*given),
+        **key,
+        "sample/sign.sh": shell.write(given),
+        "sample/sign.py": python.write(given),
+        "sample/sign.mjs": node.write(given),
     }
 
 

@@ -3,7 +3,8 @@
 import json
 from collections.abc import Iterator
 
-from gateway.kit.plan import BODY, Pieces, Plan, Sample, digests, field_variable
+from gateway.kit.answer_checks import in_node
+from gateway.kit.plan import BODY, Given, Pieces, Plan, digests, field_variable
 
 _ENCODED = {
     "hex": '{}.toString("hex")',
@@ -23,24 +24,25 @@ _KEYS = {
 }
 
 
-def write(plan: Plan, sample: Sample, about: str, base_url: str, key_id: str, secret_encoding: str) -> str:
+def write(given: Given) -> str:
     """Give the sample's text."""
-    return "\n".join(_lines(plan, sample, about, base_url, key_id, secret_encoding)) + "\n"
+    return "\n".join(_lines(given)) + "\n"
 
 
-def _lines(plan: Plan, sample: Sample, about: str, base_url: str, key_id: str, secret_encoding: str) -> Iterator[str]:
+def _lines(given: Given) -> Iterator[str]:
+    plan, sample = given.plan, given.sample
     shared = plan.algorithm.startswith("hmac-")
     yield "#!/usr/bin/env node"
-    yield from (f"// {line}".rstrip() for line in about.splitlines())
+    yield from (f"// {line}".rstrip() for line in given.about.splitlines())
     yield "// `--string` prints the string to sign instead. Needs the environment variables CERT, CERT_KEY and"
     yield f"// {'SECRET_FILE' if shared else 'PRIVATE_KEY'}, and node 18 or later."
-    yield 'import { constants, createHash, createHmac, randomBytes, sign } from "node:crypto";'
+    yield 'import { constants, createHash, createHmac, randomBytes, sign, verify } from "node:crypto";'
     yield 'import { readFileSync } from "node:fs";'
     yield 'import { request } from "node:https";'
     yield 'import { argv, env, exit, stdout } from "node:process";'
     yield ""
-    yield f"const baseUrl = env.BASE_URL ?? {json.dumps(base_url)};"
-    yield f"const key_id = env.KEY_ID ?? {json.dumps(key_id)};"
+    yield f"const baseUrl = env.BASE_URL ?? {json.dumps(given.base_url)};"
+    yield f"const key_id = env.KEY_ID ?? {json.dumps(given.key_id)};"
     for name, value in sample.fields.items():
         yield f"const {field_variable(name)} = {_value(value)};"
     yield f"const method = {json.dumps(sample.method)};"
@@ -55,10 +57,19 @@ def _lines(plan: Plan, sample: Sample, about: str, base_url: str, key_id: str, s
         yield f"const {name} = {_ENCODED[encoding].format(hashed)};"
     yield ""
     yield f"const string = {_bytes(plan.string)};"
+    yield from _sending(given)
+
+
+def _sending(given: Given) -> Iterator[str]:
+    plan, sample = given.plan, given.sample
+    if given.answers is not None:
+        yield ""
+        yield in_node(given.answers).rstrip()
+        yield ""
     yield 'if (argv.includes("--string")) {'
     yield "  stdout.write(string, () => exit());"
     yield "} else {"
-    yield f"  const signature = {_ENCODED[plan.encoding].format(_raw(plan, secret_encoding))};"
+    yield f"  const signature = {_ENCODED[plan.encoding].format(_raw(plan, given.secret_encoding))};"
     yield "  const headers = {"
     for name in sample.fields:
         yield f"    {json.dumps(name)}: {field_variable(name)},"
@@ -71,8 +82,14 @@ def _lines(plan: Plan, sample: Sample, about: str, base_url: str, key_id: str, s
     yield "    key: readFileSync(env.CERT_KEY),"
     yield "  };"
     yield "  const sent = request(url, options, (answer) => {"
-    yield "    answer.pipe(stdout, { end: false });"
-    yield '    answer.on("end", () => exit(answer.statusCode >= 400 ? 1 : 0));'
+    yield "    const parts = [];"
+    yield '    answer.on("data", (part) => parts.push(part));'
+    yield '    answer.on("end", () => {'
+    yield "      const content = Buffer.concat(parts);"
+    if given.answers is not None:
+        yield "      checkAnswer(answer.statusCode, answer.headers, content, headers);"
+    yield "      stdout.write(content, () => exit(answer.statusCode >= 400 ? 1 : 0));"
+    yield "    });"
     yield "  });"
     yield '  sent.on("error", (error) => { console.error(error.message); exit(1); });'
     yield "  sent.end(body);"

@@ -6,6 +6,7 @@ from gateway.controls.mutual_tls import MutualTls
 from gateway.controls.signature import SignatureControl
 from gateway.controls.token import TokenControl
 from gateway.core.policy import Route
+from gateway.kit.answer_checks import KEY_FILE
 from gateway.kit.example import NONCE, SECRET, TOKEN, Example
 from gateway.kit.facts import Facts, Signing, needs_certificate
 from gateway.policy.describe import duration
@@ -53,6 +54,8 @@ def _overview(facts: Facts) -> Iterator[str]:
         yield from answers
         yield "\nBefore you believe an answer by RFC 9421, check that its signature covers `@status`, `content-digest`"
         yield "and the method and URL of your request (`;req`, RFC 9421 2.4), and that `Content-Digest` is the body's."
+        if facts.answers is not None:
+            yield f"The samples in Python and JavaScript do so, by the gate's key in `{KEY_FILE}`."
 
 
 def _row(route: Route) -> str:

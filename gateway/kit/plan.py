@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from gateway.kit.answer_checks import AnswerKey
 from gateway.signing import parts as p
 from gateway.signing.composed import ComposedScheme
 from gateway.signing.encoding import Encoding, TimestampFormat
@@ -60,6 +61,20 @@ class Plan:
     der: bool = False
     """Whether an ECDSA signature goes out in DER."""
     expires_after: int = int(EXPIRES_AFTER)
+
+
+class Given(NamedTuple):
+    """What a sample is written from."""
+
+    plan: Plan
+    sample: Sample
+    about: str
+    """What it does, in a line."""
+    base_url: str
+    key_id: str
+    secret_encoding: str = "utf-8"  # noqa: S105 - how one is written
+    answers: AnswerKey | None = None
+    """How the answers are signed; None where the sample does not check them."""
 
 
 def text(*written: str) -> Pieces:

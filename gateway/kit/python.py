@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from gateway.kit.plan import BODY, Pieces, Plan, Sample, digests, field_variable
+from gateway.kit.answer_checks import in_python
+from gateway.kit.plan import BODY, Given, Pieces, Plan, digests, field_variable
 
 _ENCODED = {
     "hex": "{}.hex()",
@@ -22,15 +23,16 @@ _KEYS = {
 }
 
 
-def write(plan: Plan, sample: Sample, about: str, base_url: str, key_id: str, secret_encoding: str) -> str:
+def write(given: Given) -> str:
     """Give the sample's text."""
-    return "\n".join(_lines(plan, sample, about, base_url, key_id, secret_encoding)) + "\n"
+    return "\n".join(_lines(given)) + "\n"
 
 
-def _lines(plan: Plan, sample: Sample, about: str, base_url: str, key_id: str, secret_encoding: str) -> Iterator[str]:
+def _lines(given: Given) -> Iterator[str]:
+    plan, sample = given.plan, given.sample
     shared = plan.algorithm.startswith("hmac-")
     yield "#!/usr/bin/env python3"
-    yield f'"""{about}\n\n`--string` prints the string to sign instead.{_needs(shared)}\n"""'
+    yield f'"""{given.about}\n\n`--string` prints the string to sign instead.{_needs(shared)}\n"""'
     yield ""
     yield "import base64, hashlib, hmac, http.client, os, secrets, ssl, sys, time  # noqa: E401"
     yield "from urllib.parse import urlsplit"
@@ -42,8 +44,8 @@ def _lines(plan: Plan, sample: Sample, about: str, base_url: str, key_id: str, s
     yield "        return file.read()"
     yield ""
     yield ""
-    yield f'base_url = os.environ.get("BASE_URL", {base_url!r})'
-    yield f'key_id = os.environ.get("KEY_ID", {key_id!r})'
+    yield f'base_url = os.environ.get("BASE_URL", {given.base_url!r})'
+    yield f'key_id = os.environ.get("KEY_ID", {given.key_id!r})'
     for name, value in sample.fields.items():
         yield f"{field_variable(name)} = {_value(value)}"
     yield f"method, path, target = {sample.method!r}, {sample.path!r}, {sample.path!r}"
@@ -60,7 +62,12 @@ def _lines(plan: Plan, sample: Sample, about: str, base_url: str, key_id: str, s
     yield "    sys.stdout.buffer.write(string)"
     yield "    sys.exit()"
     yield ""
-    yield from _signature(plan, secret_encoding)
+    yield from _signature(plan, given.secret_encoding)
+    yield from _sending(given)
+
+
+def _sending(given: Given) -> Iterator[str]:
+    plan, sample = given.plan, given.sample
     yield f"signature = {_ENCODED[plan.encoding].format('raw')}"
     yield "headers = {"
     for name in sample.fields:
@@ -70,10 +77,19 @@ def _lines(plan: Plan, sample: Sample, about: str, base_url: str, key_id: str, s
     yield "}"
     yield 'context = ssl.create_default_context(cafile=os.environ.get("CA"))'
     yield 'context.load_cert_chain(os.environ["CERT"], os.environ["CERT_KEY"])'
+    if given.answers is not None:
+        yield ""
+        yield ""
+        yield in_python(given.answers).rstrip()
+        yield ""
+        yield ""
     yield "connection = http.client.HTTPSConnection(authority, context=context, timeout=30)"
     yield "connection.request(method, target, body=body or None, headers=headers)"
     yield "answer = connection.getresponse()"
-    yield "sys.stdout.buffer.write(answer.read())"
+    yield "content = answer.read()"
+    if given.answers is not None:
+        yield "check_answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, content)"
+    yield "sys.stdout.buffer.write(content)"
     yield "sys.exit(answer.status >= 400)"
 
 

@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Iterator
 
-from gateway.kit.plan import BODY, Pieces, Plan, Sample, digests, field_variable
+from gateway.kit.plan import BODY, Given, Pieces, Plan, Sample, digests, field_variable
 
 _ENCODED = {
     "hex": "od -An -v -tx1 | tr -d ' \\n'",
@@ -24,20 +24,21 @@ _KEYS = {
 """The secret as hex, by how its file writes it."""
 
 
-def write(plan: Plan, sample: Sample, about: str, base_url: str, key_id: str, secret_encoding: str) -> str:
+def write(given: Given) -> str:
     """Give the sample's text."""
-    return "\n".join(_lines(plan, sample, about, base_url, key_id, secret_encoding)) + "\n"
+    return "\n".join(_lines(given)) + "\n"
 
 
-def _lines(plan: Plan, sample: Sample, about: str, base_url: str, key_id: str, secret_encoding: str) -> Iterator[str]:
+def _lines(given: Given) -> Iterator[str]:
+    plan, sample = given.plan, given.sample
     shared = plan.algorithm.startswith("hmac-")
     yield "#!/usr/bin/env bash"
-    yield from (f"# {line}" for line in about.splitlines())
+    yield from (f"# {line}" for line in given.about.splitlines())
     yield "# `--string` prints the string to sign instead. Needs bash, OpenSSL 3 and curl."
     yield "set -euo pipefail"
     yield ""
-    yield f"base_url=${{BASE_URL:-{base_url}}}"
-    yield f"key_id=${{KEY_ID:-{key_id}}}"
+    yield f"base_url=${{BASE_URL:-{given.base_url}}}"
+    yield f"key_id=${{KEY_ID:-{given.key_id}}}"
     if shared:
         yield ': "${SECRET_FILE:?file that holds the secret you share with the operator}"'
     else:
@@ -63,7 +64,7 @@ def _lines(plan: Plan, sample: Sample, about: str, base_url: str, key_id: str, s
     yield '} > "$work/string"'
     yield 'if [ "${1:-}" = --string ]; then cat "$work/string"; exit; fi'
     yield ""
-    yield from _signature(plan, secret_encoding)
+    yield from _signature(plan, given.secret_encoding)
     yield f'signature=$(< "$work/signature" {_ENCODED[plan.encoding]})'
     yield ""
     yield 'curl --silent --show-error --path-as-is ${CA:+--cacert "$CA"} --cert "$CERT" --key "$CERT_KEY" \\'

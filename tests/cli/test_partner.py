@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from gateway.cli.partner import kit
 from gateway.kit.example import NONCE, TOKEN
@@ -22,6 +22,19 @@ SIGN = {"sh": ["bash"], "py": [sys.executable], "mjs": ["node"]}
 MESSAGES = """\
   standard: {type: http-message-signatures, covered: ["@method", "@target-uri", authorization], nonce: required}
 """
+ANSWERS = """\
+gateway_keys:
+  gate: {algorithm: ALGORITHM, private_key: gate-answers.key}
+
+sign_responses: {scheme: answers, key: gate}
+
+schemes:
+  answers:
+    type: http-message-signatures
+    covered: ["@method"]
+    responses: {label: psp, expires_after: 60s}
+"""
+"""Has answers signed."""
 VENDOR = """\
   lines:
     algorithm: ecdsa-p256-sha256
@@ -38,6 +51,7 @@ VENDOR = """\
 """
 """A scheme with every part that the samples have words for."""
 COMPOSED = "  lines:"
+SIGNERS = ("ed25519", "ecdsa-p384-sha384", "rsa-pss-sha512")
 PUBLIC = [each for each in ALGORITHMS if not each.startswith("hmac-")]
 SECRET = '      - {id: acme-2026-11, algorithm: hmac-sha256, secret: "file:acme.secret"}\n'
 
@@ -48,6 +62,8 @@ def changes(algorithm: str) -> dict[str, str]:
 
     text = POLICY.replace("{{", "{").replace("}}", "}")
     composed = text[text.index(COMPOSED) : text.index("\npartners:")]
+    if algorithm.startswith("answers-"):
+        return {"schemes:\n": ANSWERS.replace("ALGORITHM", algorithm.removeprefix("answers-"))}
     if algorithm == "vendor":
         key = "      - {id: acme-2026-11, algorithm: ecdsa-p256-sha256, public_key: signing.pub}\n"
         return {composed: VENDOR, SECRET: key}
@@ -68,8 +84,10 @@ async def up(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Se
             key = private_key(messages.KINDS[named], "partner")
             folder.put("signing.pub", messages.public_pem(named))
             folder.put("signing.key", key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        if algorithm is not None and algorithm.startswith("answers-"):
+            key = private_key(messages.KINDS[algorithm.removeprefix("answers-")], "gate")
+            folder.put("gate-answers.key", key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         folder.put_policy(**({} if algorithm is None else changes(algorithm)))
-        assert algorithm in (None, "vendor", *ALGORITHMS)
         async with again(folder, upstream) as service:
             yield service
 
@@ -115,6 +133,25 @@ async def test_the_samples_show_the_string_to_sign_of_the_example(up: Served) ->
         assert shown == (0, string, b""), ending
     page = (output / "signing.md").read_text()
     assert f"```text\n{string.decode()}\n```" in page
+
+
+@pytest.mark.parametrize(
+    "up", ["answers-ed25519", "answers-ecdsa-p384-sha384", "answers-rsa-pss-sha512"], indirect=True
+)
+async def test_the_samples_check_the_gates_answers(up: Served) -> None:
+    output = make(up)
+    for ending in ("py", "mjs"):
+        assert await run(up, output, ending) == (0, b'{"status":"ok"}', b""), ending
+        code, out, _ = await run(up, output, ending, KEY_ID="other")
+        assert (code, b'"code":"signature.key_unknown"' in out) == (1, True)  # a refusal that is signed
+    key = output / "gateway-key.pem"
+    assert "PRIVATE" not in key.read_text()
+    kind = "Ed25519" if b"MCow" in key.read_bytes() else "P-384" if b"MHYw" in key.read_bytes() else "RSA-2048"
+    other = private_key(kind, "somebody else").public_key()
+    key.write_bytes(other.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    for ending in ("py", "mjs"):
+        code, out, error = await run(up, output, ending)
+        assert (code != 0, out, b"Error" in error or b"InvalidSignature" in error) == (True, b"", True), error
 
 
 @pytest.mark.parametrize("up", [None], indirect=True)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.kit.facts import Facts
-from gateway.kit.plan import ALGORITHMS, ENCODINGS
+from gateway.kit.plan import ALGORITHMS, ENCODINGS, Given
 from gateway.kit.python import write
 from tests.unit.kit.kits import facts, message_facts
 
@@ -15,7 +15,7 @@ def sample(found: Facts, written: str = "utf-8", **changes: str) -> str:
     assert signing is not None
     assert signing.plan is not None
     plan = replace(signing.plan, **changes)  # type: ignore[arg-type]
-    return write(plan, signing.sample, "A sample.", "https://api.example", "it's mine", written)
+    return write(Given(plan, signing.sample, "A sample.", "https://api.example", "it's mine", written))
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
