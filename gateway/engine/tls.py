@@ -16,7 +16,8 @@ from gateway.engine.tls_contexts import server_contexts
 from gateway.pki.chain import Chain
 
 REMEMBERED_CHAINS = 10_000
-"""Verified chains remembered for sessions that are resumed; beyond that a client makes a full handshake."""
+"""Verified chains remembered, some 5 KB each: for sessions that are resumed (beyond that a client makes a full
+handshake), and so that a certificate is read once, not at each handshake."""
 
 _VERIFY_CODES = {
     2: Reason.TLS_CERTIFICATE_UNTRUSTED,  # unable to get issuer certificate

@@ -4,6 +4,7 @@ import hashlib
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -12,7 +13,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from gateway.core.message import Certificate, Instant
 from gateway.pki.der import integer
-from gateway.pki.inspect import certificate_facts
+from gateway.pki.inspect import certificate_facts, public_key_pin
 from gateway.pki.keys import subject_key_facts
 from gateway.pki.objections import WEAK_HASHES, extension, hash_name, is_authority
 
@@ -30,6 +31,8 @@ class Link:
     der: bytes
     fingerprint: bytes
     """SHA-256 of the DER encoding."""
+    public_key: str
+    """SHA-256 of its SubjectPublicKeyInfo, lower-case hex."""
     issuer: x509.Name
     serial: bytes
     """Contents of its serial number's DER encoding."""
@@ -60,11 +63,11 @@ class Chain:
             with warnings.catch_warnings():
                 # Such as a serial number of zero: `objection` tells of it.
                 warnings.simplefilter("ignore", CryptographyDeprecationWarning)
-                links = tuple(map(_link, ders))
+                links = (_link(ders[0]), *map(_authority, ders[1:]))
         except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
             raise ValueError(f"certificate cannot be read: {type(error).__name__}: {error}") from error
         ends = min(Instant(link.certificate.not_valid_after_utc.timestamp()) for link in links)
-        return cls(links, certificate_facts(ders[0], ends, tuple(map(_public_key, links[1:]))))
+        return cls(links, certificate_facts(ders[0], ends, tuple(link.public_key for link in links[1:])))
 
     @property
     def ders(self) -> tuple[bytes, ...]:
@@ -108,6 +111,7 @@ def _link(der: bytes) -> Link:
         certificate,
         der,
         hashlib.sha256(der).digest(),
+        public_key_pin(der),
         certificate.issuer,
         integer(certificate.serial_number),
         is_authority(certificate),
@@ -116,8 +120,10 @@ def _link(der: bytes) -> Link:
     )
 
 
-def _public_key(link: Link) -> str:
-    return certificate_facts(link.der).public_key_fingerprint
+@lru_cache(maxsize=1_024)
+def _authority(der: bytes) -> Link:
+    """Read a CA's certificate: one object for all chains over it, which thousands of clients' are."""
+    return _link(der)
 
 
 def _points(certificate: x509.Certificate) -> tuple[str, ...]:

@@ -41,7 +41,7 @@ def _facts(der: bytes, chain_not_after: Instant | None, authorities: tuple[str, 
         not_after = min(not_after, chain_not_after)
     return Certificate(
         fingerprint=hashlib.sha256(der).hexdigest(),
-        public_key_fingerprint=hashlib.sha256(_public_key_info(der)).hexdigest(),
+        public_key_fingerprint=public_key_pin(der),
         subject=certificate.subject.rfc4514_string(),
         issuer=certificate.issuer.rfc4514_string(),
         serial=_hex(certificate.serial_number),
@@ -52,6 +52,11 @@ def _facts(der: bytes, chain_not_after: Instant | None, authorities: tuple[str, 
         san_email=tuple(map(email, alternatives.get_values_for_type(x509.RFC822Name))),
         authorities=authorities,
     )
+
+
+def public_key_pin(der: bytes) -> str:
+    """Give the SHA-256 of a certificate's SubjectPublicKeyInfo, lower-case hex. Raises ValueError."""
+    return hashlib.sha256(_public_key_info(der)).hexdigest()
 
 
 def dns_names(certificate: x509.Certificate) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, Pub
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from cryptography.utils import CryptographyDeprecationWarning
 
-from gateway.pki.inspect import certificate_facts
+from gateway.pki.inspect import public_key_pin
 from gateway.policy.environment import named_path, shown_path
 from gateway.policy.folder import explained, read_bounded
 from gateway.policy.inventory import Role
@@ -107,7 +107,7 @@ def authority_keys(reader: Reader, node: Node | None) -> frozenset[str] | None:
         hint = "add its root to a listener's `client_ca`: here it only narrows"
         reader.warning(node, "no listener trusts any of these CAs", hint)
     ders = [each.public_bytes(Encoding.DER) for each in found]
-    return frozenset(certificate_facts(der).public_key_fingerprint for der in ders)
+    return frozenset(map(public_key_pin, ders))
 
 
 def key_pair(reader: Reader, certificate_node: Node | None, key_node: Node | None) -> tuple[Path, Path] | None:

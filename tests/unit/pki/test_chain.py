@@ -98,6 +98,12 @@ def test_a_chain_that_cannot_be_read_is_an_error() -> None:
         Chain.read([b"\x30\x00"])
 
 
+def test_chains_over_one_authority_share_what_was_read_of_it() -> None:
+    one, other = chain(LEAF, ISSUING, ROOT), chain(ISSUING.issue(Names("bingo"), Purpose.CLIENT, VALID), ISSUING, ROOT)
+    assert one.links[1:] == other.links[1:]
+    assert one.links[0] is not other.links[0]
+
+
 # What OpenSSL's security level lets through
 
 
