@@ -511,6 +511,12 @@ class Reason(Enum):
         "The scheme's `covered` lists what must be; content-digest must be wherever there is a body.",
         "Parts of the request were not protected by its signature, so it was refused.",
     )
+    SIGNATURE_CONTENT = (
+        "signature.content", 401, "Signed content cannot be read",
+        "Query or body lack a signed part, are not what Content-Type says, or have two readings: see the detail.",
+        "Where single parts are signed, names that stand twice or values with the separator would give two readings.",
+        "A request was refused since what its signature stands for was not beyond doubt.",
+    )
     SIGNATURE_WEAK = (
         "signature.weak", 401, "Signature scheme no longer accepted",
         "The vendor's scheme rests on a weak algorithm, and the time for which it was allowed is over.",

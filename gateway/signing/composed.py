@@ -158,7 +158,8 @@ class ComposedScheme:
         """Read what the request presents; of several signatures, those by a known key count.
 
         Raises Denied: SIGNATURE_MISSING where something is absent, FIELD_REPEATED where a field stands twice,
-        SIGNATURE_MALFORMED where something does not have its form or could be read into its neighbour.
+        SIGNATURE_MALFORMED where something does not have its form or could be read into its neighbour,
+        SIGNATURE_CONTENT where query or body cannot be read.
         """
         for name in self._covered:
             required(head.headers, name, "signed field")
@@ -286,8 +287,8 @@ class ComposedScheme:
     ) -> VerifiedSignature:
         """Compare the signature with those that the keys give.
 
-        Raises Denied: SIGNATURE_MISMATCH; SIGNATURE_MALFORMED where what is signed is absent from query or body, or
-        could be read in two ways.
+        Raises Denied: SIGNATURE_MISMATCH; SIGNATURE_CONTENT where what is signed is absent from query or body, or could
+        be read in two ways.
         """
         _, timestamp, created, nonce, signature, _, content = presented
         mac, assembly = self._mac, self._assembly
@@ -323,7 +324,7 @@ class ComposedScheme:
         try:
             return self._collection.collect(content, timestamp, nonce or "", secret)
         except ValueError as error:
-            raise malformed(str(error)) from None
+            raise refusal(Reason.SIGNATURE_CONTENT, str(error)) from None
 
     def string_to_sign(self, head: RequestHead, body: bytes, presented: Presented, /) -> bytes:
         """Give what the signature must be over, `{secret}` where the secret stands."""

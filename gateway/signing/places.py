@@ -85,13 +85,13 @@ class InContent:
         return self.source != "query"
 
     def find(self, content: Content, what: str) -> str:
-        """Give the text. Raises Denied: SIGNATURE_MISSING, SIGNATURE_MALFORMED."""
+        """Give the text. Raises Denied: SIGNATURE_MISSING, SIGNATURE_MALFORMED, SIGNATURE_CONTENT."""
         try:
             found = self._find(content)
         except KeyError:
             raise refusal(Reason.SIGNATURE_MISSING, f"no {self.name} in the {self.source} for the {what}") from None
         except ValueError as error:
-            raise refusal(Reason.SIGNATURE_MALFORMED, str(error)) from None
+            raise refusal(Reason.SIGNATURE_CONTENT, str(error)) from None
         if not isinstance(found, str):
             raise refusal(Reason.SIGNATURE_MALFORMED, f"{self.name} in the {self.source} is neither text nor a number")
         return found

@@ -36,7 +36,7 @@ def test_an_unsigned_item_beside_the_signed_one() -> None:
     for items in (content["notificationItems"], content["notificationItems"][::-1]):
         body = json.dumps({**content, "notificationItems": items}).encode()
         assert refused("adyen", made._replace(body=body)) == (
-            Reason.SIGNATURE_MALFORMED, "2 items in a list of which one is signed",
+            Reason.SIGNATURE_CONTENT, "2 items in a list of which one is signed",
         )  # fmt: skip
 
 
@@ -46,12 +46,12 @@ def test_a_member_that_stands_twice(first: bool) -> None:
     made = signed("gitslotpark")
     forged = b'"amount":9999.99,'
     body = b"{" + forged + made.body[1:] if first else made.body[:-1] + b"," + forged[:-1] + b"}"
-    assert refused("gitslotpark", made._replace(body=body))[0] is Reason.SIGNATURE_MALFORMED
+    assert refused("gitslotpark", made._replace(body=body))[0] is Reason.SIGNATURE_CONTENT
 
 
 def test_a_form_field_that_stands_twice_under_another_spelling() -> None:
     made = signed("pragmatic")
-    assert refused("pragmatic", made._replace(body=made.body + b"&%61mount=9999"))[0] is Reason.SIGNATURE_MALFORMED
+    assert refused("pragmatic", made._replace(body=made.body + b"&%61mount=9999"))[0] is Reason.SIGNATURE_CONTENT
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_a_form_field_that_stands_twice_under_another_spelling() -> None:
     ],
 )
 def test_a_body_that_upstream_would_read_in_another_way(name: str, media_type: str) -> None:
-    assert refused(name, with_field(signed(name), "content-type", media_type))[0] is Reason.SIGNATURE_MALFORMED
+    assert refused(name, with_field(signed(name), "content-type", media_type))[0] is Reason.SIGNATURE_CONTENT
 
 
 def test_a_value_that_runs_into_the_next_parameter() -> None:
@@ -73,13 +73,13 @@ def test_a_value_that_runs_into_the_next_parameter() -> None:
     made = signed("pragmatic")
     moved = made.body.replace(b"amount=100.0&reference", b"amount=100.0%26reference")
     assert moved != made.body
-    assert refused("pragmatic", made._replace(body=moved))[0] is Reason.SIGNATURE_MALFORMED
+    assert refused("pragmatic", made._replace(body=moved))[0] is Reason.SIGNATURE_CONTENT
 
 
 def test_content_that_moves_into_a_neighbour_with_a_colon() -> None:
     made = signed("adyen")
     moved = made.body.replace(b'"AUTHORISATION"', b'"AUTHORISATION:true"').replace(b'"success":"true"', b'"success":""')
-    assert refused("adyen", made._replace(body=moved))[0] is Reason.SIGNATURE_MALFORMED
+    assert refused("adyen", made._replace(body=moved))[0] is Reason.SIGNATURE_CONTENT
 
 
 def test_a_public_key_is_no_shared_secret() -> None:

@@ -178,6 +178,7 @@ def test_no_part_can_be_changed(name: str, part: p.Part) -> None:
         assert refused(name, other) in {
             Reason.SIGNATURE_MISMATCH,
             Reason.SIGNATURE_MALFORMED,
+            Reason.SIGNATURE_CONTENT,
             Reason.SIGNATURE_KEY_UNKNOWN,
             Reason.SIGNATURE_STALE,
             Reason.SIGNATURE_FUTURE,

@@ -315,7 +315,7 @@ def test_a_scheme_that_carries_its_signature_in_the_body_reads_it_first() -> Non
     changed = vendors_world("gitslotpark", body=b'{"agentID":"Partner01"}')
     assert changed.decide().reason is Reason.SIGNATURE_MISSING
     assert changed.answers.asked == [ReadBody(65_536)]
-    assert vendors_world("gitslotpark", body=b"{").decide().reason is Reason.SIGNATURE_MALFORMED
+    assert vendors_world("gitslotpark", body=b"{").decide().reason is Reason.SIGNATURE_CONTENT
 
 
 def test_a_weak_scheme_is_refused_once_its_exception_ended() -> None:

@@ -59,10 +59,10 @@ def test_parameters_and_members() -> None:
         (InContent("json", "/sign"), b'{"a":1}', JSON, Reason.SIGNATURE_MISSING),
         (InContent("json", "/sign"), b'{"sign":["x"]}', JSON, Reason.SIGNATURE_MALFORMED),
         (InContent("json", "/sign"), b'{"sign":null}', JSON, Reason.SIGNATURE_MALFORMED),
-        (InContent("json", "/sign"), b'{"sign":"a","sign":"b"}', JSON, Reason.SIGNATURE_MALFORMED),
-        (InContent("json", "/sign"), b"sign=x", FORM, Reason.SIGNATURE_MALFORMED),
+        (InContent("json", "/sign"), b'{"sign":"a","sign":"b"}', JSON, Reason.SIGNATURE_CONTENT),
+        (InContent("json", "/sign"), b"sign=x", FORM, Reason.SIGNATURE_CONTENT),
         (InContent("form", "sign"), b"a=1", FORM, Reason.SIGNATURE_MISSING),
-        (InContent("form", "sign"), b"sign=a&sign=b", FORM, Reason.SIGNATURE_MALFORMED),
+        (InContent("form", "sign"), b"sign=a&sign=b", FORM, Reason.SIGNATURE_CONTENT),
         (InContent("query", "sign"), b"", FORM, Reason.SIGNATURE_MISSING),
     ],
 )
