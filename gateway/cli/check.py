@@ -15,7 +15,14 @@ from gateway.core.chain import ORDER
 from gateway.core.message import Instant
 from gateway.core.policy import Policy
 from gateway.policy import Loaded, PolicyInvalid, Problem, Severity, load
-from gateway.policy.describe import describe, described_lockout, described_match, described_state, described_upstream
+from gateway.policy.describe import (
+    describe,
+    described_audit,
+    described_lockout,
+    described_match,
+    described_state,
+    described_upstream,
+)
 
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow"}
 WIDE = 160
@@ -66,6 +73,7 @@ def _print(path: Path, loaded: Loaded | None, problems: Sequence[Problem]) -> No
     partners = _counted(len(policy.partners), "partner")
     console.print(f"state: {described_state(policy)}", markup=False)
     console.print(f"lockout: {described_lockout(policy)}", markup=False)
+    console.print(f"audit log: {described_audit(policy)}", markup=False)
     click.secho(f"{path}: {counts}: policy {policy.name} {policy.digest[:12]}, {routes}, {partners}", fg="green")
 
 
@@ -131,6 +139,7 @@ def _as_json(loaded: Loaded | None, problems: Sequence[Problem]) -> dict[str, ob
             "review_by": policy.review_by,
             "state": described_state(policy),
             "lockout": described_lockout(policy),
+            "audit": described_audit(policy),
             "routes": [
                 {
                     "name": route.name,

@@ -94,6 +94,25 @@ def described_lockout(policy: Policy) -> str:
     return f"for {duration(lockout.seconds)} after {failures}"
 
 
+def described_audit(policy: Policy) -> str:
+    """Give how the audit log is kept and published, and what leaves the machine of it."""
+    audit = policy.audit
+    said = [
+        "each allow on the disk before it is forwarded" if audit.durable else "each allow with the kernel",
+        f"a checkpoint every {duration(audit.interval)}",
+        f"as {audit.origin}" if audit.origin is not None else "",
+        f"copies to {', '.join(audit.copies)}" if audit.copies else "",
+        f"witnessed by {', '.join(witness.name for witness in audit.witnesses)}" if audit.witnesses else "",
+        f"digests of {', '.join(of.label for of in audit.digests.of)}" if audit.digests is not None else "",
+    ]
+    kept = "nothing is deleted"
+    if audit.retention is not None:
+        kept = f"compressed after {duration(audit.retention.at_hand)}, deleted after {duration(audit.retention.keep)}"
+    if not audit.copies and not audit.witnesses:
+        kept += "; no checkpoint leaves the machine"
+    return ", ".join([*filter(None, said), kept])
+
+
 def _described(control: Control) -> str:
     match control:
         case MutualTls(authorities=frozenset() as authorities):

@@ -38,6 +38,9 @@ def test_a_valid_policy_is_shown_route_by_route(policies: Path) -> None:
 
 def test_what_workers_need_is_said(policies: Path) -> None:
     assert "state: the memory of the process: --workers 1 only" in run(policies).output
+    assert (
+        "audit log: each allow with the kernel, a checkpoint every 10s, nothing is deleted; no" in run(policies).output
+    )
     refused = run(policies, "--workers", "2")
     assert refused.exit_code == 2
     assert "several workers need a store they share for rate_limit" in refused.output
@@ -97,7 +100,7 @@ def test_json_of_a_valid_policy(policies: Path) -> None:
     assert said["problems"] == []
     assert said["policy"]["routes"][0]["controls"]["ip_allowlist"] == "the partner's networks"
     assert said["policy"]["routes"][0]["endpoints"] == ["http://127.0.0.1:9000"]
-    assert set(said["policy"]) == {"name", "digest", "owner", "review_by", "state", "lockout", "routes"}
+    assert set(said["policy"]) == {"name", "digest", "owner", "review_by", "state", "lockout", "audit", "routes"}
 
 
 def test_json_of_an_invalid_policy(policies: Path) -> None:

@@ -20,9 +20,12 @@ from gateway.core.document import Pointer
 from gateway.core.lockout import Lockout
 from gateway.core.networks import NetworkSet
 from gateway.core.policy import ClientCertificate, Endpoint, Match, Route, SwitchedOff, WebSocketSettings
+from gateway.core.publication import AuditSettings, DigestOf, Digests, Retention, Witness
+from gateway.core.secret import Secret
 from gateway.core.stores import EmbeddedSettings, FailModes, Layout, OnFailure, StateSettings, ValkeySettings
 from gateway.policy.describe import (
     describe,
+    described_audit,
     described_lockout,
     described_match,
     described_state,
@@ -217,3 +220,20 @@ def test_what_a_token_must_be() -> None:
         "authenticated within 5m"
     )
     assert said["token.body"] == "account is /account/id"
+
+
+def test_how_the_log_is_kept() -> None:
+    plain = world.policy()
+    assert described_audit(plain) == (
+        "each allow with the kernel, a checkpoint every 10s, nothing is deleted; no checkpoint leaves the machine"
+    )
+    settings = AuditSettings(
+        origin="audit.example.com/psp", interval=60.0, durable=True, copies=("syslog", "file:/kept.txt"),
+        witnesses=(Witness("https://w.example", "w.example+0+A"),), retention=Retention(),
+        digests=Digests(Secret(b"x" * 32), (DigestOf("claim", "sub"),)),
+    )  # fmt: skip
+    assert described_audit(replace(plain, audit=settings)) == (
+        "each allow on the disk before it is forwarded, a checkpoint every 1m, as audit.example.com/psp,"
+        " copies to syslog, file:/kept.txt, witnessed by w.example, digests of claim:sub,"
+        " compressed after 90d, deleted after 365d"
+    )
