@@ -54,11 +54,16 @@ class Lines:
         with open_log_file(file.path) as opened:
             opened.seek(self._offset)
             while self.sequence <= last:
-                line = _line(opened)
-                if line is None:
+                line = opened.readline(_LONGEST)
+                self._offset += len(line)
+                if line[-1:] == b"\n":
+                    line = line[:-1]
+                elif len(line) == _LONGEST and (more := _rest_of_line(opened)):
+                    self._offset += more
+                    line = LOST
+                else:
                     self._file = None
                     return
-                self._offset = opened.tell()
                 self.sequence += 1
                 yield line
 
@@ -70,7 +75,7 @@ class Lines:
                 for _ in range(self.sequence - file.first):
                     opened.readline()
                 self._offset = opened.tell()
-                if _line(opened) is not None:
+                if opened.readline()[-1:] == b"\n":
                     self._file = file
                     return
         after = [file.first for file in files if file.first > self.sequence]
@@ -81,12 +86,11 @@ class Lines:
         self._lost_until = after[0]
 
 
-def _line(opened: BinaryIO) -> bytes | None:
-    """Read a line; None where there is no whole one."""
-    line = opened.readline(_LONGEST)
-    if line.endswith(b"\n"):
-        return line[:-1]
-    whole = len(line) == _LONGEST
-    while len(line) == _LONGEST and not line.endswith(b"\n"):
-        line = opened.readline(_LONGEST)
-    return LOST if whole and line.endswith(b"\n") else None
+def _rest_of_line(opened: BinaryIO) -> int:
+    """Read on to the end of a line that is too long; gives the bytes, none where it has no end."""
+    read = 0
+    while line := opened.readline(_LONGEST):
+        read += len(line)
+        if line[-1:] == b"\n":
+            return read
+    return 0

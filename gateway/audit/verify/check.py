@@ -47,8 +47,8 @@ class _Check:
         """Sequence of the first record that is not deleted."""
         self._broken = False
         """Whether the tree is another than the one that was signed, so that its roots tell nothing more."""
-        self._last_good = 0
-        """Size of the largest checkpoint that was found again."""
+        self._good = [0]
+        """Sizes of the checkpoints that were found again, ascending."""
 
     def run(self, given: Iterable[str], witnesses: Sequence[WitnessKey]) -> Findings:
         own = self._own()
@@ -222,10 +222,10 @@ class _Check:
             if self._broken or one.size < self._peaks.size:
                 continue
             if self._peaks.root_with(hashes[: one.size - self._peaks.size]) == one.root:
-                self._last_good = one.size
+                self._good.append(one.size)
                 self._found.signed += 1
                 continue
-            first = max(self._last_good + 1, self._first)
+            first = max(self._first, 1 + max(size for size in self._good if size < one.size))
             what = (
                 "it is not what was signed" if first == one.size else f"one of it to {one.size} is not what was signed"
             )

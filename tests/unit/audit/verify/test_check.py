@@ -142,3 +142,13 @@ def test_any_of_several_keys(tmp_path: Path) -> None:
     published(tmp_path, 3)
     keys = [Key.parse(Signer.generate("other").public), Key.parse(signer().public)]
     assert check(tmp_path, keys).count == 0
+
+
+@pytest.mark.parametrize("root", ["A" * 43 + "=", "/" * 42 + "8="])
+def test_two_checkpoints_of_one_size(tmp_path: Path, root: str) -> None:
+    """Whichever is looked at first: what differs lies behind the one before."""
+    published(tmp_path, 100, 100)
+    other = signer().sign(f"{ORIGIN}\n200\n{root}\n")
+    assert str(verified(tmp_path, [other]).first) == (
+        "record 101: one of it to 200 is not what was signed: the checkpoint of 200 entries is of another tree"
+    )
