@@ -16,8 +16,9 @@ def read_answer_rules(
 ) -> AnswerRules | None:
     """Read what signatures of responses cover and state; the default where nothing is said."""
     tag = None if profile is None else profile.answers_tag
+    usual = IF_PRESENT if profile is None else profile.answers_if_present
     if node is None:
-        return AnswerRules(tag=tag, kinds=kinds)
+        return AnswerRules(covered_if_present=usual, tag=tag, kinds=kinds)
     own = () if tag is not None else ("tag",)
     fields = reader.fields(node, optional=("covered", "covered_if_present", "label", *own, "expires_after"))
     if fields is None:
@@ -33,7 +34,7 @@ def read_answer_rules(
     try:
         return AnswerRules(
             covered=ALWAYS if covered is None else tuple(covered),
-            covered_if_present=IF_PRESENT if if_present is None else tuple(if_present),
+            covered_if_present=usual if if_present is None else tuple(if_present),
             label=label,
             tag=tag,
             expires_after=expires,

@@ -23,9 +23,13 @@ ALWAYS = (STATUS, DIGEST, Component.parse('"@method";req'), Component.parse('"@t
 """What answers without further ado: which answer this is, and to which request (RFC 9421 2.4)."""
 
 IF_PRESENT = tuple(
-    map(Component.parse, ("content-type", "location", '"content-digest";req', '"signature";req'))
-)  # fmt: skip
-"""What is covered beside it where it is there. The request's signature ties the answer to that one request."""
+    map(
+        Component.parse,
+        ("content-type", "location", '"content-digest";req', '"signature-input";req', '"signature";req'),
+    )
+)
+"""What is covered beside it where it is there. The request's signature ties the answer to that one request, and what it
+covered along with it: a signature value alone could be another's (RFC 9421 2.4)."""
 
 LABEL = "gateway"
 

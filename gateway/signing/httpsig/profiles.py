@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gateway.signing.httpsig.answers import IF_PRESENT
 from gateway.signing.httpsig.component import Component
 
 
@@ -14,6 +15,8 @@ class Profile:
     covered_if_present: tuple[str, ...]
     tag: str
     answers_tag: str
+    answers_if_present: tuple[Component, ...]
+    """What signatures of answers cover where it is there."""
     algorithms: tuple[str, ...]
 
 
@@ -25,7 +28,9 @@ PROFILES: Mapping[str, Profile] = {
         covered=(Component.parse("@method"), Component.parse("@target-uri"), Component.parse("authorization")),
         covered_if_present=("dpop",),
         tag="fapi-2-request",
+        # Responses: status, digest, the request's method, URI and digest, its signature and what that covered.
         answers_tag="fapi-2-response",
+        answers_if_present=(*IF_PRESENT, Component.parse('"authorization";req'), Component.parse('"dpop";req')),
         algorithms=("ed25519", "ecdsa-p256-sha256", "rsa-pss-sha512"),
     ),
 }

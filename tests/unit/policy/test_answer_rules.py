@@ -28,11 +28,12 @@ def test_every_setting() -> None:
     assert found.expires_after == 120.0
 
 
-def test_a_preset_has_its_tag() -> None:
+def test_a_preset_has_its_tag_and_its_coverage() -> None:
     for text in (None, "{label: a}"):
         found = read(text, "fapi2")
         assert found is not None
         assert found.tag == "fapi-2-response"
+        assert set(components('"authorization";req', '"dpop";req')) <= set(found.covered_if_present)
 
 
 def test_what_cannot_be_covered() -> None:

@@ -35,11 +35,11 @@ def signed(rules: AnswerRules, message: Response, **changes: Any) -> dict[str, s
 
 
 def test_an_answer_is_bound_to_its_request() -> None:
-    signature = ("signature", "sig1=:AA==:")
-    message = response(("content-type", "text/plain"), request=lambda: messages.head(signature))
+    fields = (("signature", "sig1=:AA==:"), ("signature-input", "sig1=()"))
+    message = response(("content-type", "text/plain"), request=lambda: messages.head(*fields))
     assert signed(AnswerRules(), message) == {
-        "gateway": '("@status" "content-digest" "@method";req "@target-uri";req "content-type" "signature";req)'
-        f';created={int(NOW)};keyid="gate"'
+        "gateway": '("@status" "content-digest" "@method";req "@target-uri";req "content-type" "signature-input";req '
+        f'"signature";req);created={int(NOW)};keyid="gate"'
     }
 
 

@@ -19,10 +19,12 @@ def test_the_answer_is_signed_over_the_lines_shown() -> None:
     start, _, body = answer.partition("\n\n")
     fields = [line.split(": ", 1) for line in start.splitlines()[1:]]
     headers = Headers([(name.lower(), value) for name, value in fields])
-    head = messages.head(("signature", "sig1=:CxTdbAIm+MfDT1rBkMUUBzYuRwI9x3B7:"), target="/v1/deposits")
+    announced = 'sig1=("@method" "@target-uri");created=1795352399;keyid="acme-2026-11";nonce="3f9a1c"'
+    signature = ("signature", "sig1=:CxTdbAIm+MfDT1rBkMUUBzYuRwI9x3B7:")
+    head = messages.head(("signature-input", announced), signature, target="/v1/deposits")
     response = Response(200, headers, Request.of(head))
-    (announced,) = read_inputs(
+    (found,) = read_inputs(
         headers.single("signature-input") or "", lambda text: Covered.of(components_of(text), {})
     ).values()
-    assert announced.covered.base(response, announced.parameters.text).decode() == lines
+    assert found.covered.base(response, found.parameters.text).decode() == lines
     check_digests(headers, body.removesuffix("\n").encode())
