@@ -3,12 +3,16 @@
 import json
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 
 import jwt
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509 import random_serial_number
 from jwt.algorithms import RSAAlgorithm
 
 from benchmarks.processes import Command, output
@@ -22,6 +26,9 @@ SECRET = (HERE / "reference.secret").read_text().rstrip("\n")
 """The signing key, published with the workload."""
 
 TOKEN_SECONDS = 86_400
+
+REVOKED = 100_000
+"""Entries of the revocation list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +65,28 @@ def make(folder: Path) -> Lab:
     """Make everything in `folder`. Raises BenchError where the C compiler does not get along."""
     library = folder / "client_certificate.so"
     output(Command(["gcc", "-shared", "-fPIC", "-O2", "-o", library, HERE / "client_certificate.c", "-ldl", "-lssl"]))
-    return make_keys(folder)
+    write_public(folder / "ca.crl", revocation_list(_make_keys(folder), REVOKED))
+    return Lab(folder)
 
 
 def make_keys(folder: Path) -> Lab:
     """Make the keys, certificates and tokens alone: all that the gate's policy names."""
+    _make_keys(folder)
+    return Lab(folder)
+
+
+def revocation_list(authority: Authority, count: int) -> bytes:
+    """Make a list of an authority on which `count` certificates stand, none of them the workload's."""
+    issuer, now = authority.credential.certificate, datetime.now(UTC)  # noqa: TID251 - it begins now
+    revoked = [
+        x509.RevokedCertificateBuilder().serial_number(random_serial_number()).revocation_date(now).build()
+        for _ in range(count)
+    ]
+    builder = x509.CertificateRevocationListBuilder(issuer.subject, now, now + timedelta(days=7), [], revoked)
+    return builder.sign(authority.credential.key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+def _make_keys(folder: Path) -> Authority:
     now = Instant(time.time())  # noqa: TID251 - certificates and tokens begin now
     valid = Validity.around(now, days=7)
     authority = Authority.root("Lab CA", valid)
@@ -75,7 +99,7 @@ def make_keys(folder: Path) -> Lab:
         write_private(folder / f"{name}.key", credential.key_pem())
         write_private(folder / f"{name}-full.pem", credential.key_pem() + credential.certificate_pem())
     _make_token(folder, int(now))
-    return Lab(folder)
+    return authority
 
 
 def _make_token(folder: Path, now: int) -> None:

@@ -15,6 +15,7 @@ COLOURS = {
     "gate": "#0072b2",
     "gate-10000": "#56b4e9",
     "gate-fsync": "#56b4e9",
+    "gate-revocation": "#56b4e9",
     "nginx-lua": "#009e73",
     "envoy": "#cc79a7",
     "mitmdump": "#999999",

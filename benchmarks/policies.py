@@ -50,6 +50,15 @@ def durable(folder: Path, port: int) -> Path:
     return file
 
 
+def revoking(folder: Path, port: int) -> Path:
+    """Write the reference with revocation looked up in the lab's list, on another port; gives the file."""
+    file = folder / "revoking.yaml"
+    trusted = "client_ca: ${LAB}/ca.pem"
+    text = _replaced(_portable(), ":9446", f":{port}")
+    file.write_text(_replaced(text, trusted, f'{trusted}\n    revocation: {{lists: ["${{LAB}}/ca.crl"]}}'))
+    return file
+
+
 def with_partners(folder: Path, port: int, count: int = PARTNERS) -> Path:
     """Write the reference with `count` partners in all, of ten networks each, and on another port; gives the folder."""
     policy, secrets = folder / "partners", folder / "secrets"

@@ -188,9 +188,23 @@ class DurableGate(Gate):
         return policies.durable(lab.folder, self.port)
 
 
+class RevokingGate(Gate):
+    """The gate that looks client certificates up in a long revocation list."""
+
+    name = "gate-revocation"
+    title = "gate, revocation"
+    port = 9449
+
+    def policy(self, lab: Lab, workload: Workload) -> Path:
+        """Give a policy with the lab's revocation list."""
+        del workload
+        return policies.revoking(lab.folder, self.port)
+
+
 def servers(packages: Packages) -> dict[str, Server]:
     """Give all of them by name."""
-    return {each.name: each for each in (Gate(), LargeGate(), DurableGate(), NginxLua(), Envoy(packages), Mitmdump())}
+    gates = (Gate(), LargeGate(), DurableGate(), RevokingGate())
+    return {each.name: each for each in (*gates, NginxLua(), Envoy(packages), Mitmdump())}
 
 
 def absence(server: Server, workload: Workload) -> str | None:

@@ -9,7 +9,7 @@ import pytest
 from benchmarks import messages, policies, workloads
 from benchmarks.errors import BenchError
 from benchmarks.figures import Growth, Measured, Row, Run, Sample, Spread
-from benchmarks.lab import Lab, make_keys
+from benchmarks.lab import Lab, _make_keys, make_keys, revocation_list
 from benchmarks.load import read_h2load, read_wrk
 from benchmarks.machine import usage
 from benchmarks.targets import targets
@@ -164,6 +164,12 @@ class TestPolicies:
         keys = policy.partners["partner-1"].signing_keys
         assert isinstance(control.scheme, HttpMessageScheme)
         assert control.scheme.verify(head, body, keys, control.window, NOW).key_id == "partner-1"
+
+    def test_revoking(self, tmp_path: Path) -> None:
+        (tmp_path / "ca.crl").write_bytes(revocation_list(_make_keys(tmp_path), 3))
+        loaded = load(policies.revoking(tmp_path, 9449), Lab(tmp_path).environ)
+        assert loaded.policy.listeners["main"].tls.revocation is not None
+        assert [len(each) for each in loaded.revocation_lists["main"]] == [3]
 
     def test_durable(self, lab: Lab, tmp_path: Path) -> None:
         policy = load(policies.durable(tmp_path, 9448), lab.environ).policy
