@@ -3,6 +3,7 @@
 from typing import Protocol, cast
 
 from mitmproxy import ctx
+from mitmproxy.master import Master
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import Layer
 from mitmproxy.proxy.mode_servers import AsyncioServerInstance
@@ -61,7 +62,7 @@ class GatewayServer(AsyncioServerInstance[GatewayMode]):
 
     async def listen(self, _host: str, _port: int) -> list[AcceptLoop]:  # type: ignore[override]
         """Bring up the listener that the mode names."""
-        master = cast("Host", ctx.master)
+        self._host = master = cast("Host", ctx.master)
         name = self.mode.data
         listener = AcceptLoop(master.gate, name, master.contexts[name], self._serve, shared=master.shared)
         listener.start()
@@ -69,7 +70,7 @@ class GatewayServer(AsyncioServerInstance[GatewayMode]):
         return [listener]
 
     async def _serve(self, accepted: Accepted) -> None:
-        master = cast("Host", ctx.master)
+        master = self._host  # `ctx` may have another one by now, where a process has had several
         if accepted.peer.tls is not None and accepted.peer.tls.alpn != "h2" and not master.flows:
             path = DataPath(master.gate, accepted.peer, lambda: master.pools)
             master.handlers.add(path)
@@ -81,7 +82,7 @@ class GatewayServer(AsyncioServerInstance[GatewayMode]):
                 master.handlers.discard(path)
             return
         handler = GateConnectionHandler(
-            ctx.master, master.gate, accepted, self.mode, lambda: master.pools, master.user_addons
+            cast("Master", master), master.gate, accepted, self.mode, lambda: master.pools, master.user_addons
         )
         handler.layer = GateHttpLayer(handler.layer.context, handler.connection)
         master.handlers.add(handler)

@@ -67,6 +67,8 @@ class ValkeyState:
         self._news = asyncio.Event()
         self._closing = False
         self._strayed = False
+        self._told_loss = (b"", 0)
+        """The run of the server with which memory was lost last, and up to when requests are refused for it."""
         self.tell: Tell = _nobody
         self.places = self._make_places(settings.store, at)
         self._buckets = Buckets(self.places, take)
@@ -243,7 +245,7 @@ class ValkeyState:
         lost, until = reply
         self._opened[house.number] = run
         if lost == 1 and isinstance(until, int):
-            self._tell_loss(until)
+            self._tell_loss(run, until)
 
     def _wait_for(self, house: House, claiming: Asked[Any]) -> None:
         """Open a house, and have the claim made then."""
@@ -270,8 +272,13 @@ class ValkeyState:
             else:
                 claiming(error)
 
-    def _tell_loss(self, until: int) -> None:
+    def _tell_loss(self, run: bytes, until: int) -> None:
         """Tell that memory was lost, and once that no longer keeps a request out."""
+        known_run, known_until = self._told_loss
+        if run == known_run and until <= known_until:
+            return  # of another house, by the same loss
+        self._told_loss = run, until
+        self.tell("state.claims", None)  # an earlier loss ends with this one
         self.tell("state.claims", f"the store has lost some of its memory: requests dated up to {until} are refused")
         if self._works_at is not None:
             self._works_at.cancel()
