@@ -36,7 +36,7 @@ REQUIREMENTS = (
         "1.3.1, 1.4.2", "Only necessary traffic is let in, all else is denied",
         "count(*) FILTER (kind = 'decision' AND denied) AS refused,"
         " count(*) FILTER (kind = 'connection') AS connections,"
-        " count(*) FILTER (kind = 'decision' AND NOT denied AND route IS NULL) AS without",
+        " count(*) FILTER (kind = 'decision' AND verdict = 'allowed' AND route IS NULL) AS without",
         "{refused} requests and {connections} connections refused; {without} requests allowed without a rule",
         "gateway audit query reasons", "that nothing goes round the gate",
     ),
@@ -85,8 +85,8 @@ REQUIREMENTS = (
     ),
     Requirement(
         "7.2.1, 7.3.3", "Least privilege; denied unless allowed",
-        "count(*) FILTER (kind = 'decision' AND NOT denied) AS allowed,"
-        " count(*) FILTER (kind = 'decision' AND NOT denied AND len(controls_off) > 0) AS without,"
+        "count(*) FILTER (kind = 'decision' AND verdict = 'allowed') AS allowed,"
+        " count(*) FILTER (kind = 'decision' AND verdict = 'allowed' AND len(controls_off) > 0) AS without,"
         " count(*) FILTER (reason = 'partner.not_allowed') AS strangers",
         "{allowed} requests allowed by a named rule, {without} of them on routes that do without some control;"
         " {strangers} refused since the partner is not listed",
@@ -94,11 +94,11 @@ REQUIREMENTS = (
     ),
     Requirement(
         "8.2.1, 8.3.1, 8.3.2", "Users have ids of their own and are authenticated, by strong factors",
-        "count(*) FILTER (kind = 'decision' AND NOT denied) AS allowed,"
-        " count(*) FILTER (kind = 'decision' AND NOT denied AND partner IS NULL) AS nobody,"
-        " count(*) FILTER (kind = 'decision' AND NOT denied AND certificate_sha256 IS NOT NULL) AS certified,"
-        " count(*) FILTER (kind = 'decision' AND NOT denied AND key_id IS NOT NULL) AS signed,"
-        " count(*) FILTER (kind = 'decision' AND NOT denied AND subject IS NOT NULL) AS tokens",
+        "count(*) FILTER (kind = 'decision' AND verdict = 'allowed') AS allowed,"
+        " count(*) FILTER (kind = 'decision' AND verdict = 'allowed' AND partner IS NULL) AS nobody,"
+        " count(*) FILTER (kind = 'decision' AND verdict = 'allowed' AND certificate_sha256 IS NOT NULL) AS certified,"
+        " count(*) FILTER (kind = 'decision' AND verdict = 'allowed' AND key_id IS NOT NULL) AS signed,"
+        " count(*) FILTER (kind = 'decision' AND verdict = 'allowed' AND subject IS NOT NULL) AS tokens",
         "of {allowed} allowed requests {certified} brought a client certificate, {tokens} a token, {signed} a"
         " signature; {nobody} came from nobody known",
         "gateway audit query partners",

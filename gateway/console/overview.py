@@ -9,7 +9,7 @@ from gateway.console.archive import Reading, Row
 from gateway.console.charts import Span, bars, lines, ranking
 from gateway.core.message import Instant
 
-ALLOWED, REFUSED, FAILED = "var(--allowed)", "var(--refused)", "var(--failed)"
+ALLOWED, ANSWERED, REFUSED, FAILED = "var(--allowed)", "var(--plot-3)", "var(--refused)", "var(--failed)"
 MOST_PARTNERS = 12
 """Bars of the plot by partner; the table has all of them."""
 
@@ -85,7 +85,7 @@ _BAR = "to_timestamp(floor(epoch(time) / $step) * $step) AT TIME ZONE 'UTC'"
 def _figures(reading: Reading, span: Span) -> Figures:
     found = reading.ask(
         "SELECT count(*) FILTER (kind = 'decision') AS requests,"
-        " count(*) FILTER (kind = 'decision' AND NOT denied) AS allowed,"
+        " count(*) FILTER (kind = 'decision' AND verdict = 'allowed') AS allowed,"
         " count(*) FILTER (kind = 'decision' AND denied) AS refused,"
         " count(*) FILTER (kind = 'outcome' AND NOT success) AS failed,"
         " count(*) FILTER (kind = 'connection') AS connections,"
@@ -101,13 +101,16 @@ def _figures(reading: Reading, span: Span) -> Figures:
 def _traffic(reading: Reading, span: Span) -> Plot:
     rows = reading.ask(
         f"SELECT {_BAR} AS time, CASE WHEN kind = 'connection' THEN 'refused connections'"
-        " WHEN denied THEN 'refused' ELSE 'allowed' END AS verdict, count(*) AS requests"
+        " WHEN denied THEN 'refused' WHEN verdict = 'answered' THEN 'answered as before' ELSE 'allowed' END AS result,"
+        " count(*) AS requests"
         " FROM records WHERE kind IN ('decision', 'connection') AND time >= $since AND time < $until"
-        " GROUP BY ALL ORDER BY time, verdict",
+        " GROUP BY ALL ORDER BY time, result",
         _within(span) | {"step": span.step},
     )
-    colours = {"allowed": ALLOWED, "refused": REFUSED, "refused connections": FAILED}
-    svg = bars(rows, span, by="verdict", count="requests", colours=colours, what="Requests over time") if rows else ""
+    colours = {"allowed": ALLOWED, "answered as before": ANSWERED, "refused": REFUSED, "refused connections": FAILED}
+    there = {row["result"] for row in rows}
+    colours = {name: colour for name, colour in colours.items() if name in there}
+    svg = bars(rows, span, by="result", count="requests", colours=colours, what="Requests over time") if rows else ""
     return Plot("Requests", svg, rows)
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from gateway.audit.ocsf import DENIED, SUCCESS
+from gateway.audit.ocsf import ANSWERED, DENIED, SUCCESS
 from gateway.audit.query.lines import Held, held
 from gateway.audit.reader import UNFINISHED, Entry
 from gateway.console.archive import Reading
@@ -14,7 +14,7 @@ from gateway.core.chain import ORDER
 from gateway.core.reasons import Reason
 
 type State = Literal["passed", "refused", "off", "not reached"]
-type Verdict = Literal["allowed", "refused", "failed", "unfinished"]
+type Verdict = Literal["allowed", "answered", "refused", "failed", "unfinished"]
 
 _REASONS = {reason.code: reason for reason in Reason}
 
@@ -53,7 +53,7 @@ def story(reading: Reading, directory: Path, request_id: str) -> Story | None:
     if not records:
         return None
     first, last = records[0].entry, records[-1].entry
-    reason = UNFINISHED if last.kind == "decision" and not last.denied else last.reason
+    reason = UNFINISHED if _verdict(last) == "unfinished" else last.reason
     return Story(
         request_id=request_id,
         verdict=_verdict(last),
@@ -71,7 +71,7 @@ def _verdict(last: Entry) -> Verdict:
     if last.get("action_id") == DENIED and last.kind != "outcome":
         return "refused"
     if last.kind == "decision":
-        return "unfinished"
+        return "answered" if last.get("action_id") == ANSWERED else "unfinished"
     return "allowed" if last.get("status_id") == SUCCESS else "failed"
 
 
@@ -178,7 +178,7 @@ def _caller(first: Entry, _: Entry) -> dict[str, object]:
 
 
 def _answer(_: Entry, last: Entry) -> dict[str, object]:
-    ended = last.kind != "decision" or last.denied
+    ended = _verdict(last) != "unfinished"
     return {
         "Status": last.get("http_response", "code") if ended else "",
         "Upstream": last.text("api", "service", "name"),

@@ -1,8 +1,11 @@
 """A real Chromium: the system's, installed where it is missing."""
 
+import fcntl
 import os
 import shutil
 import subprocess
+import tempfile
+from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 
@@ -11,6 +14,12 @@ def chromium() -> str:
     """Give the path of a Chromium."""
     if found := _found():
         return found
+    with (Path(tempfile.gettempdir()) / "gateway-tests-apt.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run in several processes
+        return _found() or _installed()
+
+
+def _installed() -> str:
     sudo = [] if os.geteuid() == 0 else ["sudo", "--non-interactive"]
     for command in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", "chromium"]):
         environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}

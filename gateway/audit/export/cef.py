@@ -1,8 +1,9 @@
 """Records in ArcSight's Common Event Format, version 0 (revision 25)."""
 
-from gateway.audit.ocsf import SUCCESS, milliseconds
+from gateway.audit.ocsf import ALLOWED, ANSWERED, DENIED, SUCCESS, milliseconds
 from gateway.audit.reader import Entry
 
+_ACTIONS = {ALLOWED: "allowed", DENIED: "denied", ANSWERED: "answered"}
 _SEVERITY = {1: 1, 2: 4, 3: 7, 4: 9}
 """OCSF's to CEF's, which goes from 0 to 10."""
 
@@ -22,7 +23,7 @@ def _fields(entry: Entry) -> dict[str, object]:
     made: dict[str, object] = {
         "rt": milliseconds(entry.at),
         "externalId": entry.get("metadata", "uid"),
-        "act": {True: "denied", False: "allowed"}.get(entry.denied) if entry.denied is not None else None,
+        "act": _ACTIONS.get(entry.get("action_id")),
         "outcome": "success" if entry.get("status_id") == SUCCESS else "failure",
         "reason": entry.text("status_detail"),
         "src": entry.get("src_endpoint", "ip"),

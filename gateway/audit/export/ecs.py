@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import orjson
 
-from gateway.audit.ocsf import SUCCESS, milliseconds
+from gateway.audit.ocsf import ALLOWED, DENIED, SUCCESS, milliseconds
 from gateway.audit.reader import Entry
 
 VERSION = "9.4.0"
@@ -20,6 +20,7 @@ _CATEGORY: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "policy.loaded": ("configuration", ("change",)),
     "policy.refused": ("configuration", ("info",)),
 }
+_VERDICTS = {ALLOWED: "allowed", DENIED: "denied"}
 _ELSE = ("host", ("info",))
 
 _OWN = ("controls_passed", "controls_off", "denied_by", "key_id", "gate_ms", "upstream_ms", "control", "unread")
@@ -75,7 +76,7 @@ def _stamp(value: object) -> str | None:
 def _event(entry: Entry) -> dict[str, object]:
     category, types = _CATEGORY.get(entry.kind, _ELSE)
     if entry.kind == "decision":
-        types = (*types, "denied" if entry.denied else "allowed")
+        types = (*types, _VERDICTS.get(entry.get("action_id"), "info"))
     duration = entry.get("duration")
     status = entry.get("status_id")
     return _filled(

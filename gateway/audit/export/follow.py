@@ -7,11 +7,12 @@ speaks of is looked at before it is used: a log that was made anew begins at its
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 import orjson
 
-from gateway.audit.files import LogFile, log_files, open_log_file
+from gateway.audit.files import COMPRESSED, LogFile, log_files, open_log_file
 from gateway.audit.reader import Entry, entry_of
 
 BATCH_BYTES = 524_288
@@ -103,9 +104,17 @@ class Follower:
         return Batch(items, self.position)
 
     def behind(self) -> int:
-        """Give the bytes that are still to be read. Raises OSError."""
+        """Give the bytes still to be read, 0 where there are none; of a compressed file about. Raises OSError."""
         files = self._from(log_files(self._folder))
-        return sum(file.path.stat().st_size for file in files) - (self._start(files[0]) if files else 0)
+        return sum(self._rest(file, after) for file, after in zip_longest(files, files[1:]))
+
+    def _rest(self, file: LogFile, after: LogFile | None) -> int:
+        """Give what is still to be read of a file; `after` is the one behind it."""
+        size, position = file.path.stat().st_size, self.position
+        if file.path.suffix != COMPRESSED:
+            return size - self._start(file)
+        ended = position is not None and after is not None and position.sequence + 1 >= after.first
+        return 0 if ended and self._start(file) else size
 
     def _check(self) -> Iterator[Loss]:
         """Begin anew where the position is of another log."""

@@ -2,15 +2,17 @@
 
 import csv
 import io
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from gateway.audit.ocsf import UNKNOWN
+from gateway.audit.ocsf import ALLOWED, ANSWERED, DENIED, UNKNOWN
 from gateway.audit.query.columns import COLUMNS, TIME, Column
 from gateway.audit.reader import Entry
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet takes for the beginning of a formula; requests bring texts into the log."""
 
+_VERDICTS: Mapping[object, str] = {ALLOWED: "allowed", DENIED: "denied", ANSWERED: "answered"}
 _YES = {"denied": 2, "success": 1}
 """The number that means yes, where a column says yes or no."""
 
@@ -30,6 +32,8 @@ def _cell(column: Column, value: object) -> object:
         return ""
     if column.type == TIME and isinstance(value, int):
         return datetime.fromtimestamp(value / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if column.name == "verdict":
+        return _VERDICTS.get(value, "")
     if column.name in _YES:
         return "yes" if value == _YES[column.name] else "no"
     return value if isinstance(value, int | float) else harmless(_text(value))

@@ -41,6 +41,8 @@ COLUMNS = (
     Column("message", "VARCHAR", "message", "title of the reason"),
     Column("denied", "BOOLEAN", "action_id", "whether a request, connection or policy was refused; null: neither",
            "{} = 2", "BIGINT"),
+    Column("verdict", "VARCHAR", "action_id", "`allowed`, `denied`, or `answered`: as before, without the upstream",
+           "CASE {} WHEN 1 THEN 'allowed' WHEN 2 THEN 'denied' WHEN 3 THEN 'answered' END", "BIGINT"),
     Column("success", "BOOLEAN", "status_id", "whether what the record is about went well", "{} = 1", "BIGINT"),
     Column("severity", "BIGINT", "severity_id", "1 informational to 4 high"),
     Column("partner", "VARCHAR", "actor.app_uid", "who called, as verified"),

@@ -25,10 +25,10 @@ _ROWS = 1000
 
 _REQUESTS = f"""
 CREATE VIEW requests AS
-SELECT * FROM records WHERE kind IN ('outcome', 'connection') OR (kind = 'decision' AND reason <> 'allowed')
+SELECT * FROM records WHERE kind IN ('outcome', 'connection') OR (kind = 'decision' AND verdict <> 'allowed')
 UNION ALL
 SELECT * REPLACE ({literal(UNFINISHED)} AS reason, NULL::BOOLEAN AS success) FROM records AS decided
-WHERE kind = 'decision' AND reason = 'allowed' AND NOT EXISTS (
+WHERE kind = 'decision' AND verdict = 'allowed' AND NOT EXISTS (
     SELECT 1 FROM records AS ended WHERE ended.kind = 'outcome' AND ended.request_id = decided.request_id
 )
 """

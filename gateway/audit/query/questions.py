@@ -38,7 +38,7 @@ QUESTIONS = (
         "partners",
         "traffic and refusals by partner",
         "SELECT coalesce(partner, '(none)') AS partner, count(*) AS requests,"
-        " count(*) FILTER (NOT denied) AS allowed, count(*) FILTER (denied) AS refused,"
+        " count(*) FILTER (verdict = 'allowed') AS allowed, count(*) FILTER (denied) AS refused,"
         " round(100 * refused / requests, 2) AS refused_percent,"
         " round(quantile_cont(gate_ms, 0.5), 2) AS gate_ms_p50, round(quantile_cont(gate_ms, 0.99), 2) AS gate_ms_p99,"
         " min(time) AS first, max(time) AS last"
@@ -48,7 +48,7 @@ QUESTIONS = (
         "hours",
         "requests of each hour and partner",
         "SELECT date_trunc('hour', time) AS hour, coalesce(partner, '(none)') AS partner, count(*) AS requests,"
-        " count(*) FILTER (NOT denied) AS allowed, count(*) FILTER (denied) AS refused"
+        " count(*) FILTER (verdict = 'allowed') AS allowed, count(*) FILTER (denied) AS refused"
         " FROM {source} WHERE kind = 'decision' GROUP BY ALL ORDER BY hour, partner",
     ),
     Question(
@@ -56,7 +56,7 @@ QUESTIONS = (
         "traffic and the upstream's time by route",
         "SELECT coalesce(route, '(none)') AS route, upstream, count(*) AS requests,"
         " count(*) FILTER (denied) AS refused,"
-        " count(*) FILTER (NOT denied AND NOT success) AS failed,"
+        " count(*) FILTER (kind = 'outcome' AND NOT success) AS failed,"
         " round(quantile_cont(upstream_ms, 0.5), 1) AS upstream_ms_p50,"
         " round(quantile_cont(upstream_ms, 0.99), 1) AS upstream_ms_p99"
         " FROM {source} WHERE kind <> 'connection' GROUP BY ALL ORDER BY requests DESC, route",

@@ -7,7 +7,7 @@ from gateway.console.archive import Archive, Reading
 from gateway.core.message import Instant
 from gateway.core.policy import Partner
 from gateway.core.reasons import Reason
-from tests.unit.audit.examples import EVENTS, NOW, allowed, changed, decided, finished
+from tests.unit.audit.examples import EVENTS, NOW, allowed, answered_before, changed, decided, finished
 from tests.unit.audit.query.logs import HOUR, written
 
 
@@ -26,6 +26,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
         changed(decided(other), at=late, request_id="failed"),
         changed(finished(), at=late, request_id="failed", decision=other, reason=Reason.UPSTREAM_TIMEOUT, status=504),
         changed(decided(other), at=late, request_id="cut-off"),
+        changed(answered_before(), at=late, request_id="answered"),
     ]
     return written(tmp_path_factory.mktemp("console") / "audit", events)
 

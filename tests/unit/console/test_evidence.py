@@ -22,14 +22,14 @@ def shown(reading: Reading, number: str) -> str:
     ("number", "says"),
     [
         ("1.3.1, 1.4.2", "2 requests and 1 connections refused; 0 requests allowed without a rule"),
-        ("4.2.1", "6 requests over TLS, 0 of them below 1.2; 1 connections refused for TLS or certificate"),
+        ("4.2.1", "7 requests over TLS, 0 of them below 1.2; 1 connections refused for TLS or certificate"),
         ("6.5.1", "1 policies came into force, 1 were refused, each with digest and cause"),
         ("10.7.1, 10.7.2, 10.7.3", "1 failures began, 1 ended; the longest took 12.5 s"),
         (
             "10.2.1, 10.2.2",
-            f"{len(EVENTS) + 5} records with time and kind; 0 decisions without result, reason or origin",
+            f"{len(EVENTS) + 6} records with time and kind; 0 decisions without result, reason or origin",
         ),
-        ("10.6.1, 10.6.3", "99 % of 4 signatures are dated within 3601.13 s of the gate's clock"),
+        ("10.6.1, 10.6.3", "99 % of 5 signatures are dated within 3601.13 s of the gate's clock"),
     ],
 )
 def test_what_the_log_shows(reading: Reading, number: str, says: str) -> None:

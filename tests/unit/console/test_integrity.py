@@ -17,9 +17,9 @@ def test_a_whole_log(reading: Reading, directory: Path) -> None:
     [log] = seen.logs
     assert (seen.whole, log.records, log.first, log.last, log.missing, log.doubled) == (
         True,
-        len(EVENTS) + 5,
+        len(EVENTS) + 6,
         1,
-        len(EVENTS) + 5,
+        len(EVENTS) + 6,
         0,
         0,
     )

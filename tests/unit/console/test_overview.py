@@ -10,15 +10,15 @@ ALL = Span(Instant(NOW - 1), Instant(NOW + 2 * HOUR))
 
 def test_figures(reading: Reading) -> None:
     figures = overview(reading, ALL).figures
-    assert (figures.requests, figures.allowed, figures.refused, figures.failed) == (6, 4, 2, 1)
+    assert (figures.requests, figures.allowed, figures.refused, figures.failed) == (7, 4, 2, 1)
     assert (figures.connections, figures.partners, figures.gate_ms_p50) == (1, 2, 4.2)
-    assert round(figures.refused_percent, 1) == 33.3
+    assert round(figures.refused_percent, 1) == 28.6
 
 
 def test_plots_show_what_their_tables_say(reading: Reading) -> None:
     seen = overview(reading, ALL)
     assert all(plot.svg.startswith("<svg") and plot.rows for plot in seen.plots.values())
-    assert sum(int(str(row["requests"])) for row in seen.plots["traffic"].rows) == 7
+    assert sum(int(str(row["requests"])) for row in seen.plots["traffic"].rows) == 8
     assert {row["reason"] for row in seen.reasons} == {row["reason"] for row in seen.plots["refusals"].rows}
 
 

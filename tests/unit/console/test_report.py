@@ -15,9 +15,10 @@ from tests.unit.audit.query.logs import HOUR, written
 ALL = Span(Instant(NOW - 1), Instant(NOW + 2 * HOUR))
 
 
-@pytest.fixture
-def text(reading: Reading, directory: Path) -> str:
-    return report(reading, directory, ALL, NOW)
+@pytest.fixture(scope="module")
+def text(archive: Archive, directory: Path) -> str:
+    with archive.read() as reading:
+        return report(reading, directory, ALL, NOW)
 
 
 def test_the_file_needs_nothing_else(text: str) -> None:

@@ -23,6 +23,7 @@ def told(reading: Reading, directory: Path, request_id: str) -> Story:
         ("failed", "failed", "upstream.timeout"),
         ("denied", "refused", "token.expired"),
         ("cut-off", "unfinished", UNFINISHED),
+        ("answered", "answered", "idempotency.answered"),
         (CONNECTION_ID, "refused", "certificate.revoked"),
     ],
 )

@@ -46,7 +46,10 @@ def ids(archive: Archive, **asked: str) -> list[object]:
         ({"partner": "bet-nord", "reason": "upstream.*"}, ["failed"]),
         ({"verdict": "denied", "partner": "acme-casino"}, ["denied"]),
         ({"verdict": "allowed", "id": "whole"}, ["whole"]),
-        ({"from": "2026-11-22T13:30:00", "route": "deposit"}, ["cut-off", "failed", "whole"]),
+        (
+            {"from": "2026-11-22T13:30:00", "route": "deposit", "verdict": "allowed"},
+            ["answered", "cut-off", "failed", "whole"],
+        ),
         ({"to": "2026-11-22T13:30:00Z", "partner": "bet-nord"}, []),
         ({"range": "1h"}, []),
         ({"from": "yesterday"}, []),

@@ -9,7 +9,7 @@ from gateway.audit.files import log_files
 from gateway.audit.reader import Entry
 from gateway.core.message import Instant
 from tests.unit.audit.examples import DAY, DENIED, NOW, changed, decided
-from tests.unit.audit.query.logs import written
+from tests.unit.audit.query.logs import compressed, written
 from tests.unit.audit.query.test_index import days
 
 
@@ -76,6 +76,17 @@ def test_files_that_are_gone_are_told_of(directory: Path) -> None:
     for file in log_files(directory)[:3]:
         file.path.unlink()
     assert taken(follower) == ["sequence 4 where 3 should follow", 4]
+
+
+def test_a_file_that_is_compressed_meanwhile(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follow, "BATCH_BYTES", 1)
+    written(directory, [DENIED, *days(2)])
+    follower = Follower(directory, None)
+    assert taken(follower) == [1]
+    compressed(log_files(directory)[0].path)
+    assert follower.behind() > log_files(directory)[1].path.stat().st_size
+    assert [taken(follower), taken(Follower(directory, follower.position))] == [[2], [3]]
+    assert follower.behind() == log_files(directory)[1].path.stat().st_size
 
 
 def test_a_log_that_begins_later_lacks_nothing(directory: Path) -> None:

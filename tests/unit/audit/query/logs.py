@@ -1,9 +1,11 @@
 """Logs that are asked: written by the real writer."""
 
+import gzip
 from collections.abc import Iterable
 from pathlib import Path
 
 from gateway.audit.events import Event
+from gateway.audit.files import COMPRESSED
 from gateway.audit.log import AuditLog
 from gateway.audit.query.database import Database
 from gateway.audit.query.index import Index
@@ -27,3 +29,9 @@ def database(directory: Path, query: Query | None = None) -> Database:
 def asked(directory: Path, sql: str) -> list[tuple[object, ...]]:
     with database(directory) as opened:
         return list(opened.ask(sql).rows)
+
+
+def compressed(path: Path) -> None:
+    """Compress a file of the log, as retention does."""
+    path.with_name(f"{path.name}{COMPRESSED}").write_bytes(gzip.compress(path.read_bytes()))
+    path.unlink()

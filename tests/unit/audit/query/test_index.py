@@ -13,7 +13,7 @@ from gateway.audit.query.index import Index, IndexUnusableError, Source
 from gateway.audit.reader import Query
 from gateway.core.message import Instant
 from tests.unit.audit.examples import DAY, DENIED, NOW, changed, decided
-from tests.unit.audit.query.logs import written
+from tests.unit.audit.query.logs import compressed, written
 
 
 def days(number: int) -> list[Event]:
@@ -165,3 +165,25 @@ def test_progress_counts_the_bytes_that_were_indexed(directory: Path, place: Pat
 
 def test_a_quote_in_a_path_is_no_end_of_it(tmp_path: Path) -> None:
     assert sequences(source(written(tmp_path / "o'neill", days(2)), tmp_path / "it's")) == [1, 2]
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+def test_compressed_files(directory: Path, place: Path, indexed: bool) -> None:
+    written(directory, days(3))
+    before = source(directory, place).parts if indexed else ()
+    for file in log_files(directory)[:2]:
+        compressed(file.path)
+    found = source(directory, place)
+    assert sequences(found) == [1, 2, 3]
+    assert not indexed or found.parts == before
+
+
+def test_a_file_that_was_compressed_after_some_of_it_was_indexed(
+    directory: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as small:
+        small.setattr(module, "TAIL_BYTES", 1)
+        source(written(directory, [DENIED]), place)
+    written(directory, [DENIED, *days(2)[1:]])
+    compressed(log_files(directory)[0].path)
+    assert sequences(source(directory, place)) == [1, 2, 3]
