@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
-from benchmarks import messages
+from benchmarks import messages, tokens
 from benchmarks.errors import BenchError
 from benchmarks.lab import SECRET, Lab
 from benchmarks.processes import Command, output
@@ -48,19 +48,24 @@ def _wrk(workload: Workload, lab: Lab, port: int, seconds: int, core: int) -> Lo
         "--timeout", f"{TIMEOUT_SECONDS}s", "--script", script, f"https://127.0.0.1:{port}",
     )  # fmt: skip
     authority = f"127.0.0.1:{port}"
-    prepared = (
-        {}
-        if workload.algorithm is None
-        else {"PREPARED": str(messages.write(lab, workload.algorithm, authority, Instant(time.time())))}  # noqa: TID251
-    )
+    now = Instant(time.time())  # noqa: TID251 - requests are dated now
     environ = {
         **lab.client_environ,
-        **prepared,
+        **_prepared(workload, lab, authority, now, seconds),
         "BODY_BYTES": str(workload.body_bytes),
         "KEEP_ALIVE": "yes" if workload.keep_alive else "no",
         "SIGNATURE": "good" if workload.good_signature else "bad",
     }
     return read_wrk(output(Command(arguments, environ).on(core)), workload.expected)
+
+
+def _prepared(workload: Workload, lab: Lab, authority: str, now: Instant, seconds: int) -> dict[str, str]:
+    """Write the requests that wrk does not sign itself."""
+    if workload.tokens is not None:
+        return {"PREPARED": str(tokens.write(lab, workload.tokens, authority, now, seconds))}
+    if workload.algorithm is not None:
+        return {"PREPARED": str(messages.write(lab, workload.algorithm, authority, now))}
+    return {}
 
 
 def read_wrk(printed: str, expected: int) -> Load:

@@ -5,11 +5,14 @@ from ipaddress import ip_network
 from itertools import islice
 from pathlib import Path
 
+from benchmarks import tokens
 from benchmarks.errors import BenchError
 from benchmarks.lab import HERE
 from benchmarks.messages import COVERED
 
 REFERENCE = HERE / "reference.yaml"
+
+UPSTREAM_PORT = 9001
 
 PARTNERS = 10_000
 NETWORKS_EACH = 10
@@ -40,6 +43,34 @@ def with_messages(folder: Path, algorithm: str, public_key: bytes | None) -> Pat
         secret = text[text.index("algorithm: hmac-sha256, secret") : text.index("}", text.index("secret: "))]
         text = _replaced(text, secret, f'algorithm: {algorithm}, public_key: "{key}"')
     file.write_text(text)
+    return file
+
+
+def with_tokens(folder: Path, kind: str) -> Path:
+    """Write the reference with tokens of a kind (`workloads.TOKENS`) and without signatures; gives the file."""
+    file = folder / f"tokens-{kind}.yaml"
+    text = without_replay(folder).read_text()
+    text = _replaced(text, "signature: {scheme: reference,", 'signature: {off: "tokens alone are measured"} #')
+    keys = "    keys: file:${LAB}/jwks.json\n    algorithms: [RS256]\n"
+    if kind == "introspection":
+        asked = f"url: 'http://127.0.0.1:{UPSTREAM_PORT}/introspect', plaintext: the upstream answers, cache: 5m"
+        text = _replaced(text, keys, f"    introspection: {{{asked}, client_id: gate, client_secret: env:SECRET}}\n")
+    else:
+        algorithm = "ES256" if kind == "dpop" else kind.partition("-")[0]
+        text = _replaced(
+            text, keys, f"    keys: 'file:{tokens.write_keys(folder, algorithm)}'\n    algorithms: [{algorithm}]\n"
+        )
+    if kind == "dpop":
+        plain = "token: {issuer: idp, audience: wallet}"
+        text = _replaced(text, plain, f"{plain[:-1]}, bound_to: dpop, dpop: {{max_age: 5m}}}}")
+    file.write_text(text)
+    return file
+
+
+def on_port(folder: Path, name: str, port: int) -> Path:
+    """Write the reference for another port; gives the file."""
+    file = folder / f"{name}.yaml"
+    file.write_text(_replaced(_portable(), ":9446", f":{port}"))
     return file
 
 

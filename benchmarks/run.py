@@ -13,8 +13,9 @@ from benchmarks.lab import HERE, make
 from benchmarks.machine import commit, facts, two_cores
 from benchmarks.measure import Measurer
 from benchmarks.packages import Packages
+from benchmarks.policies import UPSTREAM_PORT
 from benchmarks.processes import check_free
-from benchmarks.servers import UPSTREAM_PORT, servers
+from benchmarks.servers import servers
 from benchmarks.workloads import ALL, POLICY_SIZE, WORKLOADS
 
 ROOT = HERE.parent

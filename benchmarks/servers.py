@@ -5,7 +5,7 @@ import shutil
 import sys
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,12 +13,20 @@ from benchmarks import messages, policies
 from benchmarks.errors import BenchError
 from benchmarks.lab import HERE, Lab
 from benchmarks.packages import Packages, lua_libraries, nginx, nginx_module
+from benchmarks.policies import UPSTREAM_PORT
 from benchmarks.processes import Command, output, running
 from benchmarks.workloads import Workload
-
-UPSTREAM_PORT = 9001
+from gateway.core.barred import Thing
+from gateway.core.message import Instant
+from gateway.state.revocations import Entry, add
 
 _LUA = ("ndk_http_module.so", "ngx_http_lua_module.so")
+
+INTROSPECTED = (
+    '{"active":true,"iss":"https://idp.lab","aud":"wallet","sub":"partner-1","scope":"wallet:debit","iat":1700000000,'
+    '"exp":4100000000}'
+)
+"""Of the upstream where it is the issuer too."""
 
 ANSWER = '{"status":"ok","balance":"100.00"}'
 
@@ -149,14 +157,20 @@ class Gate(Server):
 
     def policy(self, lab: Lab, workload: Workload) -> Path:
         """Give the policy it is to enforce."""
+        if workload.tokens is not None:
+            return policies.with_tokens(lab.folder, workload.tokens)
         if workload.algorithm is not None:
             return policies.with_messages(lab.folder, workload.algorithm, messages.KEYS.public(workload.algorithm))
         return policies.REFERENCE if workload.checks_replay else policies.without_replay(lab.folder)
+
+    def prepare(self, state: Path) -> None:
+        """Write what the folder of its state is to hold before it starts."""
 
     def command(self, lab: Lab, workload: Workload) -> Command:
         """Run it with a log and a state that know nothing of earlier workloads."""
         kept = lab.folder / self.name
         shutil.rmtree(kept, ignore_errors=True)
+        self.prepare(kept / "state")
         arguments = (_beside("gateway"), "run", self.policy(lab, workload))
         folders = ("--audit", kept / "audit", "--state", kept / "state")
         return Command([*arguments, *folders], _checks(lab, workload))
@@ -201,9 +215,27 @@ class RevokingGate(Gate):
         return policies.revoking(lab.folder, self.port)
 
 
+class BarringGate(Gate):
+    """The gate after an incident: a long list of what was revoked."""
+
+    name = "gate-barred"
+    title = "gate, 100,000 revocations"
+    port = 9450
+
+    def policy(self, lab: Lab, workload: Workload) -> Path:
+        """Give the reference on another port."""
+        del workload
+        return policies.on_port(lab.folder, self.name, self.port)
+
+    def prepare(self, state: Path) -> None:
+        """Revoke 100,000 tokens, none of which comes."""
+        entry = Entry(0, "revoke", Thing.TOKEN, "", Instant(0.0), None, "benchmarks", "measured")
+        add(state, [replace(entry, value=f"idp/revoked-{number}") for number in range(100_000)])
+
+
 def servers(packages: Packages) -> dict[str, Server]:
     """Give all of them by name."""
-    gates = (Gate(), LargeGate(), DurableGate(), RevokingGate())
+    gates = (Gate(), LargeGate(), DurableGate(), RevokingGate(), BarringGate())
     return {each.name: each for each in (*gates, NginxLua(), Envoy(packages), Mitmdump())}
 
 
@@ -214,7 +246,7 @@ def absence(server: Server, workload: Workload) -> str | None:
 
 def upstream(lab: Lab, workload: Workload, core: int) -> AbstractContextManager[int]:
     """Run the upstream meanwhile. Raises BenchError."""
-    modules, answer = "", f"return 200 '{ANSWER}';"
+    modules, answer = "", f"return 200 '{INTROSPECTED if workload.tokens == 'introspection' else ANSWER}';"
     if workload.waits_for_body:
         if any(nginx_module(module) is None for module in _LUA):
             raise BenchError("the upstream needs nginx's Lua module to read bodies (Debian: libnginx-mod-http-lua)")

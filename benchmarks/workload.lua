@@ -4,7 +4,8 @@
 --   BODY_BYTES     size of the JSON body
 --   KEEP_ALIVE     "no": the server is asked to close after each response
 --   SIGNATURE      "bad": one digit of the signature is wrong
---   PREPARED       folder with the fields and the body of one request that is signed already, and sent again and again
+--   PREPARED       folder with the fields and the body of one request that is signed already, and sent again and again; with a file
+--                  `each`, the fields of its lines, parted by tabs, are added in turn
 -- Prints its figures in one line of JSON, after the word `figures`.
 
 local ffi = require "ffi"
@@ -46,7 +47,7 @@ end
 
 -- wrk calls init, request and response in each of its threads, setup and done in a state of their own.
 
-local body, run_id, fields, sent, prepared
+local body, run_id, fields, sent, prepared, each
 statuses = {}
 
 local function prepare(folder)
@@ -55,7 +56,22 @@ local function prepare(folder)
     local name, value = line:match("^([^:]+): (.*)$")
     fields[name] = value
   end
-  prepared = wrk.format("POST", "/wallet/debit", fields, read(folder .. "/body", "*a"))
+  body = read(folder .. "/body", "*a")
+  prepared = wrk.format("POST", "/wallet/debit", fields, body)
+  local file = io.open(folder .. "/each", "rb")
+  if not file then return end
+  each, sent = {}, 0
+  for line in file:lines() do table.insert(each, line) end
+  file:close()
+end
+
+local function next_prepared()
+  for part in each[sent % #each + 1]:gmatch("[^\t]+") do
+    local name, value = part:match("^([^:]+): (.*)$")
+    fields[name] = value
+  end
+  sent = sent + 1
+  return wrk.format("POST", "/wallet/debit", fields, body)
 end
 
 function init()
@@ -72,6 +88,7 @@ function init()
 end
 
 function request()
+  if each then return next_prepared() end
   if prepared then return prepared end
   sent = sent + 1
   local timestamp, nonce = tostring(os.time()), run_id .. "-" .. sent

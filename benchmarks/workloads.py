@@ -19,6 +19,8 @@ class Workload:
     http2: bool = False
     algorithm: str | None = None
     """By which one request is signed under RFC 9421, and sent again and again; None: by the reference's own scheme."""
+    tokens: str | None = None
+    """What of tokens is measured, with nothing else signed: a name of TOKENS."""
     stretch: int = 1
     """Rounds are so many times as long: connections are opened within a round, and many take their time."""
     servers: tuple[str, ...] = ALL
@@ -37,11 +39,22 @@ class Workload:
     @property
     def checks_replay(self) -> bool:
         """Whether nonces are checked: h2load can only send one request again and again."""
-        return not self.http2 and self.algorithm is None
+        return not self.http2 and self.algorithm is None and self.tokens is None
 
 
 MESSAGE_ALGORITHMS = ("hmac-sha256", "ed25519", "ecdsa-p256-sha256", "rsa-pss-sha512")
 """Under RFC 9421; RSA with 2,048 bits. The peers do not know the standard."""
+
+TOKENS = {
+    **{
+        f"{algorithm}-{how}": f"JWT by {algorithm}, {words}"
+        for algorithm in ("ES256", "RS256", "EdDSA")
+        for how, words in (("cold", "each new to the gate"), ("remembered", "known to the gate"))
+    },
+    "dpop": "JWT bound to a key, a DPoP proof by ES256 with each request",
+    "introspection": "an opaque token, its issuer's answer remembered",
+}
+"""Requests are not signed: what differs is the token alone."""
 
 REFERENCE = Workload("reference", "reference: 32 kept-alive connections, body of 160 B")
 POLICY_SIZE = Workload("policy-size", "10,000 partners, 100,000 networks", servers=("gate-10000", "gate"))
@@ -62,4 +75,6 @@ WORKLOADS = (
         Workload(f"rfc9421-{name}", f"RFC 9421 by {name}, no replay check", algorithm=name, servers=("gate",))
         for name in MESSAGE_ALGORITHMS
     ),
+    *(Workload(f"token-{name}", words, tokens=name, servers=("gate",)) for name, words in TOKENS.items()),
+    Workload("barred", "100,000 tokens revoked by gateway revoke", servers=("gate-barred", "gate")),
 )

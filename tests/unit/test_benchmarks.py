@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import messages, policies, workloads
+from benchmarks import messages, policies, servers, tokens, workloads
 from benchmarks.errors import BenchError
 from benchmarks.figures import Growth, Measured, Row, Run, Sample, Spread
 from benchmarks.lab import Lab, _make_keys, make_keys, revocation_list
@@ -14,9 +14,13 @@ from benchmarks.load import read_h2load, read_wrk
 from benchmarks.machine import usage
 from benchmarks.targets import targets
 from gateway.controls.signature import SignatureControl
+from gateway.controls.token import TokenControl
+from gateway.core.chain import FetchKeys, Introspect, Introspected
+from gateway.core.exchange import Exchange
 from gateway.core.syntax import read_head
 from gateway.policy import load
 from gateway.signing.httpsig.scheme import HttpMessageScheme
+from tests import world
 from tests.mint import NOW
 
 WRK = """Running 3s test @ https://127.0.0.1:9446
@@ -175,6 +179,39 @@ class TestPolicies:
         policy = load(policies.durable(tmp_path, 9448), lab.environ).policy
         assert policy.audit.durable
         assert [listener.port for listener in policy.listeners.values()] == [9448]
+
+    @pytest.mark.parametrize("kind", workloads.TOKENS)
+    def test_a_request_with_a_token_is_what_the_policy_asks_for(
+        self, lab: Lab, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(tokens, "COLD_TOKENS", 3)
+        monkeypatch.setattr(tokens, "PROOFS_PER_SECOND", 3)
+        loaded = load(policies.with_tokens(tmp_path, kind), lab.environ)
+        (control,) = [each for each in loaded.policy.routes[0].chain if isinstance(each, TokenControl)]
+        folder = tokens.write(lab, kind, "127.0.0.1:9446", NOW, 1)
+        common = (folder / "fields").read_text().splitlines()
+        each = [line.split("\t") for line in (folder / "each").read_text().splitlines()]
+        assert len(each) == (3 if kind.endswith("-cold") or kind == "dpop" else 1)
+        answers = world.Answers(
+            {
+                FetchKeys: lambda _: loaded.key_sets["idp"],
+                Introspect: lambda _: Introspected(True, json.loads(servers.INTROSPECTED), NOW),
+            }
+        )
+        for own in each:
+            fields = [tuple(part.encode() for part in line.split(": ", 1)) for line in [*common, *own]]
+            head = read_head(
+                method=b"POST", target=b"/wallet/debit", version="HTTP/1.1",
+                fields=[(b"host", b"127.0.0.1:9446"), (b"content-length", b"160"), *map(tuple, fields)],
+            )  # fmt: skip
+            exchange = Exchange(loaded.policy, world.peer(), head, NOW)
+            exchange.route = loaded.policy.routes[0]
+            world.check(control, exchange, answers)
+            assert exchange.partner is not None
+
+    def test_on_another_port(self, lab: Lab, tmp_path: Path) -> None:
+        policy = load(policies.on_port(tmp_path, "other", 9449), lab.environ).policy
+        assert [listener.port for listener in policy.listeners.values()] == [9449]
 
     def test_with_partners(self, lab: Lab, tmp_path: Path) -> None:
         policy = load(policies.with_partners(tmp_path, 9447, count=30), lab.environ).policy
