@@ -1,5 +1,6 @@
-"""The lines that docs/presets.md gives for each preset are those of a valid policy."""
+"""The lines that docs/presets.md and docs/signatures.md give for presets are those of valid policies."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from gateway.cli.presets import policy_lines, scheme_of
 from gateway.policy import load
 from gateway.policy.presets import preset, preset_names
+from gateway.policy.scheme_files import load_schemes
 from tests.policy.files import BASE, ENVIRON, NOW
 
 SECRET = "0123456789abcdef" * 4
@@ -39,3 +41,12 @@ def test_the_lines_are_a_valid_policy(name: str, world: Path) -> None:
 
 def secret_of(encoding: str) -> str:
     return "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" if encoding == "whsec" else SECRET
+
+
+def test_the_example_of_presets_in_docs_is_valid(world: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "signatures.md").read_text()
+    (text,) = re.findall(r"^```yaml\n(schemes:\n  spribe:.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (world / "example-of-presets.yaml").write_text(f"version: 1\n{text}")
+    found = load_schemes(world / "example-of-presets.yaml", {})
+    assert sorted(found) == ["paypal", "pragmatic", "spribe"]
+    assert found["pragmatic"].algorithms == {"digest-md5"}
