@@ -11,7 +11,7 @@ from hashlib import sha256
 from itertools import chain, islice, repeat
 from pathlib import Path
 
-from gateway.audit.verify.files import FOLDER, WIDTH, Tiles, segments
+from gateway.audit.verify.files import FOLDER, WIDTH, Segment, Tiles, segments
 from gateway.audit.verify.findings import Findings, Progress
 from gateway.audit.verify.notes import Checkpoint, InvalidNoteError, Key, WitnessKey, notes_of, read_checkpoint
 from gateway.audit.verify.records import Records
@@ -33,9 +33,10 @@ def check(
 
 class _Check:
     def __init__(self, directory: Path, keys: Sequence[Key], progress: Progress | None) -> None:
+        self._directory = directory
         self._tiles = Tiles(directory / FOLDER)
         self._keys = keys
-        self._files = segments(directory)
+        self._files: list[Segment] = []
         self._progress = progress
         self._found = Findings()
         self._peaks = Peaks()
@@ -43,7 +44,7 @@ class _Check:
         """Hashes that belong into the tiles of level 1, 2 and so on, which are not full yet."""
         self._wanted: list[Checkpoint] = []
         """Checkpoints in the order of their sizes, those that were passed taken away."""
-        self._first = self._files[0].first if self._files else 1
+        self._first = 1
         """Sequence of the first record that is not deleted."""
         self._broken = False
         """Whether the tree is another than the one that was signed, so that its roots tell nothing more."""
@@ -51,11 +52,15 @@ class _Check:
         """Sizes of the checkpoints that were found again, ascending."""
 
     def run(self, given: Iterable[str], witnesses: Sequence[WitnessKey]) -> Findings:
+        # In this order, since the gate may be writing: what is read later is never older than what was read before.
+        notes = [*self._history(), *((note, "a checkpoint given") for note in given)]
         own = self._own()
+        earlier = [one for note, where in notes if (one := self._read(note, where)) is not None]
+        self._files = segments(self._directory)
+        self._first = self._files[0].first if self._files else 1
         for witness in witnesses:
             if own is not None and witness.signed(own.text) is None:
                 self._found.problem(f"{FOLDER}/checkpoint is not signed by the witness {witness.name}")
-        earlier = [*self._history(), *(one for note in given if (one := self._read(note, "a checkpoint given")))]
         largest = max(earlier, key=lambda one: one.size, default=None)
         if largest is not None and own is None:
             self._found.problem(f"{largest} is there, and {FOLDER}/checkpoint is not")
@@ -82,17 +87,15 @@ class _Check:
             self._found.size, self._found.root, self._found.signer = own.size, own.root, own.origin
         return own
 
-    def _history(self) -> Iterable[Checkpoint]:
+    def _history(self) -> Iterable[tuple[str, str]]:
+        """Give the checkpoints that the log has kept, as notes, each with where it stands."""
         folder = self._tiles.directory / "checkpoints"
         for file in sorted(folder.glob("*.txt")):
             text = file.read_bytes().decode("utf-8", "replace")
             notes = list(notes_of(text))
             if notes and not (text.endswith("\n\n") and notes[-1].rstrip("\n").rpartition("\n")[2].startswith("— ")):
                 notes.pop()  # just being written, or torn by a crash
-            for note in notes:
-                one = self._read(note, f"{FOLDER}/checkpoints/{file.name}")
-                if one is not None:
-                    yield one
+            yield from ((note, f"{FOLDER}/checkpoints/{file.name}") for note in notes)
 
     def _read(self, note: str, where: str) -> Checkpoint | None:
         try:

@@ -31,7 +31,10 @@ class Segment:
         """Open it, be it compressed or not. Raises OSError."""
         if self.path.suffix == ".gz":
             return cast("BinaryIO", gzip.open(self.path, "rb"))
-        return self.path.open("rb", buffering=_BUFFER)
+        try:
+            return self.path.open("rb", buffering=_BUFFER)
+        except FileNotFoundError:  # sealed meanwhile
+            return cast("BinaryIO", gzip.open(f"{self.path}.gz", "rb"))
 
 
 def segments(directory: Path) -> list[Segment]:
@@ -100,10 +103,14 @@ class Tiles:
         bundle, tile = self._read("entries", index, len(lines)), self._read(0, index, len(lines))
         if bundle is None or tile is None:
             return False
-        if None in lines or tile[: len(hashes) * HASH] != b"".join(hashes):
+        if tile[: len(hashes) * HASH] != b"".join(hashes):
             return False
-        wanted = b"".join([part for line in lines if line is not None for part in (_LENGTHS[len(line)], line)])
-        return bundle[: len(wanted)] == wanted
+        place = 2
+        for line in lines:
+            if line is None or not bundle.startswith(line, place) or bundle[place - 2 : place] != _LENGTHS[len(line)]:
+                return False
+            place += len(line) + 2
+        return True
 
     def _read(self, level: int | str, index: int, width: int) -> bytes | None:
         for name in (tile_name(level, index, width), tile_name(level, index)):

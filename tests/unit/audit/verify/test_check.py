@@ -1,3 +1,4 @@
+import gzip
 import shutil
 from pathlib import Path
 
@@ -5,6 +6,7 @@ import pytest
 
 from gateway.audit.tlog.note import Signer
 from gateway.audit.verify.check import check
+from gateway.audit.verify.files import Segment, Tiles
 from gateway.audit.verify.notes import Key
 from tests.unit.audit.published import ORIGIN, Published, many, published, signer, verified, whole
 
@@ -152,3 +154,25 @@ def test_two_checkpoints_of_one_size(tmp_path: Path, root: str) -> None:
     assert str(verified(tmp_path, [other]).first) == (
         "record 101: one of it to 200 is not what was signed: the checkpoint of 200 entries is of another tree"
     )
+
+
+def test_a_checkpoint_that_comes_while_the_log_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no older state that was put back, nor an end that was cut off."""
+    log = Published(tmp_path, max_bytes=20_000)
+    log.grow(300)
+    read = Tiles.text
+
+    def grows(tiles: Tiles, name: str) -> str | None:
+        log.grow(50)
+        return read(tiles, name)
+
+    monkeypatch.setattr(Tiles, "text", grows)
+    whole(tmp_path)
+    log.close()
+
+
+def test_a_file_that_is_sealed_while_the_log_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "audit-2026-11-22_000000000001.jsonl"
+    path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(b"a\n"))
+    with Segment(path, 1).open() as opened:
+        assert opened.read() == b"a\n"
