@@ -20,6 +20,7 @@ from gateway.policy.describe import (
     described_audit,
     described_lockout,
     described_match,
+    described_revocation,
     described_state,
     described_upstream,
 )
@@ -71,6 +72,8 @@ def _print(path: Path, loaded: Loaded | None, problems: Sequence[Problem]) -> No
     console.print(_matrix(policy) if console.width >= WIDE else _list(policy))
     routes = _counted(len(policy.routes), "route")
     partners = _counted(len(policy.partners), "partner")
+    for name, listener in policy.listeners.items():
+        console.print(f"revocation at listener {name}: {described_revocation(listener)}", markup=False)
     console.print(f"state: {described_state(policy)}", markup=False)
     console.print(f"lockout: {described_lockout(policy)}", markup=False)
     console.print(f"audit log: {described_audit(policy)}", markup=False)

@@ -17,7 +17,7 @@ from ipaddress import ip_address
 from typing import cast
 
 from gateway.core.exchange import failure
-from gateway.core.message import Address, Peer, Standing
+from gateway.core.message import Address, Peer, Standing, Tls
 from gateway.core.networks import normalised
 from gateway.core.policy import Listener
 from gateway.core.reasons import Denied, Reason
@@ -194,9 +194,9 @@ class AcceptLoop:
     async def _admit(self, client: socket.socket, address: Address, port: int, connection_id: str) -> Accepted | None:
         settings = self.settings
 
-        def refuse(reason: Reason, detail: str) -> None:
+        def refuse(reason: Reason, detail: str, tls: Tls | None = None) -> None:
             self.gate.refuse_connection(
-                reason, detail, connection_id=connection_id, listener=self.name, address=address, port=port
+                reason, detail, connection_id=connection_id, listener=self.name, address=address, port=port, tls=tls
             )
 
         if len(self._connections) > settings.limits.connections:
@@ -226,13 +226,14 @@ class AcceptLoop:
             refuse(*handshake_failure(error))
             return None
         connection = transport.get_extra_info("ssl_object")
+        tls: Tls | None = None
         try:
             chain = context.chain(connection)
-            standing = await self._standing(chain)
             tls = context.facts(connection, chain)
+            standing = await self._standing(chain)
             peer = Peer(address, port, self.name, tls, connection_id, standing)
         except Denied as denied:
-            refuse(denied.reason, denied.detail)
+            refuse(denied.reason, denied.detail, tls)
             transport.abort()
             return None
         except BaseException:

@@ -14,7 +14,7 @@ from gateway.controls.velocity import Velocity, VelocityLimit
 from gateway.controls.websocket import WebSocketHandshake
 from gateway.core.chain import BODY_RULES, ORDER, Control, RateLimit
 from gateway.core.document import Pointer
-from gateway.core.policy import Policy, Route, SwitchedOff, WebSocketSettings
+from gateway.core.policy import Listener, Policy, Route, SwitchedOff, WebSocketSettings
 from gateway.core.stores import EmbeddedSettings, Layout, OnFailure, ValkeySettings
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
@@ -92,6 +92,24 @@ def described_lockout(policy: Policy) -> str:
         return "nobody is locked out"
     failures = f"{lockout.after} failures within {duration(lockout.within)}"
     return f"for {duration(lockout.seconds)} after {failures}"
+
+
+def described_revocation(listener: Listener) -> str:
+    """Give how it is looked up whether a client certificate was taken back."""
+    settings = listener.tls.revocation
+    if settings is None:
+        return "not looked up: a certificate is good until it ends"
+    said = []
+    if settings.files:
+        said.append(f"lists in {len(settings.files)} file{'' if len(settings.files) == 1 else 's'}")
+    if settings.point_hosts:
+        said.append(f"lists from {', '.join(sorted(settings.point_hosts))}")
+    if settings.responder is not None or settings.ocsp_hosts:
+        said.append(f"OCSP by {settings.responder or ', '.join(sorted(settings.ocsp_hosts))}")
+    said.append("the client's certificate only" if settings.leaf_only else "the whole chain")
+    stale = f"what is out of date counts for {duration(settings.stale_for)}"
+    said.append(stale if settings.stale_for else "what is out of date does not count")
+    return ", ".join(said)
 
 
 def described_audit(policy: Policy) -> str:

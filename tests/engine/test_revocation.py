@@ -67,6 +67,7 @@ async def test_who_is_on_the_list_does_not(up: Served) -> None:
     (record,) = up.folder.records("connection")
     assert "CN=casino" in record["status_detail"]
     assert "is on the list of CN=Partners CA" in record["status_detail"]
+    assert record["tls"]["certificate"]["subject"] == "CN=casino,O=Acme"
 
 
 async def test_a_certificate_that_is_revoked_while_its_connection_stands(up: Served) -> None:

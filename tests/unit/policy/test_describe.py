@@ -19,7 +19,7 @@ from gateway.core.chain import ORDER, Control, RateLimit
 from gateway.core.document import Pointer
 from gateway.core.lockout import Lockout
 from gateway.core.networks import NetworkSet
-from gateway.core.policy import ClientCertificate, Endpoint, Match, Route, SwitchedOff, WebSocketSettings
+from gateway.core.policy import ClientCertificate, Endpoint, Match, Revocation, Route, SwitchedOff, WebSocketSettings
 from gateway.core.publication import AuditSettings, DigestOf, Digests, Retention, Witness
 from gateway.core.secret import Secret
 from gateway.core.stores import EmbeddedSettings, FailModes, Layout, OnFailure, StateSettings, ValkeySettings
@@ -28,6 +28,7 @@ from gateway.policy.describe import (
     described_audit,
     described_lockout,
     described_match,
+    described_revocation,
     described_state,
     described_upstream,
     duration,
@@ -237,3 +238,30 @@ def test_how_the_log_is_kept() -> None:
         " copies to syslog, file:/kept.txt, witnessed by w.example, digests of claim:sub,"
         " compressed after 90d, deleted after 365d"
     )
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (None, "not looked up: a certificate is good until it ends"),
+        (
+            Revocation((PurePath("a"), PurePath("b")), stale_for=21_600.0),
+            "lists in 2 files, the whole chain, what is out of date counts for 6h",
+        ),
+        (
+            Revocation(point_hosts=frozenset({"b.example", "a.example"}), leaf_only=True),
+            "lists from a.example, b.example, the client's certificate only, what is out of date does not count",
+        ),
+        (
+            Revocation((PurePath("a"),), responder="http://ocsp.example/"),
+            "lists in 1 file, OCSP by http://ocsp.example/, the whole chain, what is out of date does not count",
+        ),
+        (
+            Revocation(ocsp_hosts=frozenset({"ocsp.example"})),
+            "OCSP by ocsp.example, the whole chain, what is out of date does not count",
+        ),
+    ],
+)
+def test_how_revocation_is_looked_up(settings: Revocation | None, said: str) -> None:
+    listener = world.listener()
+    assert described_revocation(replace(listener, tls=replace(listener.tls, revocation=settings))) == said
