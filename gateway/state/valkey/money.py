@@ -9,6 +9,7 @@ secret, which all gates of a store share.
 import os
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from gateway.core.holds import (
@@ -28,7 +29,7 @@ from gateway.state.answers import Answers
 from gateway.state.valkey.asked import Asked
 from gateway.state.valkey.houses import House, Houses
 from gateway.state.valkey.places import Places
-from gateway.state.valkey.script import Script
+from gateway.state.valkey.script import CLOCK, Script
 from gateway.state.valkey.wire import Reply
 
 _NOT_COUNTED, _COUNTED, _UNOPENED, _LOST, _FULL = range(5)
@@ -47,7 +48,8 @@ class Bounds(NamedTuple):
 
 def scripts(clock: str | None) -> tuple[Script, ...]:
     """Read what Money calls."""
-    return tuple(Script.read(name, clock) for name in ("remember", "settle", "reserve", "give_back"))
+    before = (clock or CLOCK) + (Path(__file__).parent / "secret.lua").read_text(encoding="utf-8")
+    return tuple(Script.read(name, before) for name in ("remember", "settle", "reserve", "give_back"))
 
 
 class Money:
@@ -69,6 +71,7 @@ class Money:
         # The digests' key is not the one that seals: whoever has one should not have the other.
         revealed = b"" if settings.secret is None else settings.secret.reveal()
         self._secret = blake2b(revealed, digest_size=32, person=b"gateway digests").digest()
+        self._which = blake2b(self._secret, digest_size=8, person=b"gateway secret").hexdigest().encode()
 
     def remember(self, ask: Remember, now: Instant) -> "Remembering":
         """Give what is to be sent for a key."""
@@ -77,7 +80,7 @@ class Money:
         token, bounds = os.urandom(8), self._bounds
         arguments = (
             b"%r" % bounds.after_loss, b"%d" % bounds.keys, digest, ask.sameness, b"%.6f" % (ask.lease - now),
-            b"%.6f" % (max(ask.until, ask.lease) - now), b"%d" % ask.fresh, b"%d" % ask.again, token,
+            b"%.6f" % (max(ask.until, ask.lease) - now), b"%d" % ask.fresh, b"%d" % ask.again, token, self._which,
         )  # fmt: skip
         return Remembering(self, house, self._remember, keys, arguments, Taken(ask.partner, digest, token))
 
@@ -92,7 +95,13 @@ class Money:
             for digest, spend in zip(digests, ask.spends, strict=True)
             for part in (digest, b"%d" % spend.limit.window, b"%d" % spend.limit.most, b"%d" % spend.amount)
         ]
-        arguments = (b"%r" % bounds.after_loss, b"%d" % bounds.counters, b"%d" % ask.even_if_reached, *spends)
+        arguments = (
+            b"%r" % bounds.after_loss,
+            b"%d" % bounds.counters,
+            b"%d" % ask.even_if_reached,
+            self._which,
+            *spends,
+        )
         return Reserving(self, house, self._reserve, (house.epoch, index, *counters), arguments, ask)
 
     def settle(self, settlement: Settlement) -> "Settling":

@@ -3,14 +3,14 @@
 -- KEYS   the house's epoch; the partner's keys by their end; the sizes of its answers; this key
 -- ARGV   the server's run; seconds for which a key that is not known is refused after a loss; most keys of a partner;
 --        digest of the key; digest of the request; seconds of its lease, and until it is forgotten; 1 where it may be
---        taken though it is not known; 1 where one of unknown fate may be taken; token
+--        taken though it is not known; 1 where one of unknown fate may be taken; token; which secret keys the digests
 -- reply  a list: the state as KeyState has it, and the answer where there is one; `unopened` where the house must be
 --        opened first; `full`
 --
 -- A key is a hash: s sameness, k state, l end of its lease, u when it is forgotten, t token, a answer.
 local now = clock()
-local epoch = redis.call('HMGET', KEYS[1], 'run', 'lost')
-if epoch[1] ~= ARGV[1] then
+local until_lost = lost_until(KEYS[1], ARGV[1], ARGV[11], now)
+if not until_lost then
   return {'unopened'}
 end
 local most, digest, sameness = tonumber(ARGV[3]), ARGV[4], ARGV[5]
@@ -46,7 +46,7 @@ if held[1] and tonumber(held[4]) > now then
     state = 'unknown'
   end
 end
-local lost = tonumber(epoch[2]) + tonumber(ARGV[2]) > now
+local lost = until_lost + tonumber(ARGV[2]) > now
 if lost and (state == 'free' or (state == 'absent' and fresh)) then
   state = 'unknown' -- it may have been taken since: the store has lost some of its memory
 end

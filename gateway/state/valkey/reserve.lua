@@ -2,23 +2,24 @@
 --
 -- KEYS   the house's epoch; the partner's counters by their end; one counter for each limit
 -- ARGV   the server's run; seconds for which nothing is counted after a loss; most counters of a partner; 1 where it is
---        counted though a limit is reached; then for each limit: digest of the counter, window (seconds), most, amount
+--        counted though a limit is reached; which secret keys the digests; then for each limit: digest of the counter,
+--        window (seconds), most, amount
 -- reply  a list: 1 counted, 0 not counted, 2 the house must be opened first, 3 memory was lost, 4 full; then for each
 --        limit 1 where it is reached, and the part of the window that was counted in
 --
 -- A counter is a hash of amounts by part of the window.
 local PARTS = 60
 local now = clock()
-local epoch = redis.call('HMGET', KEYS[1], 'run', 'lost')
-if epoch[1] ~= ARGV[1] then
+local until_lost = lost_until(KEYS[1], ARGV[1], ARGV[5], now)
+if not until_lost then
   return {2}
 end
 local limits = #KEYS - 2
 local reply, reached, new = {1}, false, 0
 for i = 1, limits do
   local at = 4 * i
-  local window, most, amount = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
-  if tonumber(epoch[2]) + math.min(window, tonumber(ARGV[2])) > now then
+  local window, most, amount = tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5])
+  if until_lost + math.min(window, tonumber(ARGV[2])) > now then
     return {3}
   end
   local part = math.floor(now * PARTS / window)
@@ -59,12 +60,12 @@ if new > 0 and redis.call('ZCARD', KEYS[2]) + new > tonumber(ARGV[3]) then
 end
 for i = 1, limits do
   local at = 4 * i
-  local window, part = tonumber(ARGV[at + 2]), reply[2 * i + 1]
+  local window, part = tonumber(ARGV[at + 3]), reply[2 * i + 1]
   local ends = (part + 1 + PARTS) * window / PARTS
-  redis.call('HINCRBY', KEYS[i + 2], string.format('%d', part), ARGV[at + 4])
+  redis.call('HINCRBY', KEYS[i + 2], string.format('%d', part), ARGV[at + 5])
   local left = math.ceil((ends - now) * 1000) + 60000
   redis.call('PEXPIRE', KEYS[i + 2], left)
-  redis.call('ZADD', KEYS[2], string.format('%.6f', ends), ARGV[at + 1])
+  redis.call('ZADD', KEYS[2], string.format('%.6f', ends), ARGV[at + 2])
   if redis.call('PTTL', KEYS[2]) < left + 86400000 then
     redis.call('PEXPIRE', KEYS[2], left + 2 * 86400000)
   end

@@ -9,6 +9,7 @@ import pytest
 from gateway.core.holds import GiveBack, KeyState, SettleKey
 from gateway.core.message import Instant
 from gateway.core.reasons import Reason, Unavailable
+from gateway.core.secret import Secret
 from gateway.state.valkey import store as under_test
 from tests.unit.state.money_store import ANSWER, key, reserve, spend
 from tests.unit.state.test_money_stores import SETTINGS, Shared, opened
@@ -151,3 +152,16 @@ async def test_answers_of_another_secret_are_not_given(store: Shared) -> None:
     for name in store.server.ask("KEYS", "*:key:*"):
         store.server.ask("HSET", name, "a", b"\x01 not sealed by this secret")
     assert (await store.remember()).state is KeyState.NOT_KEPT
+
+
+async def test_what_was_kept_under_another_secret_counts_as_lost(store: Shared) -> None:
+    await store.done()
+    await store.reserve(reserve(spend(10)))
+    store.state.adopt(replace(SETTINGS, secret=Secret(b"o" * 32)), None, NOW)
+    assert (await store.remember()).state is KeyState.UNKNOWN
+    with pytest.raises(Unavailable, match="what was counted is not known"):
+        await store.reserve()
+    store.move(SETTINGS.after_loss + 2)
+    ends = Instant(store.now + 100)
+    assert (await store.remember(key(b"new", lease=ends, until=ends))).state is KeyState.NEW
+    assert not (await store.reserve()).reached
