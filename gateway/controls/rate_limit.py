@@ -32,6 +32,8 @@ class RouteLimit:
 
     limit: RateLimit
     by: tuple[Dimension, ...]
+    cost: int = 1
+    """What a request of the route takes of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,10 @@ class RateLimits:
     """What was asked for callers that come again, by the values they are counted by."""
 
     def __post_init__(self) -> None:
-        """Raise ValueError where no limit is named, or two by the same name."""
+        """Raise ValueError where no limit is named, two by the same name, or where one takes no request at all."""
         names = [each.limit.name for each in self.limits]
+        if any(not 1 <= each.cost <= each.limit.amount for each in self.limits):
+            raise ValueError("a request must cost something, and no more than the limit holds")
         if not names or len(set(names)) < len(names):
             raise ValueError("rate limits must be named, each by a name of its own")
         items = [
@@ -63,7 +67,7 @@ class RateLimits:
         object.__setattr__(self, "_asks", Bounded(longest=512, size=lambda values: sum(map(len, values))))
 
     def check(self, exchange: "Exchange") -> Generator[Ask, Answer, None]:
-        """Take one request from each limit.
+        """Take the request's cost from each limit.
 
         Raises Denied(RATE_EXCEEDED) with Retry-After where one of them is reached, and PARTNER_UNKNOWN or
         TOKEN_MISSING where a limit counts by what no earlier control verified.
@@ -91,7 +95,8 @@ class RateLimits:
             return known
         left = iter(values)
         takes = [
-            Take(each.limit, (policy, route, each.limit.name, *islice(left, len(each.by)))) for each in self.limits
+            Take(each.limit, (policy, route, each.limit.name, *islice(left, len(each.by))), each.cost)
+            for each in self.limits
         ]
         return self._asks.keep(key, TakeRate(tuple(takes)))
 

@@ -6,7 +6,7 @@ from gateway.controls.demands import Demand, TokenBody
 from gateway.controls.idempotency import BodyKey, FieldKey, Idempotency, SignedKey
 from gateway.controls.ip_allowlist import IpAllowlist
 from gateway.controls.mutual_tls import MutualTls
-from gateway.controls.rate_limit import RateLimits
+from gateway.controls.rate_limit import RateLimits, RouteLimit
 from gateway.controls.replay import Replay
 from gateway.controls.signature import SignatureControl
 from gateway.controls.token import TokenControl
@@ -142,7 +142,7 @@ def _described(control: Control) -> str:
         case TokenBody():
             said = ", ".join(f"{tie.claim} is {tie.member}" for tie in control.ties)
         case RateLimits():
-            said = "; ".join(f"{_rate(each.limit)} per {', '.join(each.by)}" for each in control.limits)
+            said = "; ".join(map(_route_limit, control.limits))
         case SignatureControl():
             said = _signature(control)
         case Replay(remember=remember, answers=answers) if remember is not None or answers:
@@ -230,6 +230,11 @@ def _velocity(limit: VelocityLimit, digits: Mapping[str, int]) -> str:
 def _amount(units: int, digits: int) -> str:
     written = str(units).rjust(digits + 1, "0")
     return f"{written[:-digits]}.{written[-digits:]}" if digits else written
+
+
+def _route_limit(each: RouteLimit) -> str:
+    cost = "" if each.cost == 1 else f", {each.cost} a request"
+    return f"{_rate(each.limit)} per {', '.join(each.by)}{cost}"
 
 
 def _rate(limit: RateLimit) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gateway.controls.rate_limit import Dimension, RateLimits, RouteLimit
 from gateway.core.chain import RateLimit
@@ -52,7 +53,7 @@ def _written(text: str) -> RouteLimit:
 
 
 def _read_mapping(reader: Reader, node: MappingNode) -> RouteLimit | None:
-    fields = reader.fields(node, required=("limit", "per"), optional=("window", "name"))
+    fields = reader.fields(node, required=("limit", "per"), optional=("window", "name", "cost"))
     if fields is None:
         return None
     limit = reader.value(fields.get("limit"), _limit)
@@ -66,7 +67,9 @@ def _read_mapping(reader: Reader, node: MappingNode) -> RouteLimit | None:
     named = reader.value(fields.get("name"), name)
     if limit is None or by is None:
         return None
-    return _route_limit(*limit, tuple(by), sliding=kind == "sliding", named=named)
+    cost = reader.whole_number(fields.get("cost"), 1, limit[0]) or 1
+    made = _route_limit(*limit, tuple(by), sliding=kind == "sliding", named=named)
+    return replace(made, cost=cost)
 
 
 def _route_limit(

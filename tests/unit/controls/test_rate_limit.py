@@ -56,6 +56,20 @@ def test_every_limit_is_asked_for_at_once() -> None:
     assert [(take.limit, take.cost) for take in ask.takes] == [(BURST, 1), (DAILY, 1)]
 
 
+def test_a_request_takes_what_it_costs() -> None:
+    answers = Answers()
+    check(RateLimits((RouteLimit(BURST, ("partner",), 20), RouteLimit(DAILY, ("partner",)))), exchange(), answers)
+    (ask,) = answers.asked
+    assert isinstance(ask, TakeRate)
+    assert [(take.limit, take.cost) for take in ask.takes] == [(BURST, 20), (DAILY, 1)]
+
+
+@pytest.mark.parametrize("cost", [0, -1, 51])
+def test_a_cost_that_no_request_could_pay_is_a_fault(cost: int) -> None:
+    with pytest.raises(ValueError, match="no more than the limit holds"):
+        RateLimits((RouteLimit(BURST, ("partner",), cost),))
+
+
 # Fields
 
 

@@ -189,6 +189,11 @@ def test_where_the_state_lives(store: EmbeddedSettings | ValkeySettings | None, 
     assert described_state(replace(world.policy(), state=StateSettings(store=store))) == said
 
 
+def test_what_a_request_costs_is_said() -> None:
+    limits = RateLimits((RouteLimit(RateLimit("x", 50, 3_600, True), ("partner",), 20),))
+    assert describe(route(limits))["rate_limit"] == "50/hour per partner, 20 a request"
+
+
 def test_what_goes_on_without_a_store_is_said() -> None:
     state = StateSettings(store=EmbeddedSettings(), on_failure=FailModes(OnFailure.LOCAL, nodes=2))
     said = described_state(replace(world.policy(), state=state))

@@ -30,6 +30,10 @@ from tests.policy.reading import node, problems, reader
             "{limit: 50 per 2s, per: [partner, token.sub], window: fixed, name: burst}",
             RouteLimit(RateLimit("burst", 50, 2, False), ("partner", "token.sub")),
         ),
+        (
+            "{limit: 50/second, per: partner, cost: 20}",
+            RouteLimit(RateLimit("partner-1s", 50, 1, True), ("partner",), 20),
+        ),
     ],
 )
 def test_limits(text: str, limit: RouteLimit) -> None:
@@ -88,3 +92,11 @@ def test_every_fault_of_a_list_is_told() -> None:
     used = reader()
     assert read_rates(used, node("[a, 50/second per partner, {limit: b, per: c}]")) is None
     assert len(used.problems) == 3
+
+
+@pytest.mark.parametrize("cost", ["0", "51", "x", "1.5", "'1'"])
+def test_a_cost_is_no_more_than_the_limit_holds(cost: str) -> None:
+    used = reader()
+    read_rates(used, node(f"[{{limit: 50/second, per: partner, cost: {cost}}}]"))
+    (said,) = problems(used)
+    assert "a whole number from 1 to 50" in said
