@@ -90,6 +90,14 @@ def revoking(folder: Path, port: int) -> Path:
     return file
 
 
+def with_store(folder: Path, port: int) -> Path:
+    """Write the reference with its state on a Valkey that the gate runs, and on another port; gives the file."""
+    file = folder / f"store-{port}.yaml"
+    text = _replaced(_portable(), ":9446", f":{port}")
+    file.write_text(_replaced(text, "\nstate:\n", "\nstate:\n  store: valkey\n  embedded: true\n"))
+    return file
+
+
 def with_partners(folder: Path, port: int, count: int = PARTNERS) -> Path:
     """Write the reference with `count` partners in all, of ten networks each, and on another port; gives the folder."""
     policy, secrets = folder / "partners", folder / "secrets"

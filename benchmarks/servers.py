@@ -233,9 +233,35 @@ class BarringGate(Gate):
         add(state, [replace(entry, value=f"idp/revoked-{number}") for number in range(100_000)])
 
 
+class StoreGate(Gate):
+    """The gate with its state on a Valkey that it runs."""
+
+    name = "gate-valkey"
+    title = "gate, embedded Valkey"
+    port = 9451
+
+    def policy(self, lab: Lab, workload: Workload) -> Path:
+        """Give the reference with a store."""
+        del workload
+        return policies.with_store(lab.folder, self.port)
+
+
+class WorkersGate(StoreGate):
+    """The same by two workers."""
+
+    name = "gate-workers"
+    title = "gate, two workers, embedded Valkey"
+    port = 9452
+
+    def command(self, lab: Lab, workload: Workload) -> Command:
+        """Run two of them."""
+        alone = super().command(lab, workload)
+        return Command([*alone.arguments, "--workers", "2"], alone.environ)
+
+
 def servers(packages: Packages) -> dict[str, Server]:
     """Give all of them by name."""
-    gates = (Gate(), LargeGate(), DurableGate(), RevokingGate(), BarringGate())
+    gates = (Gate(), LargeGate(), DurableGate(), RevokingGate(), BarringGate(), StoreGate(), WorkersGate())
     return {each.name: each for each in (*gates, NginxLua(), Envoy(packages), Mitmdump())}
 
 

@@ -70,6 +70,8 @@ WORKLOADS = (
     POLICY_SIZE,
     Workload("audit-fsync", "each allow on the disk before it is forwarded", servers=("gate-fsync", "gate")),
     Workload("revocation", "a revocation list of 100,000 entries", servers=("gate-revocation", "gate")),
+    Workload("store", "state on an embedded Valkey", servers=("gate-valkey", "gate")),
+    Workload("workers", "two workers on an embedded Valkey", servers=("gate-workers", "gate-valkey", "gate")),
     Workload("http2", "HTTP/2: 8 connections of 4 streams, no replay check", connections=8, http2=True),
     *(
         Workload(f"rfc9421-{name}", f"RFC 9421 by {name}, no replay check", algorithm=name, servers=("gate",))

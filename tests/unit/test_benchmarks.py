@@ -17,6 +17,7 @@ from gateway.controls.signature import SignatureControl
 from gateway.controls.token import TokenControl
 from gateway.core.chain import FetchKeys, Introspect, Introspected
 from gateway.core.exchange import Exchange
+from gateway.core.stores import EmbeddedSettings
 from gateway.core.syntax import read_head
 from gateway.policy import load
 from gateway.signing.httpsig.scheme import HttpMessageScheme
@@ -212,6 +213,17 @@ class TestPolicies:
     def test_on_another_port(self, lab: Lab, tmp_path: Path) -> None:
         policy = load(policies.on_port(tmp_path, "other", 9449), lab.environ).policy
         assert [listener.port for listener in policy.listeners.values()] == [9449]
+
+    def test_with_store(self, lab: Lab, tmp_path: Path) -> None:
+        policy = load(policies.with_store(tmp_path, 9451), lab.environ, shared_state=False).policy
+        assert policy.state.store == EmbeddedSettings()
+        assert policy.listeners["main"].port == 9451
+
+    def test_two_workers_serve_it(self, lab: Lab) -> None:
+        alone = servers.StoreGate().command(lab, workloads.REFERENCE)
+        several = servers.WorkersGate().command(lab, workloads.REFERENCE)
+        assert several.arguments[-2:] == ["--workers", "2"]
+        assert len(several.arguments) == len(alone.arguments) + 2
 
     def test_with_partners(self, lab: Lab, tmp_path: Path) -> None:
         policy = load(policies.with_partners(tmp_path, 9447, count=30), lab.environ).policy
