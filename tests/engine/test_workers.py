@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from gateway.audit.log import AuditLog
+from gateway.audit.tlog.key import read_key
+from gateway.cli.audit import audit
 from gateway.engine.service import Service
 from gateway.engine.start import StartError
 from gateway.engine.worker import Worker
@@ -137,6 +140,11 @@ async def test_a_life_of_two_workers(tmp_path: Path) -> None:
             assert (kind_of(records[-1]), records[-1]["status_detail"]) == ("stop", "SIGTERM")
             assert (up.folder.path / "state" / f"worker-{number}").is_dir()
         assert [up.kinds(number).count("start") for number in (1, 2)] == [2, 1]
+        # One key for both, under names of their own; the log of the one that was killed went on.
+        public = read_key(up.folder.path / "state" / "audit.key").public
+        verified = CliRunner().invoke(audit, ["verify", "--directory", str(up.folder.audit), "--key", public])
+        assert verified.exit_code == 0, verified.output
+        assert verified.output.count("each as it was written") == 2
 
 
 async def test_a_reload_reaches_every_worker(tmp_path: Path) -> None:
