@@ -36,7 +36,7 @@ from gateway.audit.ocsf import (
     policy_object,
     tls_fragment,
 )
-from gateway.audit.redact import LONG, TEXT, clean, clean_id, without_query
+from gateway.audit.redact import LONG, TEXT, clean, clean_all, clean_id, without_query
 from gateway.core.exchange import Exchange
 from gateway.core.facts import Claims
 from gateway.core.memo import Bounded, Memo
@@ -283,6 +283,10 @@ def _caller(exchange: Exchange, action: int) -> _Caller:
         unmapped["controls_off"] = [
             {"control": clean(off.control), "because": clean(off.because)} for off in route.switched_off[:12]
         ]
+        if route.signed_by is not None:
+            unmapped["scheme"] = clean(route.signed_by.scheme)
+            if route.signed_by.weaknesses:
+                unmapped["weaknesses"] = clean_all(route.signed_by.weaknesses, TEXT, 8)
     if claims is not None:
         api["token"] = _token(claims)
     verdict = {"decision": _VERDICTS[action], "policy": {"name": rule, "type": "route"}}

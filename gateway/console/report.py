@@ -50,6 +50,7 @@ def report(
         "evidence": evidence(reading, span),
         "policies": reading.usual("policies", query),
         "remarks": _remarks(reading, span) if remarks is None else remarks,
+        "schemes": reading.usual("schemes", query),
         "tls": reading.usual("tls", query),
         "certificates": certificates,
         "late": late,

@@ -225,6 +225,15 @@ class IdentityFields:
 
 
 @dataclass(frozen=True, slots=True)
+class SignedBy:
+    """The signature scheme of a route's requests, as records name it."""
+
+    scheme: str
+    weaknesses: tuple[str, ...] = ()
+    """What it leaves unprotected, in short."""
+
+
+@dataclass(frozen=True, slots=True)
 class SwitchedOff:
     """A control that a route does without, and why."""
 
@@ -264,6 +273,8 @@ class Route:
     chain: tuple[Control, ...]
     switched_off: tuple[SwitchedOff, ...] = ()
     body_limit: int = 65_536
+    signed_by: SignedBy | None = None
+    """The scheme its requests are signed by; None: they need no signature."""
     answers: AnswerSigner | None = None
     """Signs what its requests are answered; None: answers are not signed, and passed on as they come."""
     websocket: WebSocketSettings | None = None

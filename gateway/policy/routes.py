@@ -4,11 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.controls.demands import TokenBody
+from gateway.controls.signature import SignatureControl
 from gateway.controls.token import TokenControl
 from gateway.controls.websocket import WebSocketHandshake
 from gateway.core.chain import BODY_RULES, ORDER, Control
 from gateway.core.outgoing import AnswerSigner
-from gateway.core.policy import Match, Route, SwitchedOff, Upstream, WebSocketSettings
+from gateway.core.policy import Match, Route, SignedBy, SwitchedOff, Upstream, WebSocketSettings
 from gateway.core.reasons import Denied
 from gateway.core.routing import is_parameter
 from gateway.core.syntax import KNOWN_METHODS, read_head
@@ -93,6 +94,7 @@ class RouteEntry:
             ),
             switched_off=(*([self.partners_off] if self.partners_off is not None else ()), *off),
             body_limit=self.body_limit,
+            signed_by=self._signed_by(),
             answers=None if isinstance(self.answers, SwitchedOff) else self.answers or answers,
             websocket=None if self.websocket is None else self.websocket[0],
         )
@@ -101,6 +103,14 @@ class RouteEntry:
         """Give the controls that are named, and not switched off."""
         chosen = [setting for name, setting in self.settings.items() if which(name)]
         return [each for each in chosen if each is not None and not isinstance(each, SwitchedOff)]
+
+    def _signed_by(self) -> SignedBy | None:
+        """Give the scheme of its requests' signatures, and what that leaves unprotected."""
+        control = self.control(SignatureControl)
+        if control is None:
+            return None
+        weak = [sentence.partition(": ")[0] for sentence in control.scheme.weaknesses()]
+        return SignedBy(control.scheme.name, tuple(weak))
 
     def _last(self) -> list[Control]:
         """Give what is checked behind all named controls but the body rules, which hold what others must not deny."""

@@ -71,6 +71,8 @@ COLUMNS = (
     Column("denied_by", "VARCHAR", "unmapped.denied_by", "the control that denied"),
     Column("controls_off", "STRUCT(control VARCHAR, because VARCHAR)[]", "unmapped.controls_off",
            "controls the route does without, with the policy's reason"),
+    Column("scheme", "VARCHAR", "unmapped.scheme", "signature scheme that the route asks for"),
+    Column("weaknesses", "VARCHAR[]", "unmapped.weaknesses", "what that scheme leaves unprotected"),
     Column("key_id", "VARCHAR", "unmapped.key_id", "key of the verified signature"),
     _when("signed_at", "unmapped.signed_at", "time the signer stated"),
     Column("nonce_sha256", "VARCHAR", "unmapped.nonce_sha256", "digest of the signature's nonce"),

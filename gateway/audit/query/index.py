@@ -11,6 +11,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -89,7 +90,7 @@ class Index:
         for folder, worker in self._folders.items():
             there = files_of(folder, Query())
             newest = there[-1] if there else None
-            self._forget(worker, {_stem(file) for file in there})
+            self._forget(worker, partial(_is_of, {_stem(file) for file in there}))
             for file in files_of(folder, query):
                 found, tail = self._file(file, worker, progress, newest=file == newest)
                 parts += found
@@ -105,6 +106,7 @@ class Index:
             return [], None
         folder = self._place / worker
         stem = f"{_stem(file)}.{log}"
+        self._forget(worker, lambda part: part["stem"] != _stem(file) or part["log"] == log)
         size = file.path.stat().st_size if file.path.suffix == ".jsonl" else None
         parts = _chain(folder, stem, size)
         covered = parts[-1].end if parts else 0
@@ -118,12 +120,12 @@ class Index:
             progress(parts[-1].end - covered if parts else 0)
         return [part.path for part in parts], None
 
-    def _forget(self, worker: str, stems: set[str]) -> None:
-        """Remove the parts of files that are gone: what the log does not keep any more, its index must not keep."""
+    def _forget(self, worker: str, keep: Callable[[re.Match[str]], bool]) -> None:
+        """Remove parts: what the log does not keep any more, its index must not keep."""
         with contextlib.suppress(OSError):
             for path in (self._place / worker).iterdir():
                 match = _NAME.match(path.name)
-                if match and match["stem"] not in stems:
+                if match and not keep(match):
                     path.unlink()
 
     @contextlib.contextmanager
@@ -199,10 +201,15 @@ def _whole_lines(path: Path, size: int) -> int:
 
 
 def _identity(file: LogFile) -> str | None:
-    """Tell a log from another with files of the same names, by its first line; None where there is no whole line."""
+    """Tell a log from another with files of the same names, by its first line; None where there is no whole line.
+
+    The columns count too: an index with others is of another version of the gate.
+    """
     with open_log_file(file.path) as opened:
         line = opened.readline()
-    return hashlib.sha256(line).hexdigest()[:16] if line.endswith(b"\n") else None
+    if not line.endswith(b"\n"):
+        return None
+    return hashlib.sha256(f"{shape()}{selection()}".encode() + line).hexdigest()[:16]
 
 
 def _chain(folder: Path, stem: str, size: int | None) -> list[_Part]:
@@ -221,6 +228,10 @@ def _chain(folder: Path, stem: str, size: int | None) -> list[_Part]:
         chain.append(found[place])
         place = chain[-1].end
     return [] if size is not None and place > size else chain
+
+
+def _is_of(stems: set[str], part: re.Match[str]) -> bool:
+    return part["stem"] in stems
 
 
 def _stem(file: LogFile) -> str:

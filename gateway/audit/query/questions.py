@@ -110,6 +110,13 @@ QUESTIONS = (
         " WHERE kind IN ('start', 'stop', 'policy.loaded', 'policy.refused') ORDER BY time, sequence",
     ),
     Question(
+        "schemes",
+        "the signature schemes that requests were let in by, and what each leaves unprotected",
+        "SELECT scheme, partner, count(*) AS requests, any_value(weaknesses) AS weaknesses, min(time) AS first,"
+        " max(time) AS last FROM {source} WHERE kind = 'decision' AND verdict = 'allowed' AND scheme IS NOT NULL"
+        " GROUP BY scheme, partner ORDER BY scheme, partner",
+    ),
+    Question(
         "keys",
         "the signing keys in use, and when each was used first and last",
         "SELECT partner, key_id, count(*) AS requests, min(time) AS first, max(time) AS last"

@@ -30,7 +30,7 @@ from gateway.core.facts import Claims, VerifiedSignature
 from gateway.core.holds import StoredAnswer
 from gateway.core.issuer import Issuer
 from gateway.core.message import Certificate, Headers, Instant, Peer, RequestHead, Tls
-from gateway.core.policy import Endpoint, Match, Partner, Policy, Route, SwitchedOff, Upstream
+from gateway.core.policy import Endpoint, Match, Partner, Policy, Route, SignedBy, SwitchedOff, Upstream
 from gateway.core.reasons import Denied, Reason
 
 NOW = Instant(1_795_352_400.125)
@@ -66,6 +66,7 @@ ROUTE = Route(
     partners=frozenset({"acme-casino"}),
     chain=(),
     switched_off=(SwitchedOff("rate_limit", "the PSP limits on its own"),),
+    signed_by=SignedBy("psp-hmac", ("the query is not signed, so it can be changed",)),
 )
 IN_FORCE = Policy(
     name=POLICY.name,

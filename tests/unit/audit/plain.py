@@ -70,6 +70,10 @@ def line(event: RequestDecided | RequestFinished, sequence: int, origin: str) ->
         unmapped["controls_off"] = [
             {"control": clean(off.control), "because": clean(off.because)} for off in exchange.route.switched_off[:12]
         ]
+        if exchange.route.signed_by is not None:
+            unmapped["scheme"] = clean(exchange.route.signed_by.scheme)
+            if exchange.route.signed_by.weaknesses:
+                unmapped["weaknesses"] = [clean(each, TEXT) for each in exchange.route.signed_by.weaknesses[:8]]
     if exchange.claims is not None:
         made["api"]["token"] = token(exchange)
     if exchange.head is not None:

@@ -127,3 +127,12 @@ def test_garbage_collection_is_left_as_it_was(policy: Path, enabled: bool) -> No
     finally:
         (gc.enable if was else gc.disable)()
     assert after is enabled
+
+
+def test_a_route_knows_the_scheme_of_its_signatures(loaded: Loaded) -> None:
+    signed = {route.name: route.signed_by for route in loaded.policy.routes}
+    controls = {route.name: {control.name: control for control in route.chain} for route in loaded.policy.routes}
+    assert any(signed.values())
+    for name, by in signed.items():
+        assert (by is None) == ("signature" not in controls[name])
+        assert by is None or by.scheme in str(controls[name]["signature"])

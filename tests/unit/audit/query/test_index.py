@@ -99,6 +99,16 @@ def test_another_log_of_the_same_names_is_another_log(directory: Path, place: Pa
         assert list(database.ask("SELECT DISTINCT denied FROM records").rows) == [(False,)]
 
 
+def test_an_index_with_other_columns_is_made_anew(
+    directory: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as older:
+        older.setattr(module, "selection", lambda: "make_timestamp_ms(time) AS time")
+        source(written(directory, days(3)), place)
+    found = source(directory, place)
+    assert (sequences(found), sorted(place.iterdir())) == ([1, 2, 3], sorted(found.parts))
+
+
 def test_a_file_that_became_shorter_is_indexed_anew(directory: Path, place: Path) -> None:
     written(directory, [DENIED, *days(2)])
     source(directory, place)
