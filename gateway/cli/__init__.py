@@ -14,6 +14,7 @@ COMMANDS = (
     "certs",
     "revoke",
     "lockout",
+    "limits",
     "reasons",
     "presets",
     "partner",

@@ -234,10 +234,11 @@ def _amount(units: int, digits: int) -> str:
 
 def _route_limit(each: RouteLimit) -> str:
     cost = "" if each.cost == 1 else f", {each.cost} a request"
-    return f"{_rate(each.limit)} per {', '.join(each.by)}{cost}"
+    return f"{described_rate(each.limit)} per {', '.join(each.by)}{cost}"
 
 
-def _rate(limit: RateLimit) -> str:
+def described_rate(limit: RateLimit) -> str:
+    """Give amount and window, as a policy has them."""
     window = _WORDS.get(limit.window) or duration(limit.window)
     return f"{limit.amount}/{window}" + ("" if limit.sliding else " (fixed)")
 

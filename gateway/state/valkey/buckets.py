@@ -74,6 +74,27 @@ class Taking(Asked[RateTaken]):
         return RateTaken(bool(all_fit), tuple(states))
 
 
+class Looking(Asked[list[int]]):
+    """Tells what is used of some buckets, and changes nothing. Their keys have the same hash tag."""
+
+    __slots__ = ("_takes",)
+
+    def __init__(self, places: Places, script: Script, takes: Sequence[Take]) -> None:
+        super().__init__(places, slot(tag_of(takes[0].key)), script)
+        self._takes = takes
+
+    def command(self, run: bytes) -> bytes:
+        """Give the command."""
+        del run
+        tag = tag_of(self._takes[0].key)
+        arguments = [part for take in self._takes for part in (b"%d" % take.limit.window, b"%d" % take.limit.sliding)]
+        return self.script.call(tuple(key_of(tag, take) for take in self._takes), *arguments)
+
+    def decode(self, reply: Sequence[int]) -> list[int]:
+        """Read what the script replied."""
+        return [int(used) for used in reply]
+
+
 def _state(take: Take, taken: bool, used: int, before: int, count: int, rest: int) -> RateState:
     limit = take.limit
     allowed = taken or used + take.cost <= limit.amount

@@ -6,18 +6,18 @@ together, on one connection to each server.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
-from gateway.core.chain import Claim, ClaimOnce, RateTaken, TakeRate
+from gateway.core.chain import Claim, ClaimOnce, RateTaken, Take, TakeRate
 from gateway.core.holds import Remember, Remembered, Reserve, Reserved, Settlement
 from gateway.core.message import Instant
 from gateway.core.reasons import Reason, Unavailable
 from gateway.core.stores import EmbeddedSettings, Layout, Login, StateSettings, ValkeySettings
 from gateway.signing.window import Window
 from gateway.state.valkey.asked import Asked
-from gateway.state.valkey.buckets import Buckets
+from gateway.state.valkey.buckets import Buckets, Looking
 from gateway.state.valkey.houses import Bounds, Claiming, House, Houses
 from gateway.state.valkey.money import Money, scripts
 from gateway.state.valkey.node import Access, Address, Node, connect, look
@@ -47,6 +47,8 @@ class ValkeyState:
         *, at: Address | None = None, kept: bool = False, clock: str | None = None,
     ) -> None:  # fmt: skip
         """Connect to what `settings` name, or to the server `at` an address. Raises OSError (TLS files)."""
+        self.looks = False
+        """Whether it only looks: nothing is claimed, so houses stay as they are."""
         self._now = now
         self._found = b"kept" if kept else b"as it is"
         self._bounds = bounds_of(settings, widest)
@@ -72,6 +74,7 @@ class ValkeyState:
         self.tell: Tell = _nobody
         self.places = self._make_places(settings.store, at)
         self._buckets = Buckets(self.places, take)
+        self._look_script = Script.read("look", clock)
         self._money = Money(self.places, self._houses, settings, self._wait_for, money)
 
     # Store
@@ -80,6 +83,10 @@ class ValkeyState:
         """Take from every bucket, or from none. Raises Unavailable(STATE_UNAVAILABLE), here or when it is awaited."""
         del now  # the store's clock counts
         return self._buckets.take(ask).go()
+
+    def look(self, takes: Sequence[Take]) -> asyncio.Future[list[int]]:
+        """Tell what is used of the buckets of one route, and change nothing. Raises Unavailable likewise."""
+        return Looking(self.places, self._look_script, takes).go()
 
     def claim(self, ask: ClaimOnce, now: Instant) -> asyncio.Future[Claim]:
         """Claim a key. Raises Unavailable likewise, REPLAY_MEMORY_FULL as well."""
@@ -220,7 +227,7 @@ class ValkeyState:
 
     async def _prepare(self, node: Node, wire: Wire, run: bytes) -> None:
         """Open the houses of a server, before anything is claimed there."""
-        mine = [house for house in self._houses.all if self._holds(node, house)]
+        mine = [house for house in self._houses.all if not self.looks and self._holds(node, house)]
         replies = await asyncio.gather(*[wire.ask(self._opening(house, run)) for house in mine])
         for house, reply in zip(mine, replies, strict=True):
             if isinstance(reply, list):  # otherwise a part of a Cluster whose slots have moved: it is opened when asked
