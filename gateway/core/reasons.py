@@ -305,14 +305,14 @@ class Reason(Enum):
     # Token
     TOKEN_MISSING = (
         "token.missing", 401, "Access token required",
-        "Send one Authorization field with the Bearer scheme.",
+        "Send one Authorization field with the Bearer scheme, or with DPoP where the route takes it.",
         "Tokens are read from the Authorization field only.",
         "A request without an access token was refused.",
     )
     TOKEN_MALFORMED = (
         "token.malformed", 401, "Malformed access token",
-        "The token is not a compact JWS in canonical form.",
-        "Only signed JWTs are read; no nesting, no `crit`, no needless padding.",
+        "The token is not a compact JWS in canonical form, or not one token at all.",
+        "Where an issuer has keys, only signed JWTs are read; no nesting, no `crit`, no needless padding.",
         "Something that is not a well-formed token was refused.",
     )
     TOKEN_ALGORITHM = (
@@ -443,8 +443,8 @@ class Reason(Enum):
     )
     TOKEN_KEYS_UNAVAILABLE = (
         "token.keys_unavailable", 503, "Access token keys unavailable",
-        "The issuer's key set could not be read; a control-failure record tells since when.",
-        "Check the file that issuers.NAME.keys names.",
+        "The issuer's keys could not be had for longer than keys.stale; a control-failure record says since when.",
+        "Check the file, or the URL and its ca, that issuers.NAME.keys names.",
         "No token could be checked, so requests were refused.",
     )
 
