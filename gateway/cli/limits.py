@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from gateway.controls.partner_rates import PartnerRates
 from gateway.controls.rate_limit import RateLimits, RouteLimit
 from gateway.core.chain import Take
 from gateway.core.message import Instant
@@ -83,7 +84,7 @@ async def _rows(store: ValkeyState, policy: Policy, route: Route, partner: str) 
     """Give route, limit and what is used of it."""
     if route.partners is not None and partner not in route.partners:
         return []
-    listed = list(_limits(route))
+    listed = list(_limits(route, partner))
     own = [each for each in listed if each.by == ("partner",)]
     takes = [Take(each.limit, (policy.name, route.name, each.limit.name, partner)) for each in own]
     used = dict(zip((each.limit.name for each in own), await store.look(takes), strict=True)) if takes else {}
@@ -97,7 +98,9 @@ async def _rows(store: ValkeyState, policy: Policy, route: Route, partner: str) 
     return rows
 
 
-def _limits(route: Route) -> Iterator[RouteLimit]:
+def _limits(route: Route, partner: str) -> Iterator[RouteLimit]:
     for control in route.chain:
         if isinstance(control, RateLimits):
             yield from control.limits
+        elif isinstance(control, PartnerRates):
+            yield from control.of(partner).limits

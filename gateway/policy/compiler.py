@@ -182,6 +182,8 @@ class _Parts:
                 self._partners.use(everyone)
         rules.check_keys(reader, self._routes, everyone)
         rules.check_distinct(reader, self._routes)
+        if self._document.complete:
+            rules.check_partner_limits(reader, self._routes, everyone)
         rules.warn_of_open_networks(reader, self._routes, everyone)
         for table in (self._upstreams, self._issuers, self._schemes, self._partners, self._keys):
             table.report_unused(reader)
@@ -205,7 +207,7 @@ class _Parts:
             upstreams=self._upstreams.values,
             issuers=self._issuers.values,
             partners={name: entry.partner for name, entry in self._partners.values.items()},
-            routes=tuple(route.compiled(self._answers) for route in self._routes),
+            routes=tuple(route.compiled(self._partners.values, self._answers) for route in self._routes),
             identity=self._identity,
             state=self._state,
             lockout=self._lockout,

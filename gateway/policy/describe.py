@@ -6,6 +6,7 @@ from gateway.controls.demands import Demand, TokenBody
 from gateway.controls.idempotency import BodyKey, FieldKey, Idempotency, SignedKey
 from gateway.controls.ip_allowlist import IpAllowlist
 from gateway.controls.mutual_tls import MutualTls
+from gateway.controls.partner_rates import PartnerRates
 from gateway.controls.rate_limit import RateLimits, RouteLimit
 from gateway.controls.replay import Replay
 from gateway.controls.signature import SignatureControl
@@ -78,7 +79,7 @@ def described_state(policy: Policy) -> str:
             return f"Valkey at {where}{kind}{', TLS' if store.tls else ''}: shared by workers and machines{otherwise}"
         case EmbeddedSettings():
             return f"Valkey run by the gate: shared by its workers{otherwise}"
-    counting = (RateLimits, Replay, Idempotency, Velocity)
+    counting = (RateLimits, PartnerRates, Replay, Idempotency, Velocity)
     needs = [route.name for route in policy.routes if any(isinstance(one, counting) for one in route.chain)]
     if not needs:
         return "the memory of the process: nothing is counted or remembered, so workers need no store"
@@ -141,8 +142,8 @@ def _described(control: Control) -> str:
             said = _token(control)
         case TokenBody():
             said = ", ".join(f"{tie.claim} is {tie.member}" for tie in control.ties)
-        case RateLimits():
-            said = "; ".join(map(_route_limit, control.limits))
+        case RateLimits() | PartnerRates():
+            said = _rates(control)
         case SignatureControl():
             said = _signature(control)
         case Replay(remember=remember, answers=answers) if remember is not None or answers:
@@ -230,6 +231,23 @@ def _velocity(limit: VelocityLimit, digits: Mapping[str, int]) -> str:
 def _amount(units: int, digits: int) -> str:
     written = str(units).rjust(digits + 1, "0")
     return f"{written[:-digits]}.{written[-digits:]}" if digits else written
+
+
+def _rates(control: RateLimits | PartnerRates) -> str:
+    """Give the limits of everyone, of each tier and who is in it, and of partners with their own."""
+    if isinstance(control, RateLimits):
+        return "; ".join(map(_route_limit, control.limits))
+    said = [_rates(control.default)]
+    members = {
+        id(rates): [name for name, own in control.partners.items() if own is rates] for rates in control.tiers.values()
+    }
+    for tier, rates in control.tiers.items():
+        who = ", ".join(sorted(members[id(rates)])) or "nobody"
+        said.append(f"tier {tier} ({who}): {_rates(rates)}")
+    for name, rates in sorted(control.partners.items()):
+        if id(rates) not in members:
+            said.append(f"{name}: {_rates(rates)}")
+    return " | ".join(said)
 
 
 def _route_limit(each: RouteLimit) -> str:

@@ -14,6 +14,7 @@ from gateway.core.policy import Partner
 from gateway.policy.document import Definition
 from gateway.policy.inventory import Pin, Role
 from gateway.policy.nodes import MappingNode, Node, SequenceNode
+from gateway.policy.partner_rates import OwnLimits, read_own_limits
 from gateway.policy.problem import quoted
 from gateway.policy.reader import Reader
 from gateway.policy.references import authority_keys
@@ -56,6 +57,7 @@ class PartnerEntry:
     """The algorithm of each signing key, by key id."""
     faulty: frozenset[str]
     """Keys of the definition that could not be understood: what is missing there is not complained of again."""
+    own: OwnLimits
 
 
 class PartnerReader:
@@ -72,7 +74,8 @@ class PartnerReader:
     def read(self, name: str, definition: Definition) -> PartnerEntry | None:
         """Read one partner."""
         node = self._reader.mapping(definition.node, "a mapping with what the partner is recognised by")
-        fields = self._reader.fields(node, optional=("certificate", "networks", "subjects", "signing_keys"))
+        sections = ("certificate", "networks", "subjects", "signing_keys")
+        fields = self._reader.fields(node, optional=(*sections, "tier", "limits"))
         if node is None or fields is None:
             return None
         counts = [self._reader.errors]
@@ -84,7 +87,7 @@ class PartnerReader:
         counts.append(self._reader.errors)
         keys, nodes = self._signing_keys.read(name, fields.get("signing_keys"))
         counts.append(self._reader.errors)
-        sections = ("certificate", "networks", "subjects", "signing_keys")
+        own = read_own_limits(self._reader, fields.get("tier"), fields.get("limits"))
         faulty = frozenset(
             key for key, (before, after) in zip(sections, pairwise(counts), strict=True) if before < after
         )
@@ -94,7 +97,7 @@ class PartnerReader:
         for identifier, key in keys.items():
             self._reader.uses(nodes[identifier], Role.SIGNATURES, key)
         partner = Partner(name, certificates, NetworkSet(networks or ()), subjects, keys)
-        return PartnerEntry(partner, node, nodes, faulty)
+        return PartnerEntry(partner, node, nodes, faulty, own)
 
     def _read_certificates(self, name: str, node: Node | None) -> tuple[CertificateMatch, ...]:
         items = node.items if isinstance(node, SequenceNode) and node.items else [node] if node is not None else []

@@ -16,6 +16,7 @@ from gateway.core.syntax import KNOWN_METHODS, read_head
 from gateway.policy.inventory import Owner
 from gateway.policy.nodes import MappingNode, Node, ScalarNode
 from gateway.policy.outward import Outward
+from gateway.policy.partner_rates import chosen
 from gateway.policy.partners import PartnerEntry
 from gateway.policy.problem import quoted
 from gateway.policy.reader import Reader, suggestion
@@ -72,7 +73,7 @@ class RouteEntry:
             return tuple(everyone.values())
         return [entry for _, entry in self.partners or () if entry is not None]
 
-    def compiled(self, answers: AnswerSigner | None = None) -> Route:
+    def compiled(self, everyone: Mapping[str, PartnerEntry], answers: AnswerSigner | None = None) -> Route:
         """Give the route of the core, whose answers are signed by `answers` unless it says otherwise.
 
         Only for one without problems.
@@ -81,6 +82,9 @@ class RouteEntry:
         assert self.match is not None
         assert self.upstream is not None
         listed = frozenset(entry.partner.name for entry in self.entries({}))
+        rates = self.settings.get("rate_limit")
+        own = {entry.partner.name: entry.own for entry in self.entries(everyone)}
+        settings = {**self.settings, "rate_limit": chosen(rates, self.name, own) or rates}
         off = [each for each in (*self.settings.values(), self.answers) if isinstance(each, SwitchedOff)]
         return Route(
             name=self.name,
@@ -88,9 +92,9 @@ class RouteEntry:
             upstream=self.upstream,
             partners=listed if self.partners_off is None else None,
             chain=(
-                *self._named(lambda each: each not in BODY_RULES),
+                *_named(settings, lambda each: each not in BODY_RULES),
                 *self._last(),
-                *self._named(BODY_RULES.__contains__),
+                *_named(settings, BODY_RULES.__contains__),
             ),
             switched_off=(*([self.partners_off] if self.partners_off is not None else ()), *off),
             body_limit=self.body_limit,
@@ -98,11 +102,6 @@ class RouteEntry:
             answers=None if isinstance(self.answers, SwitchedOff) else self.answers or answers,
             websocket=None if self.websocket is None else self.websocket[0],
         )
-
-    def _named(self, which: Callable[[str], bool]) -> list[Control]:
-        """Give the controls that are named, and not switched off."""
-        chosen = [setting for name, setting in self.settings.items() if which(name)]
-        return [each for each in chosen if each is not None and not isinstance(each, SwitchedOff)]
 
     def _signed_by(self) -> SignedBy | None:
         """Give the scheme of its requests' signatures, and what that leaves unprotected."""
@@ -117,6 +116,12 @@ class RouteEntry:
         token = self.control(TokenControl)
         last: list[Control] = [TokenBody(token.body_ties)] if token is not None and token.body_ties else []
         return last if self.websocket is None else [*last, self.websocket[1]]
+
+
+def _named(settings: Mapping[str, Setting], which: Callable[[str], bool]) -> list[Control]:
+    """Give the controls that are named, and not switched off."""
+    named = [setting for name, setting in settings.items() if which(name)]
+    return [each for each in named if each is not None and not isinstance(each, SwitchedOff)]
 
 
 class RouteReader:

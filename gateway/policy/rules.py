@@ -7,6 +7,7 @@ from itertools import combinations
 from gateway.controls.idempotency import Idempotency, SignedKey
 from gateway.controls.ip_allowlist import IpAllowlist
 from gateway.controls.mutual_tls import MutualTls
+from gateway.controls.partner_rates import PartnerRates
 from gateway.controls.rate_limit import RateLimits
 from gateway.controls.replay import Replay
 from gateway.controls.signature import SignatureControl
@@ -14,7 +15,8 @@ from gateway.controls.token import TokenControl
 from gateway.controls.velocity import Velocity
 from gateway.core.policy import Match, Partner, SwitchedOff
 from gateway.core.routing import overlap
-from gateway.policy.nodes import MappingNode, Node, SequenceNode
+from gateway.policy.nodes import MappingNode, Node
+from gateway.policy.partner_rates import check_own_limits, lists
 from gateway.policy.partners import PartnerEntry
 from gateway.policy.problem import quoted
 from gateway.policy.reader import Reader
@@ -27,7 +29,7 @@ SHARED_STATE_HINT = "write `state: {store: valkey, embedded: true}`, or run with
 def check_route(reader: Reader, route: RouteEntry, everyone: Mapping[str, PartnerEntry]) -> None:
     """Complain of controls that need what the route does without, and of partners that cannot pass them."""
     _check_identification(reader, route)
-    _check_rates(reader, route)
+    _check_rates(reader, route, everyone)
     _check_replay(reader, route)
     _check_money(reader, route)
     _check_token(reader, route)
@@ -59,12 +61,10 @@ def _check_identification(reader: Reader, route: RouteEntry) -> None:
         reader.error(route.nodes["signature"], f"field {quoted(carrier)} cannot carry both token and signature")
 
 
-def _check_rates(reader: Reader, route: RouteEntry) -> None:
-    rates = route.control(RateLimits)
-    listed = route.nodes.get("rate_limit")
-    if rates is None or not isinstance(listed, SequenceNode):
-        return
-    for node, limit in zip(listed.items, rates.limits, strict=True):
+def _check_rates(reader: Reader, route: RouteEntry, everyone: Mapping[str, PartnerEntry]) -> None:
+    own = {entry.partner.name: entry.own for entry in route.entries(everyone)}
+    found = lists(route.settings.get("rate_limit"), route.nodes.get("rate_limit"), route.name or "", own)
+    for node, limit in [pair for listed, rates in found for pair in zip(listed.items, rates.limits, strict=True)]:
         if "token.sub" in limit.by and _off(route, "token"):
             reader.error(node, "counts by token.sub, and the route takes no token", "count by partner or address")
         if "partner" in limit.by and _off(route, "mutual_tls", "token"):
@@ -143,7 +143,7 @@ def refuse_shared_state(reader: Reader, route: RouteEntry) -> None:
     Not asked where the policy names a store that processes share. What a third party's control asks of the state is
     not known here: `gateway.state.unshared` denies it.
     """
-    for kind in (RateLimits, Replay, Idempotency, Velocity):
+    for kind in (RateLimits, PartnerRates, Replay, Idempotency, Velocity):
         if route.control(kind) is not None:
             message = f"route {quoted(route.name or '')}: several workers need a store they share for {kind.name}"
             reader.error(route.nodes[kind.name], message, SHARED_STATE_HINT)
@@ -151,6 +151,23 @@ def refuse_shared_state(reader: Reader, route: RouteEntry) -> None:
     if token is not None and token.proofs is not None:
         message = f"route {quoted(route.name or '')}: several workers need a store they share for the proofs of DPoP"
         reader.error(route.nodes["token"], message, SHARED_STATE_HINT)
+
+
+def check_partner_limits(reader: Reader, routes: Sequence[RouteEntry], everyone: Mapping[str, PartnerEntry]) -> None:
+    """Complain of tiers and routes that partners name for their limits, and that there are not."""
+    known = [
+        (
+            route.name,
+            frozenset(entry.partner.name for entry in route.entries(everyone)),
+            route.settings.get("rate_limit"),
+        )
+        for route in routes
+        if route.name is not None
+    ]
+    if len(known) == len(routes) and all(
+        "rate_limit" not in each.nodes or each.settings["rate_limit"] for each in routes
+    ):
+        check_own_limits(reader, {name: entry.own for name, entry in everyone.items()}, known)
 
 
 def check_shared_money(reader: Reader, route: RouteEntry, section: Node | None) -> None:

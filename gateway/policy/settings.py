@@ -13,7 +13,7 @@ from gateway.core.networks import NetworkSet
 from gateway.policy.extensions import Extensions
 from gateway.policy.money import read_idempotency, read_velocity
 from gateway.policy.nodes import MappingNode, Node, ScalarNode
-from gateway.policy.rates import read_rates
+from gateway.policy.partner_rates import read_route_rates
 from gateway.policy.reader import Reader
 from gateway.policy.references import authority_keys
 from gateway.policy.tables import Table
@@ -46,7 +46,7 @@ class Settings:
             "mutual_tls": self._mutual_tls,
             "ip_allowlist": self._ip_allowlist,
             "token": TokenSettings(reader, issuers).read,
-            "rate_limit": lambda node: read_rates(reader, node),
+            "rate_limit": lambda node: read_route_rates(reader, node),
             "signature": self._signature,
             "replay": self._replay,
             "idempotency": lambda node: read_idempotency(reader, node),

@@ -82,3 +82,16 @@ def test_what_cannot_be_told_is_said(policies: Path, server: Server) -> None:
     assert (refused.exit_code, "the store cannot be asked" in refused.output) == (2, True)
     put(policies, "{store: nowhere}")
     assert "is no known value" in show(policies).output
+
+
+def test_the_limits_of_the_partners_tier_are_shown(policies: Path, server: Server) -> None:
+    text = (policies / "routes.yaml").read_text()
+    old = '["50/second per partner", "5/minute per token.sub"]'
+    assert old in text
+    tiers = '{default: ["1/second per partner"], gold: ["50 per 30d per partner"]}'
+    (policies / "routes.yaml").write_text(text.replace(old, tiers))
+    text = (policies / "partners.yaml").read_text()
+    (policies / "partners.yaml").write_text(text.replace("    networks:", "    tier: gold\n    networks:"))
+    put(policies, f'{{store: valkey, url: "unix://{server.address.host}", timeout: 5s}}')
+    take(server, 50, 30 * 86_400)
+    assert show(policies).output.split(maxsplit=2) == ["deposit", "partner-2592000s", "used 1 of 50/30d\n"]

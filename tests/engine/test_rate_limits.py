@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from gateway.controls.partner_rates import PartnerRates
 from gateway.controls.rate_limit import RateLimits, RouteLimit
 from gateway.core.chain import RateLimit
 from gateway.core.reasons import Reason
@@ -23,3 +24,16 @@ async def test_a_request_beyond_its_limit_is_refused_and_told_how_long_to_wait(t
         assert [answer.fields["ratelimit"].split(";")[1] for answer in answers] == ["r=1", "r=0", "r=0"]
         assert len(up.upstream.requests) == 2
         assert up.decided == [Reason.ALLOWED, Reason.ALLOWED, Reason.RATE_EXCEEDED]
+
+
+async def test_a_partner_has_the_limits_of_its_tier(tmp_path: Path) -> None:
+    def limits(amount: int) -> RateLimits:
+        return RateLimits((RouteLimit(RateLimit("many", amount, 60, sliding=True), ("partner",)),))
+
+    rates = PartnerRates(limits(9), {"bronze": limits(1)}, {world.PARTNER: limits(1)})
+    chain = world.chain(signature=None, replay=None, rate_limit=rates)
+    async with running(tmp_path, route={"chain": chain}) as up:
+        answers = [await up.send(get()) for _ in range(2)]
+        assert [answer.status for answer in answers] == [200, 429]
+        assert answers[0].fields["ratelimit-policy"] == '"many";q=1;w=60'
+        assert up.decided == [Reason.ALLOWED, Reason.RATE_EXCEEDED]

@@ -43,6 +43,18 @@ def test_the_examples_are_a_valid_policy(world: Path) -> None:
     assert [control.name for control in loaded.policy.routes[0].chain] == list(ORDER)
 
 
+def test_the_limits_by_partner_are_a_valid_example(world: Path) -> None:
+    (rates,) = re.findall(r"^```yaml\n(    rate_limit:\n.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    (partner,) = re.findall(r"^```yaml\n(    tier:.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    (world / "tiers").mkdir()
+    for file in BASE.iterdir():
+        text = re.sub(r"^    rate_limit:.*\n", rates, file.read_text(), flags=re.MULTILINE)
+        if file.name == "partners.yaml":
+            text += partner.replace("withdraw", "deposit")
+        (world / "tiers" / file.name).write_text(text)
+    assert load(world / "tiers", ENVIRON, now=NOW).warnings == ()
+
+
 def test_a_store_of_the_gates_own_is_a_valid_example(world: Path) -> None:
     (text,) = re.findall(r"^```yaml\n(state: \{.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     (world / "embedded.yaml").write_text(HEADER + text)

@@ -10,6 +10,7 @@ from gateway.controls.dpop import Proofs
 from gateway.controls.idempotency import BodyKey, FieldKey, Idempotency, SignedKey
 from gateway.controls.ip_allowlist import IpAllowlist
 from gateway.controls.mutual_tls import MutualTls
+from gateway.controls.partner_rates import PartnerRates
 from gateway.controls.rate_limit import RateLimits, RouteLimit
 from gateway.controls.replay import Replay
 from gateway.controls.signature import SignatureControl
@@ -270,3 +271,15 @@ def test_how_the_log_is_kept() -> None:
 def test_how_revocation_is_looked_up(settings: Revocation | None, said: str) -> None:
     listener = world.listener()
     assert described_revocation(replace(listener, tls=replace(listener.tls, revocation=settings))) == said
+
+
+def test_limits_by_partner() -> None:
+    def limits(amount: int) -> RateLimits:
+        return RateLimits((RouteLimit(RateLimit("n", amount, 1, sliding=True), ("partner",)),))
+
+    gold = limits(20)
+    rates = PartnerRates(limits(5), {"gold": gold, "silver": limits(10)}, {"b": gold, "a": gold, "acme": limits(7)})
+    assert describe(route(rates))["rate_limit"] == (
+        "5/second per partner | tier gold (a, b): 20/second per partner | tier silver (nobody): 10/second per partner"
+        " | acme: 7/second per partner"
+    )

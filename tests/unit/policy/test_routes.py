@@ -59,7 +59,7 @@ def test_a_compiled_route() -> None:
     entry = route(used)
     assert used.problems == []
     assert entry is not None
-    compiled = entry.compiled()
+    compiled = entry.compiled({})
     assert (compiled.name, compiled.upstream.name, compiled.partners) == ("deposit", "psp", {"acme"})
     assert compiled.match == Match(frozenset({"POST"}), "/v1/deposits", None)
     assert compiled.body_limit == 65_536
@@ -69,13 +69,13 @@ def test_a_compiled_route() -> None:
 def test_the_chain_stands_in_the_gates_order_whatever_the_policys() -> None:
     entry = route(reader())
     assert entry is not None
-    assert [type(control) for control in entry.compiled().chain] == [MutualTls, RateLimits]
+    assert [type(control) for control in entry.compiled({}).chain] == [MutualTls, RateLimits]
 
 
 def test_partners_are_switched_off_in_words() -> None:
     entry = route(reader(), partners="{off: public health check}")
     assert entry is not None
-    compiled = entry.compiled()
+    compiled = entry.compiled({})
     assert compiled.partners is None
     assert compiled.switched_off[0] == SwitchedOff("partners", "public health check")
 
