@@ -1,6 +1,7 @@
 """What all tests share: uvloop, as in production, and a gate that is up."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import uvloop
 from tests import reasons
 
 if TYPE_CHECKING:
+    from tests import node
     from tests.engine.harness import Running
 
 
@@ -51,3 +53,13 @@ async def up(tmp_path: Path) -> "AsyncIterator[Running]":
 
     async with running(tmp_path) as gate:
         yield gate
+
+
+@pytest.fixture(scope="session")
+def npm(tmp_path_factory: pytest.TempPathFactory) -> "node.Packages":
+    """Packages from npm that sign, installed once a run."""
+    from tests import node  # noqa: PLC0415 - few tests need it
+
+    own = tmp_path_factory.getbasetemp()
+    # Each of several processes has a folder of its own below the run's.
+    return node.packages((own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "npm")

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from gateway.cli.partner import kit
 from gateway.kit.example import NONCE, TOKEN
 from gateway.kit.plan import ALGORITHMS
-from tests import messages, world
+from tests import messages, node, world
 from tests.engine.harness import serving
 from tests.engine.services import Folder, Served, again
 from tests.mint import private_key
@@ -108,6 +108,7 @@ async def run(up: Served, output: Path, ending: str, *words: str, **environ: str
         "CA": f"{folder}/operator-ca.pem", "SECRET_FILE": f"{folder}/acme.secret", "TOKEN": world.token(),
         "PRIVATE_KEY": f"{folder}/signing.key", "NOW": str(int(world.NOW)), "no_proxy": "*", **environ,
     }  # fmt: skip
+    node.program("node")
     command = [*SIGN[ending], str(output / "sample" / f"sign.{ending}"), *words]
     process = await asyncio.create_subprocess_exec(*command, env=given, stdout=-1, stderr=-1)
     out, error = await process.communicate()
