@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 from gateway.core.holds import Remember, Reserve
 from gateway.core.message import Instant
+from gateway.core.periods import Calendar
 
 if TYPE_CHECKING:
     from gateway.core.exchange import Exchange
@@ -35,12 +36,15 @@ class ReadBody(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """`amount` requests in `window` seconds, counted in fixed windows or a sliding one."""
+    """`amount` requests in `window` seconds, counted in fixed windows or a sliding one, or in those of the calendar."""
 
     name: str
     amount: int
     window: int
+    """Of a calendar's windows, the longest."""
     sliding: bool
+    calendar: Calendar | None = None
+    """Where it is given, windows are days or months in UTC, and none slides."""
 
 
 class Take(NamedTuple):

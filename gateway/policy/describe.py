@@ -257,6 +257,8 @@ def _route_limit(each: RouteLimit) -> str:
 
 def described_rate(limit: RateLimit) -> str:
     """Give amount and window, as a policy has them."""
+    if limit.calendar:
+        return f"{limit.amount}/calendar-{limit.calendar}"
     window = _WORDS.get(limit.window) or duration(limit.window)
     return f"{limit.amount}/{window}" + ("" if limit.sliding else " (fixed)")
 

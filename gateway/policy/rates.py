@@ -1,4 +1,4 @@
-"""Rate limits: `50/second per partner`, `100 per 10s per partner, address`, or the same as a mapping."""
+"""Rate limits: `50/second per partner`, `9000/calendar-day per partner, address`, or the same as a mapping."""
 
 import re
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from gateway.controls.rate_limit import Dimension, RateLimits, RouteLimit
 from gateway.core.chain import RateLimit
+from gateway.core.periods import DAY, Calendar
 from gateway.policy.nodes import MappingNode, Node, SequenceNode
 from gateway.policy.problem import quoted
 from gateway.policy.reader import Reader, suggestion
@@ -19,8 +20,10 @@ MAX_WINDOW = 31 * 86_400
 """Seconds."""
 
 _UNITS = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
-_LIMIT = re.compile(r"(?P<amount>[0-9][0-9_]{0,14}) ?(?:/| per ) ?(?P<window>[0-9A-Za-z.]+)\Z")
-_SPLIT = re.compile(r"(?P<limit>.*?) per (?P<by>(?![0-9])(?!(?:second|minute|hour|day)\b).*)\Z")
+_CALENDAR: dict[str, tuple[Calendar, int]] = {"calendar-day": ("day", DAY), "calendar-month": ("month", 31 * DAY)}
+"""With the seconds that such a window has at most."""
+_LIMIT = re.compile(r"(?P<amount>[0-9][0-9_]{0,14}) ?(?:/| per ) ?(?P<window>[0-9A-Za-z.-]+)\Z")
+_SPLIT = re.compile(r"(?P<limit>.*?) per (?P<by>(?![0-9])(?!(?:second|minute|hour|day|calendar-(?:day|month))\b).*)\Z")
 _EXPECTED = 'expected one such as "50/second per partner" or "100 per 10s per partner, address"'
 
 
@@ -48,8 +51,7 @@ def _written(text: str) -> RouteLimit:
     split = _SPLIT.match(text)
     if split is None:
         raise Unfit(f"{quoted(text)} does not say what is counted", _EXPECTED)
-    amount, window = _limit(split["limit"])
-    return _route_limit(amount, window, _dimensions(split["by"].split(",")))
+    return _route_limit(_limit(split["limit"]), _dimensions(split["by"].split(",")))
 
 
 def _read_mapping(reader: Reader, node: MappingNode) -> RouteLimit | None:
@@ -67,25 +69,34 @@ def _read_mapping(reader: Reader, node: MappingNode) -> RouteLimit | None:
     named = reader.value(fields.get("name"), name)
     if limit is None or by is None:
         return None
-    cost = reader.whole_number(fields.get("cost"), 1, limit[0]) or 1
-    made = _route_limit(*limit, tuple(by), sliding=kind == "sliding", named=named)
+    if limit.calendar and "window" in fields:
+        reader.error(fields["window"], "a window of the calendar is neither sliding nor fixed", "remove it")
+        return None
+    cost = reader.whole_number(fields.get("cost"), 1, limit.amount) or 1
+    made = _route_limit(limit, tuple(by), sliding=kind == "sliding", named=named)
     return replace(made, cost=cost)
 
 
 def _route_limit(
-    amount: int, window: int, by: tuple[Dimension, ...], *, sliding: bool = True, named: str | None = None
+    limit: RateLimit, by: tuple[Dimension, ...], *, sliding: bool = True, named: str | None = None
 ) -> RouteLimit:
-    return RouteLimit(RateLimit(named or f"{'-'.join(by)}-{window}s", amount, window, sliding), by)
+    name = named or f"{'-'.join(by)}-{limit.name}"
+    return RouteLimit(replace(limit, name=name, sliding=sliding and not limit.calendar), by)
 
 
-def _limit(text: str) -> tuple[int, int]:
+def _limit(text: str) -> RateLimit:
+    """Read amount and window; its name is that of the window."""
     match = _LIMIT.match(text)
     if match is None:
         raise Unfit(f"{quoted(text)} is no limit", 'expected one such as "50/second" or "100 per 10s"')
     amount = int(match["amount"].replace("_", ""))
     if not 1 <= amount <= MAX_AMOUNT:
         raise Unfit(f"a limit of {amount:,}", f"expected 1 to {MAX_AMOUNT:,} requests")
-    return amount, _window(match["window"])
+    if match["window"] in _CALENDAR:
+        calendar, longest = _CALENDAR[match["window"]]
+        return RateLimit(match["window"], amount, longest, sliding=False, calendar=calendar)
+    window = _window(match["window"])
+    return RateLimit(f"{window}s", amount, window, sliding=True)
 
 
 def _window(text: str) -> int:
@@ -96,8 +107,8 @@ def _window(text: str) -> int:
         if seconds > MAX_WINDOW:
             raise Unfit(f"{quoted(text)} is too long for a rate", "at most 31d")
         return seconds
-    expected = "expected second, minute, hour, day or a duration such as 10s"
-    raise Unfit(f"no unit {quoted(text)}", suggestion(text, _UNITS, expected))
+    expected = "expected second, minute, hour, day, calendar-day, calendar-month or a duration such as 10s"
+    raise Unfit(f"no unit {quoted(text)}", suggestion(text, (*_UNITS, *_CALENDAR), expected))
 
 
 def _dimensions(texts: Sequence[str]) -> tuple[Dimension, ...]:

@@ -8,7 +8,7 @@ from gateway.controls.idempotency import Idempotency, SignedKey
 from gateway.controls.ip_allowlist import IpAllowlist
 from gateway.controls.mutual_tls import MutualTls
 from gateway.controls.partner_rates import PartnerRates
-from gateway.controls.rate_limit import RateLimits
+from gateway.controls.rate_limit import RateLimits, RouteLimit
 from gateway.controls.replay import Replay
 from gateway.controls.signature import SignatureControl
 from gateway.controls.token import TokenControl
@@ -61,10 +61,15 @@ def _check_identification(reader: Reader, route: RouteEntry) -> None:
         reader.error(route.nodes["signature"], f"field {quoted(carrier)} cannot carry both token and signature")
 
 
-def _check_rates(reader: Reader, route: RouteEntry, everyone: Mapping[str, PartnerEntry]) -> None:
+def _limits(route: RouteEntry, everyone: Mapping[str, PartnerEntry]) -> list[tuple[Node, RouteLimit]]:
+    """Give every limit that can count on a route, and where it stands."""
     own = {entry.partner.name: entry.own for entry in route.entries(everyone)}
     found = lists(route.settings.get("rate_limit"), route.nodes.get("rate_limit"), route.name or "", own)
-    for node, limit in [pair for listed, rates in found for pair in zip(listed.items, rates.limits, strict=True)]:
+    return [pair for listed, rates in found for pair in zip(listed.items, rates.limits, strict=True)]
+
+
+def _check_rates(reader: Reader, route: RouteEntry, everyone: Mapping[str, PartnerEntry]) -> None:
+    for node, limit in _limits(route, everyone):
         if "token.sub" in limit.by and _off(route, "token"):
             reader.error(node, "counts by token.sub, and the route takes no token", "count by partner or address")
         if "partner" in limit.by and _off(route, "mutual_tls", "token"):
@@ -168,6 +173,14 @@ def check_partner_limits(reader: Reader, routes: Sequence[RouteEntry], everyone:
         "rate_limit" not in each.nodes or each.settings["rate_limit"] for each in routes
     ):
         check_own_limits(reader, {name: entry.own for name, entry in everyone.items()}, known)
+
+
+def warn_of_lost_quotas(reader: Reader, route: RouteEntry, everyone: Mapping[str, PartnerEntry]) -> None:
+    """Warn of days and months that are counted in the memory of the process, and begin anew with it."""
+    hint = "write `state: {store: valkey, embedded: true}`, which keeps what was used"
+    for node, limit in _limits(route, everyone):
+        if limit.limit.calendar:
+            reader.warning(node, f"what was used of the {limit.limit.calendar} is lost when the gate restarts", hint)
 
 
 def check_shared_money(reader: Reader, route: RouteEntry, section: Node | None) -> None:

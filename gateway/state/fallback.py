@@ -11,6 +11,7 @@ Meanwhile each process is for itself: what counts once in the store counts once 
 """
 
 from collections.abc import Awaitable
+from dataclasses import replace
 
 from gateway.core.chain import Claim, ClaimOnce, RateLimit, RateState, RateTaken, Take, TakeRate
 from gateway.core.holds import Remember, Remembered, Reserve, Reserved, Settlement
@@ -147,4 +148,4 @@ class Fallback:
 
 
 def _part(limit: RateLimit, nodes: int) -> RateLimit:
-    return RateLimit(limit.name, limit.amount // nodes, limit.window, limit.sliding)
+    return replace(limit, amount=limit.amount // nodes)

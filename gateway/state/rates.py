@@ -5,8 +5,8 @@ decides. What it does beside that is kept from happening here: its storage start
 count that looks at every key, and keeps a lock for each. In their place expired counters are let go of a few at a
 time, in the order in which they expire, and one lock serves all: the gate decides on one thread.
 
-A sliding window ends at the request's own time. A fixed window ends by the system's clock, which the library reads
-itself: where that steps back, the window lasts longer by as much.
+A sliding window ends at the request's own time, as does a day or month of the calendar. A fixed window ends by the
+system's clock, which the library reads itself: where that steps back, the window lasts longer by as much.
 """
 
 import threading
@@ -21,6 +21,7 @@ from limits.storage import MemoryStorage
 from gateway.core.chain import RateLimit, RateState, RateTaken, Take, TakeRate
 from gateway.core.memo import Bounded, Memo
 from gateway.core.message import Instant
+from gateway.core.periods import period
 from gateway.core.reasons import Reason, Unavailable
 
 MAX_COUNTERS = 250_000
@@ -28,6 +29,9 @@ MAX_COUNTERS = 250_000
 
 SWEEP = 4
 """Expired counters let go of with each ask, at most."""
+
+_LINGER = 3_600.0
+"""Seconds for which a day or month is counted beyond its end, where the system's clock steps back."""
 
 _BELOW = 0.001
 """Seconds after which a count that falls to a number has fallen below it."""
@@ -79,6 +83,7 @@ class Rates:
         self._expirations = storage.expirations = _Expirations()
         self._fixed = _Fixed(storage)
         self._sliding = _Sliding(storage)
+        self._calendar = _Calendar(storage)
         self._names = Memo(_name, size=lambda bucket: sum(map(len, bucket[2])))
         self._counted = Bounded[int, tuple[TakeRate, "Counted"]](size=int.bit_length)
         """What is counted for asks that come again, by the identity of the ask that is held with it."""
@@ -108,8 +113,14 @@ class Rates:
         return RateTaken(not [state for state in states if not state.allowed], states)
 
     def _count(self, ask: TakeRate) -> "Counted":
-        names = [self._names[take.limit.window, take.limit.sliding, take.key] for take in ask.takes]
-        windows = [self._sliding if take.limit.sliding else self._fixed for take in ask.takes]
+        limits = [take.limit for take in ask.takes]
+        names = [
+            self._names[limit.window, limit.calendar or limit.sliding, take.key]
+            for limit, take in zip(limits, ask.takes, strict=True)
+        ]
+        windows = [
+            self._calendar if limit.calendar else self._sliding if limit.sliding else self._fixed for limit in limits
+        ]
         counted = list(zip(windows, names, ask.takes, strict=True))
         self._counted.keep(id(ask), (ask, counted))
         return counted
@@ -133,7 +144,7 @@ class Rates:
             most -= 1
 
 
-def _name(bucket: tuple[int, bool, tuple[str, ...]]) -> str:
+def _name(bucket: tuple[int, bool | str, tuple[str, ...]]) -> str:
     """Give the name a bucket is counted under: a digest of the window and the key, so that none is spelt as another."""
     return blake2b(repr(bucket).encode(), digest_size=16).hexdigest()
 
@@ -157,6 +168,39 @@ class _Fixed:
     def _state(self, name: str, limit: RateLimit, used: int, allowed: bool, now: Instant) -> RateState:
         ends = self._storage.expirations.get(name, now)
         return RateState(limit, allowed, max(limit.amount - used, 0), min(max(ends - now, 0.0), limit.window))
+
+
+class _Calendar:
+    """Days or months in UTC, each with a counter of its own."""
+
+    def __init__(self, storage: MemoryStorage) -> None:
+        self._storage = storage
+        self._counters = storage.storage
+        """Read directly: names tell windows apart."""
+
+    def look(self, name: str, take: Take, now: Instant) -> RateState:
+        """Tell whether there is room, and how much."""
+        return self._count(name, take, now, taking=False)
+
+    def take(self, name: str, take: Take, now: Instant) -> RateState:
+        """Take where there is room."""
+        return self._count(name, take, now, taking=True)
+
+    def _count(self, name: str, take: Take, now: Instant, *, taking: bool) -> RateState:
+        limit = take.limit
+        if limit.calendar is None:
+            raise RuntimeError("no limit of the calendar")
+        named, left = period(limit.calendar, now)
+        counter = f"{name}/{named}"
+        used = self._counters.get(counter, 0)
+        allowed = used + take.cost <= limit.amount
+        if allowed and taking:
+            if used:  # as where windows slide
+                self._counters[counter] = used + take.cost
+            else:
+                self._storage.incr(counter, left + _LINGER, take.cost)
+            used += take.cost
+        return RateState(limit, allowed, max(limit.amount - used, 0), left)
 
 
 class _Sliding:
@@ -221,5 +265,5 @@ def falls_below(below: int, window: int, previous: int, previous_ends: float, cu
     return max(after, 0.0) + _BELOW
 
 
-type Counted = Sequence[tuple[_Fixed | _Sliding, str, Take]]
+type Counted = Sequence[tuple[_Fixed | _Sliding | _Calendar, str, Take]]
 """Where, under which name, and what is taken."""

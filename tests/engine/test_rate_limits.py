@@ -37,3 +37,15 @@ async def test_a_partner_has_the_limits_of_its_tier(tmp_path: Path) -> None:
         assert [answer.status for answer in answers] == [200, 429]
         assert answers[0].fields["ratelimit-policy"] == '"many";q=1;w=60'
         assert up.decided == [Reason.ALLOWED, Reason.RATE_EXCEEDED]
+
+
+async def test_a_quota_of_the_month_is_told_and_kept(tmp_path: Path) -> None:
+    quota = RateLimit("partner-calendar-month", 1, 31 * 86_400, sliding=False, calendar="month")
+    limits = RateLimits((RouteLimit(quota, ("partner",)),))
+    chain = world.chain(signature=None, replay=None, rate_limit=limits)
+    async with running(tmp_path, route={"chain": chain}) as up:
+        answers = [await up.send(get()) for _ in range(2)]
+        assert [answer.status for answer in answers] == [200, 429]
+        assert answers[1].fields["ratelimit-policy"] == '"partner-calendar-month";q=1;w=2678400'
+        assert 1 <= int(answers[1].fields["retry-after"]) <= 2_678_400
+        assert up.decided == [Reason.ALLOWED, Reason.RATE_EXCEEDED]

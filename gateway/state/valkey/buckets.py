@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from hashlib import blake2b
 
-from gateway.core.chain import RateState, RateTaken, Take, TakeRate
+from gateway.core.chain import RateLimit, RateState, RateTaken, Take, TakeRate
 from gateway.core.memo import Bounded
 from gateway.state.rates import falls_below
 from gateway.state.valkey.asked import Asked
@@ -43,7 +43,7 @@ class Buckets:
             part
             for take in ask.takes
             for part in (
-                b"%d" % take.limit.amount, b"%d" % take.limit.window, b"%d" % take.limit.sliding, b"%d" % take.cost
+                b"%d" % take.limit.amount, b"%d" % take.limit.window, _kind(take.limit), b"%d" % take.cost
             )
         ]  # fmt: skip
         return slot(tag), self._script.call(keys, *arguments)
@@ -87,12 +87,16 @@ class Looking(Asked[list[int]]):
         """Give the command."""
         del run
         tag = tag_of(self._takes[0].key)
-        arguments = [part for take in self._takes for part in (b"%d" % take.limit.window, b"%d" % take.limit.sliding)]
+        arguments = [part for take in self._takes for part in (b"%d" % take.limit.window, _kind(take.limit))]
         return self.script.call(tuple(key_of(tag, take) for take in self._takes), *arguments)
 
     def decode(self, reply: Sequence[int]) -> list[int]:
         """Read what the script replied."""
         return [int(used) for used in reply]
+
+
+def _kind(limit: RateLimit) -> bytes:
+    return limit.calendar.encode() if limit.calendar else b"%d" % limit.sliding
 
 
 def _state(take: Take, taken: bool, used: int, before: int, count: int, rest: int) -> RateState:
@@ -102,7 +106,7 @@ def _state(take: Take, taken: bool, used: int, before: int, count: int, rest: in
     if limit.sliding:
         below = used if allowed else limit.amount - take.cost + 1
         ends = falls_below(below, limit.window, before, ends, count)
-    elif not used:
+    elif not used and not limit.calendar:
         ends = 0.0  # it begins with its first request
     return RateState(limit, allowed, max(limit.amount - used, 0), ends)
 
@@ -115,5 +119,5 @@ def tag_of(key: Sequence[str]) -> bytes:
 
 def key_of(tag: bytes, take: Take) -> bytes:
     """Give a bucket's key. What callers choose is in it as a digest only."""
-    bucket = (take.limit.window, take.limit.sliding, take.key)
+    bucket = (take.limit.window, take.limit.calendar or take.limit.sliding, take.key)
     return b"gw:{%b}:rate:%b" % (tag, blake2b(repr(bucket).encode(), digest_size=16).hexdigest().encode())

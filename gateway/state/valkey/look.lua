@@ -1,7 +1,7 @@
 -- Looks at buckets and changes nothing.
 --
 -- KEYS   one for each bucket, all in one slot
--- ARGV   for each bucket: window (seconds), 1 where it slides
+-- ARGV   for each bucket: window (seconds), 1 where it slides, as take.lua has it
 -- reply  for each bucket what is used of it (see take.lua)
 local now = clock()
 local used = {}

@@ -1,13 +1,39 @@
 -- Takes from every bucket that is named, or from none.
 --
 -- KEYS   one for each bucket, all in one slot
--- ARGV   for each bucket: amount, window (seconds), 1 where it slides, cost
+-- ARGV   for each bucket: amount, window (seconds), 1 where it slides, 0 where it is fixed, day or
+--        month where it is one of the calendar (UTC), cost
 -- reply  1 where all was taken, 0 where nothing was; then for each bucket what is used of it, the count of the window of
 --        the clock before, that of the present one, and the milliseconds until the window ends
 --
--- A bucket is "MARK COUNT BEFORE". It slides: MARK is the number of the window of the clock. It is fixed: MARK is when it
--- ends, in milliseconds. Where the store's clock steps back, windows last longer by as much.
+-- A bucket is "MARK COUNT BEFORE". It slides: MARK is the number of the window of the clock. It is fixed, or of the
+-- calendar: MARK is when it ends, in milliseconds. Where the store's clock steps back, windows last longer by as much.
 local now = clock()
+
+local function day_after_month_of(day) -- days count from 1970-01-01; years begin in March here, so that leap days end them
+  local z = day + 719468
+  local era = math.floor(z / 146097)
+  local of_era = z - era * 146097
+  local year = math.floor(
+    (of_era - math.floor(of_era / 1460) + math.floor(of_era / 36524) - math.floor(of_era / 146096)) / 365)
+  local leaps = math.floor(year / 4) - math.floor(year / 100)
+  local of_year = of_era - 365 * year - leaps
+  local month = math.floor((5 * of_year + 2) / 153)
+  if month < 11 then
+    return day - of_year + math.floor((153 * (month + 1) + 2) / 5)
+  end
+  year = year + 1 -- February ends where the next such year begins
+  return era * 146097 + 365 * year + math.floor(year / 4) - math.floor(year / 100) + math.floor(year / 400) - 719468
+end
+
+local function end_of(window, slides)
+  if slides == '0' then
+    return now + window
+  end
+  local day = math.floor(now / 86400)
+  return (slides == 'day' and day + 1 or day_after_month_of(day)) * 86400
+end
+
 local held = redis.call('MGET', unpack(KEYS))
 local buckets, fits = {}, 1
 for i = 1, #KEYS do
@@ -31,7 +57,7 @@ for i = 1, #KEYS do
     used = math.floor(before * rest / window + count)
   else
     if not mark or mark <= now * 1000 then
-      mark, count, before = math.ceil((now + window) * 1000), 0, 0
+      mark, count, before = math.ceil(end_of(window, slides) * 1000), 0, 0
     end
     rest = mark / 1000 - now
     used = count

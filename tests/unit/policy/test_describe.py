@@ -283,3 +283,8 @@ def test_limits_by_partner() -> None:
         "5/second per partner | tier gold (a, b): 20/second per partner | tier silver (nobody): 10/second per partner"
         " | acme: 7/second per partner"
     )
+
+
+def test_quotas_of_the_calendar() -> None:
+    quota = RateLimit("quota", 9, 86_400, sliding=False, calendar="day")
+    assert describe(route(RateLimits((RouteLimit(quota, ("partner",)),))))["rate_limit"] == "9/calendar-day per partner"

@@ -34,6 +34,20 @@ from tests.policy.reading import node, problems, reader
             "{limit: 50/second, per: partner, cost: 20}",
             RouteLimit(RateLimit("partner-1s", 50, 1, True), ("partner",), 20),
         ),
+        (
+            "100_000/calendar-day per partner",
+            RouteLimit(RateLimit("partner-calendar-day", 100_000, 86_400, False, "day"), ("partner",)),
+        ),
+        (
+            "100 per calendar-month per partner, address",
+            RouteLimit(
+                RateLimit("partner-address-calendar-month", 100, 31 * 86_400, False, "month"), ("partner", "address")
+            ),
+        ),
+        (
+            "{limit: 9/calendar-month, per: partner, name: quota, cost: 2}",
+            RouteLimit(RateLimit("quota", 9, 31 * 86_400, False, "month"), ("partner",), 2),
+        ),
     ],
 )
 def test_limits(text: str, limit: RouteLimit) -> None:
@@ -58,6 +72,8 @@ def test_limits(text: str, limit: RouteLimit) -> None:
         "50/second per partner and address",
         "50/second per partner,",
         "50/month per partner",
+        "50/calendar-week per partner",
+        "50/calendar-day",
         "50/seconds per partner",
         "50/0s per partner",
         "50/1500ms per partner",
@@ -92,6 +108,14 @@ def test_every_fault_of_a_list_is_told() -> None:
     used = reader()
     assert read_rates(used, node("[a, 50/second per partner, {limit: b, per: c}]")) is None
     assert len(used.problems) == 3
+
+
+def test_a_window_of_the_calendar_is_of_no_other_kind() -> None:
+    used = reader()
+    assert read_rates(used, node("[{limit: 9/calendar-day, per: partner, window: fixed}]")) is None
+    assert problems(used) == [
+        "p.yaml:1:48: [0].window: a window of the calendar is neither sliding nor fixed (remove it)"
+    ]
 
 
 @pytest.mark.parametrize("cost", ["0", "51", "x", "1.5", "'1'"])

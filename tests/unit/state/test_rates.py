@@ -1,4 +1,5 @@
 import threading
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
@@ -281,3 +282,56 @@ def test_room_is_made_before_anybody_is_refused(clock: Clock) -> None:
         take(rates, clock, limit(), key=(str(index),))
     clock.forward(61)
     assert take(rates, clock, *(limit(str(index)) for index in range(98))).allowed
+
+
+# Days and months of the calendar
+
+DAILY = RateLimit("daily", 2, 86_400, sliding=False, calendar="day")
+MONTHLY = RateLimit("monthly", 3, 31 * 86_400, sliding=False, calendar="month")
+
+
+def at(clock: Clock, text: str) -> None:
+    clock.now = Instant(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
+
+
+def test_a_quota_is_that_of_its_day_or_month_and_begins_anew_with_the_next(clock: Clock) -> None:
+    rates = Rates()
+    at(clock, "2027-01-30T23:59:50")
+    assert [allowed(rates, clock, DAILY, MONTHLY) for _ in range(3)] == [True, True, False]
+    at(clock, "2027-01-31T00:00:00")
+    assert [allowed(rates, clock, DAILY, MONTHLY) for _ in range(2)] == [True, False]
+    at(clock, "2027-02-01T00:00:00")
+    assert [allowed(rates, clock, DAILY, MONTHLY) for _ in range(3)] == [True, True, False]
+
+
+def test_it_is_told_when_the_next_day_or_month_begins(clock: Clock) -> None:
+    rates = Rates()
+    at(clock, "2028-02-27T12:00:00")
+    (day, month) = take(rates, clock, DAILY, MONTHLY).states
+    assert (day.remaining, day.reset_after) == (1, 43_200)
+    assert (month.remaining, month.reset_after) == (2, 43_200 + 2 * 86_400)
+
+
+def test_a_clock_that_steps_back_into_yesterday_finds_what_was_used_then(clock: Clock) -> None:
+    rates = Rates()
+    at(clock, "2027-01-01T23:59:00")
+    assert [allowed(rates, clock, DAILY) for _ in range(2)] == [True, True]
+    at(clock, "2027-01-02T00:30:00")
+    assert allowed(rates, clock, DAILY)
+    at(clock, "2027-01-01T23:40:00")
+    assert not allowed(rates, clock, DAILY)
+
+
+def test_counters_of_past_days_are_let_go_of(clock: Clock) -> None:
+    rates = Rates()
+    at(clock, "2027-01-01T12:00:00")
+    take(rates, clock, DAILY)
+    at(clock, "2027-01-02T01:30:00")
+    take(rates, clock, DAILY, key=("other",))
+    assert len(rates) == 1
+
+
+def test_only_a_limit_of_the_calendar_is_counted_by_it() -> None:
+    counting = Rates()._calendar
+    with pytest.raises(RuntimeError, match="calendar"):
+        counting.look("name", Take(limit(), ("acme",)), Instant(START))

@@ -1,6 +1,8 @@
 """Buckets in the store count as those of the process do (`state/rates.py`), limit by limit and second by second."""
 
 import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
@@ -138,3 +140,52 @@ def test_the_store_counts_as_the_process_does(
         patched.setattr(memory, "time", fake)
         patched.setattr(strategies, "time", fake)
         asyncio.run(compare())
+
+
+# Days and months of the calendar
+
+DAILY = RateLimit("daily", 2, 86_400, sliding=False, calendar="day")
+MONTHLY = RateLimit("monthly", 3, 31 * 86_400, sliding=False, calendar="month")
+
+
+def moment(text: str) -> float:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
+
+
+async def test_a_quota_is_that_of_its_day_or_month_and_begins_anew_with_the_next(gate: Gate, server: Server) -> None:
+    server.set_clock(moment("2027-01-30T23:59:50"))
+    taken = [await take(gate, DAILY, MONTHLY) for _ in range(3)]
+    assert [one.allowed for one in taken] == [True, True, False]
+    assert [state.reset_after for state in taken[2].states] == [10, 86_410]
+    assert await gate.state.look(ask(DAILY, MONTHLY).takes) == [2, 2]
+    server.set_clock(moment("2027-01-31T00:00:00"))
+    assert await gate.state.look(ask(DAILY, MONTHLY).takes) == [0, 2]
+    assert [(await take(gate, DAILY, MONTHLY)).allowed for _ in range(2)] == [True, False]
+    server.set_clock(moment("2027-02-01T00:00:00"))
+    assert [(await take(gate, DAILY, MONTHLY)).allowed for _ in range(3)] == [True, True, False]
+
+
+async def test_months_end_where_the_calendar_has_it(gate: Gate, server: Server) -> None:
+    for number in (*range(1999 * 12, 2033 * 12), *range(2099 * 12, 2101 * 12)):
+        (begins, ends) = (
+            datetime(each // 12, each % 12 + 1, 1, tzinfo=UTC).timestamp() for each in (number, number + 1)
+        )
+        each = replace(MONTHLY, name=f"of {number}")
+        server.set_clock(begins)
+        assert (await take(gate, each)).states[0].reset_after == ends - begins
+        server.set_clock(ends - 0.5)
+        last = (await take(gate, each)).states[0]
+        assert (last.remaining, last.reset_after) == (1, 0.5)
+
+
+async def test_a_quota_is_kept_until_its_month_ends(gate: Gate, server: Server) -> None:
+    server.set_clock(moment("2027-01-01T00:00:00"))
+    await take(gate, MONTHLY)
+    key = key_of(b"psp:deposit", ask(MONTHLY).takes[0])
+    assert server.ask("GET", key.decode()) == b"%d 1 0" % (moment("2027-02-01T00:00:00") * 1_000)
+    assert int(server.ask("PTTL", key.decode())) > 31 * 86_400 * 1_000 - 60_000
+
+
+async def test_a_day_of_the_calendar_and_one_from_the_first_request_are_two_buckets(gate: Gate) -> None:
+    fixed = replace(DAILY, calendar=None)
+    assert [(await take(gate, each)).states[0].remaining for each in (DAILY, fixed)] == [1, 1]
