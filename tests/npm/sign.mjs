@@ -3,7 +3,7 @@
 // A job's `by` names the package and what it does; what else a job holds, the function of that name says. Keys come on
 // standard input too, so that they stand on no command line.
 
-import { createHash, createPrivateKey, webcrypto } from "node:crypto";
+import { constants, createHash, createPrivateKey, createSign, webcrypto } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { request } from "node:https";
 import { text } from "node:stream/consumers";
@@ -29,13 +29,20 @@ async function cryptoKey(algorithm, pem) {
   return webcrypto.subtle.importKey("pkcs8", der, kind, false, ["sign"]);
 }
 
+// Signs as docs/policy.md says one must by rsa-pss-sha512 with http-message-signatures.
+function saltedSigner({ key, keyId, saltLength }) {
+  const padding = constants.RSA_PKCS1_PSS_PADDING;
+  const sign = async (data) => createSign("sha512").update(data).sign({ key, padding, saltLength });
+  return { id: keyId, alg: "rsa-pss-sha512", sign };
+}
+
 const does = {
   async "http-message-signatures"(job) {
     const message = { method: job.method, url: job.url, headers: withDigest(job) };
     const { created, expires, nonce, tag } = job;
     const signed = await httpbis.signMessage(
       {
-        key: createSigner(job.key, job.algorithm, job.keyId),
+        key: job.saltLength ? saltedSigner(job) : createSigner(job.key, job.algorithm, job.keyId),
         fields: job.covered,
         params: ["created", "expires", "nonce", "keyid", "alg", "tag"],
         paramValues: { created: new Date(created * 1000), expires: new Date(expires * 1000), nonce, tag },

@@ -84,13 +84,15 @@ def test_we_verify_what_they_sign(signer: tuple[str, str], signed: Any) -> None:
         assert outcome({**fields, own: changed}) == code
 
 
-def test_a_salt_of_another_length_is_refused(signed: Any) -> None:
+def test_a_salt_of_another_length_is_refused(signed: Any, npm: node.Packages) -> None:
     fields = {"content-type": "application/json", **signed[OWN_SALT]}
     with pytest.raises(Denied, match="salt of another length than the 64 octets") as caught:
         messages.scheme(*COVERED[:-1]).verify(
             read(fields, BODY, "POST", TARGET), BODY.encode(), messages.keys(), WINDOW, NOW
         )
     assert caught.value.reason is Reason.SIGNATURE_MISMATCH
+    (mended,) = npm.run({**job(*OWN_SALT), "saltLength": 64})
+    assert outcome({"content-type": "application/json", **mended}) == "rsa-pss-sha512"
 
 
 def test_they_verify_what_we_sign(npm: node.Packages) -> None:
