@@ -13,6 +13,7 @@ from gateway.core.policy import Partner, Policy, Route, SigningKey
 from gateway.kit.answer_checks import AnswerKey, answer_key
 from gateway.kit.plan import Plan, Sample, plan_of
 from gateway.signing.httpsig.scheme import HttpMessageScheme
+from gateway.signing.jws_scheme import JwsScheme
 from gateway.signing.scheme import Scheme
 
 BODY = '{"sample":true}'
@@ -105,6 +106,8 @@ def _sample(route: Route, scheme: Scheme[Any]) -> Sample:
         fields["authorization"] = "Bearer ${TOKEN:?an access token}"
     if isinstance(scheme, HttpMessageScheme):
         plain = [each.name for each in scheme.covered if each.whole_field and each.name != "content-digest"]
+    elif isinstance(scheme, JwsScheme):
+        plain = sorted(scheme.payload.fields - {scheme.created_field, scheme.nonce_field})
     else:
         plain = [part.name for part in getattr(scheme, "parts", ()) if hasattr(part, "name") and part.name != "host"]
     for name in plain:

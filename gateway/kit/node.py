@@ -55,6 +55,10 @@ def _lines(given: Given) -> Iterator[str]:
     for name, digest, encoding in digests(plan):
         hashed = f'createHash("{digest}").update(body).digest()'
         yield f"const {name} = {_ENCODED[encoding].format(hashed)};"
+    if plan.jose:
+        yield f"const jose = {_ENCODED['base64url'].format(f'Buffer.from({_text(plan.jose)})')};"
+    if plan.payload:
+        yield f"const payload = {_ENCODED['base64url'].format(_bytes(plan.payload))};"
     yield ""
     yield f"const string = {_bytes(plan.string)};"
     yield from _sending(given)
@@ -70,18 +74,19 @@ def _sending(given: Given) -> Iterator[str]:
     yield "  stdout.write(string, () => exit());"
     yield "} else {"
     yield f"  const signature = {_ENCODED[plan.encoding].format(_raw(plan, given.secret_encoding))};"
+    yield f"  const sent = {f'Buffer.from({_text(plan.sent)})' if plan.sent else 'body'};"
     yield "  const headers = {"
     for name in sample.fields:
         yield f"    {json.dumps(name)}: {field_variable(name)},"
     for name, pieces in plan.headers:
         yield f"    {json.dumps(name)}: {_text(pieces)},"
-    yield '    ...(body.length ? { "content-length": body.length } : {}),'
+    yield '    ...(sent.length ? { "content-length": sent.length } : {}),'
     yield "  };"
     yield "  const options = {"
     yield "    method, headers, ca: env.CA && readFileSync(env.CA), cert: readFileSync(env.CERT),"
     yield "    key: readFileSync(env.CERT_KEY),"
     yield "  };"
-    yield "  const sent = request(url, options, (answer) => {"
+    yield "  const call = request(url, options, (answer) => {"
     yield "    const parts = [];"
     yield '    answer.on("data", (part) => parts.push(part));'
     yield '    answer.on("end", () => {'
@@ -91,8 +96,8 @@ def _sending(given: Given) -> Iterator[str]:
     yield "      stdout.write(content, () => exit(answer.statusCode >= 400 ? 1 : 0));"
     yield "    });"
     yield "  });"
-    yield '  sent.on("error", (error) => { console.error(error.message); exit(1); });'
-    yield "  sent.end(body);"
+    yield '  call.on("error", (error) => { console.error(error.message); exit(1); });'
+    yield "  call.end(sent);"
     yield "}"
 
 
@@ -126,16 +131,17 @@ def _bytes(pieces: Pieces) -> str:
 
 def _raw(plan: Plan, secret_encoding: str) -> str:
     algorithm = plan.algorithm
+    digest = algorithm.rpartition("-")[2]
     if algorithm.startswith("hmac-"):
-        digest = algorithm.removeprefix("hmac-")
         return f'createHmac("{digest}", {_KEYS[secret_encoding]}).update(string).digest()'
     key = "readFileSync(env.PRIVATE_KEY)"
     if algorithm == "ed25519":
         return f"sign(null, string, {key})"
     if algorithm.startswith("ecdsa"):
-        digest = algorithm.rpartition("-")[2]
         encoding = "der" if plan.der else "ieee-p1363"
         return f'sign("{digest}", string, {{ key: {key}, dsaEncoding: "{encoding}" }})'
-    if algorithm == "rsa-pss-sha512":
-        return f'sign("sha512", string, {{ key: {key}, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 64 }})'
-    return f'sign("sha256", string, {key})'
+    if algorithm.startswith("rsa-pss"):
+        salt = "constants.RSA_PSS_SALTLEN_DIGEST"
+        padding = f"padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: {salt}"
+        return f'sign("{digest}", string, {{ key: {key}, {padding} }})'
+    return f'sign("{digest}", string, {key})'

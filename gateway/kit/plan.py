@@ -1,5 +1,7 @@
 """How a scheme's requests are signed, step by step and in no language: what the samples are written from."""
 
+import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -11,12 +13,14 @@ from gateway.signing.encoding import Encoding, TimestampFormat
 from gateway.signing.httpsig.component import Component
 from gateway.signing.httpsig.digest import CONTENT_DIGEST
 from gateway.signing.httpsig.scheme import EXPIRES_AFTER, HttpMessageScheme
+from gateway.signing.jws_payload import RequestPayload
+from gateway.signing.jws_scheme import JwsScheme
 from gateway.signing.places import InHeader, Place
 from gateway.signing.scheme import Scheme
 
 ALGORITHMS = (
     "hmac-sha256", "hmac-sha384", "hmac-sha512", "ed25519", "ecdsa-p256-sha256", "ecdsa-p384-sha384", "rsa-pss-sha512",
-    "rsa-v1_5-sha256",
+    "rsa-v1_5-sha256", "rsa-pss-sha256", "rsa-v1_5-sha512", "ecdsa-p521-sha512",
 )  # fmt: skip
 """Those that the samples can sign by."""
 
@@ -25,6 +29,10 @@ ENCODINGS = ("utf-8", "hex", "base64")
 
 BODY = "body"
 """The variable whose value is bytes."""
+
+
+SCALAR_OCTETS: Mapping[str, int] = {"p256": 32, "p384": 48, "p521": 66}
+"""Bytes of each number of an ECDSA signature, by curve."""
 
 
 class Piece(NamedTuple):
@@ -61,6 +69,12 @@ class Plan:
     der: bool = False
     """Whether an ECDSA signature goes out in DER."""
     expires_after: int = int(EXPIRES_AFTER)
+    jose: Pieces = ()
+    """The header of a JWS, as JSON; `jose` is a variable of what is signed and sent then."""
+    payload: Pieces = ()
+    """The payload of a JWS that is encoded; `payload` is a variable then."""
+    sent: Pieces = ()
+    """The body that is sent in place of `body`; empty where that is sent itself."""
 
 
 class Given(NamedTuple):
@@ -92,6 +106,8 @@ def plan_of(scheme: Scheme[Any], algorithm: str, sample: Sample) -> Plan | None:
         return None
     if isinstance(scheme, HttpMessageScheme):
         return _of_messages(scheme, algorithm, sample)
+    if isinstance(scheme, JwsScheme):
+        return _of_jws(scheme, algorithm)
     return _of_composed(scheme, sample) if isinstance(scheme, ComposedScheme) else None
 
 
@@ -153,6 +169,39 @@ def _value(component: Component, sample: Sample) -> list[str] | None:
 def field_variable(name: str) -> str:
     """Name the variable of a field's value."""
     return "field_" + name.replace("-", "_").replace(".", "_")
+
+
+# JSON Web Signatures
+
+_OWN = re.compile(r'("\{timestamp\}"|\{key_id\}|\{nonce\})')
+"""What differs from one header to the next; the time is a number."""
+
+
+def _of_jws(scheme: JwsScheme, algorithm: str) -> Plan:
+    header = scheme.header_of(algorithm, "{key_id}", "{timestamp}", "{nonce}")
+    split = _OWN.split(json.dumps(header, separators=(",", ":")))
+    jose = tuple(Piece(each.strip('"{}'), variable=True) if _OWN.match(each) else Piece(each) for each in split if each)
+    carried = {scheme.created_field: "timestamp", scheme.nonce_field: "nonce"}
+    signed: list[str] = []
+    if isinstance(scheme.payload, RequestPayload):
+        signed += ["{method}", " ", "{path}", "\n"]
+        for name in scheme.payload.required:
+            variable = carried.get(name.lower(), field_variable(name.lower()))
+            signed += [f"{name}: ", f"{{{variable}}}", "\n"]
+    unencoded = scheme.expected.unencoded is True
+    payload = text(*signed, f"{{{BODY}}}")
+    compact = text("{jose}", ".", *([] if scheme.carried == "detached" else ["{payload}"]), ".", "{signature}")
+    own = tuple((name, text(f"{{{variable}}}")) for name, variable in carried.items() if name is not None)
+    return Plan(
+        string=text("{jose}", ".") + (payload if unencoded else text("{payload}")),
+        algorithm=algorithm,
+        encoding="base64url",
+        headers=own if scheme.carried == "body" else (*own, (scheme.header_field, compact)),
+        timestamp_format="unix" if scheme.created_field is None else "rfc3339",
+        jose=jose,
+        payload=() if unencoded else payload,
+        sent=compact if scheme.carried == "body" else (),
+    )
 
 
 # Composed schemes

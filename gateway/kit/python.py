@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from gateway.kit.answer_checks import in_python
-from gateway.kit.plan import BODY, Given, Pieces, Plan, digests, field_variable
+from gateway.kit.plan import BODY, SCALAR_OCTETS, Given, Pieces, Plan, digests, field_variable
 
 _ENCODED = {
     "hex": "{}.hex()",
@@ -11,6 +11,7 @@ _ENCODED = {
     "base64": "base64.b64encode({}).decode()",
     "base64url": 'base64.urlsafe_b64encode({}).decode().rstrip("=")',
 }
+_BASE64URL = _ENCODED["base64url"]
 _TIMES = {
     "unix": "str(now)",
     "unix-ms": 'f"{now}000"',
@@ -56,6 +57,10 @@ def _lines(given: Given) -> Iterator[str]:
     yield 'nonce = os.environ.get("NONCE") or secrets.token_hex(16)'
     for name, digest, encoding in digests(plan):
         yield f"{name} = {_ENCODED[encoding].format(f'hashlib.{digest}(body).digest()')}"
+    if plan.jose:
+        yield f"jose = {_BASE64URL.format(f'({_text(plan.jose)}).encode()')}"
+    if plan.payload:
+        yield f"payload = {_BASE64URL.format(_bytes(plan.payload))}"
     yield ""
     yield f"string = {_bytes(plan.string)}"
     yield 'if "--string" in sys.argv:'
@@ -69,6 +74,8 @@ def _lines(given: Given) -> Iterator[str]:
 def _sending(given: Given) -> Iterator[str]:
     plan, sample = given.plan, given.sample
     yield f"signature = {_ENCODED[plan.encoding].format('raw')}"
+    if plan.sent:
+        yield f"body = ({_text(plan.sent)}).encode()"
     yield "headers = {"
     for name in sample.fields:
         yield f"    {name!r}: {field_variable(name)},"
@@ -144,16 +151,17 @@ def _signature(plan: Plan, secret_encoding: str) -> Iterator[str]:
         yield f"secret = {_KEYS[secret_encoding]}"
         yield f'raw = hmac.digest(secret, string, "{algorithm.removeprefix("hmac-")}")'
         return
+    digest = algorithm.rpartition("-")[2].upper()
     yield 'key = load_pem_private_key(read(os.environ["PRIVATE_KEY"]), password=None)'
     if algorithm == "ed25519":
         yield "raw = key.sign(string)"
     elif algorithm.startswith("ecdsa"):
-        digest, octets = ("SHA256", 32) if algorithm == "ecdsa-p256-sha256" else ("SHA384", 48)
+        octets = SCALAR_OCTETS[algorithm.split("-")[1]]
         yield f"raw = key.sign(string, ec.ECDSA(hashes.{digest}()))"
         if not plan.der:
             yield f'raw = b"".join(number.to_bytes({octets}, "big") for number in decode_dss_signature(raw))'
-    elif algorithm == "rsa-pss-sha512":
-        yield "pss = padding.PSS(mgf=padding.MGF1(hashes.SHA512()), salt_length=64)"
-        yield "raw = key.sign(string, pss, hashes.SHA512())"
+    elif algorithm.startswith("rsa-pss"):
+        yield f"pss = padding.PSS(mgf=padding.MGF1(hashes.{digest}()), salt_length=hashes.{digest}.digest_size)"
+        yield f"raw = key.sign(string, pss, hashes.{digest}())"
     else:
-        yield "raw = key.sign(string, padding.PKCS1v15(), hashes.SHA256())"
+        yield f"raw = key.sign(string, padding.PKCS1v15(), hashes.{digest}())"

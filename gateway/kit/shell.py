@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Iterator
 
-from gateway.kit.plan import BODY, Given, Pieces, Plan, Sample, digests, field_variable
+from gateway.kit.plan import BODY, SCALAR_OCTETS, Given, Pieces, Plan, Sample, digests, field_variable
 
 _ENCODED = {
     "hex": "od -An -v -tx1 | tr -d ' \\n'",
@@ -58,6 +58,10 @@ def _lines(given: Given) -> Iterator[str]:
     yield f"printf '%s' {shlex.quote(sample.body)} > \"$work/body\"  # signed and sent byte by byte"
     for name, digest, encoding in digests(plan):
         yield f'{name}=$(openssl dgst -{digest} -binary "$work/body" | {_ENCODED[encoding]})'
+    if plan.jose:
+        yield f"jose=$(printf '%s' {_joined(plan.jose)} | {_ENCODED['base64url']})"
+    if plan.payload:
+        yield f"payload=$({{ {'; '.join(_string(plan.payload))}; }} | {_ENCODED['base64url']})"
     yield ""
     yield "{"
     yield from (f"  {line}" for line in _string(plan.string))
@@ -66,6 +70,8 @@ def _lines(given: Given) -> Iterator[str]:
     yield ""
     yield from _signature(plan, given.secret_encoding)
     yield f'signature=$(< "$work/signature" {_ENCODED[plan.encoding]})'
+    if plan.sent:
+        yield f"printf '%s' {_joined(plan.sent)} > \"$work/body\""
     yield ""
     yield 'curl --silent --show-error --path-as-is ${CA:+--cacert "$CA"} --cert "$CERT" --key "$CERT_KEY" \\'
     yield f'  -X "$method" "$url"{_data(sample)} \\'
@@ -112,15 +118,15 @@ def _string(pieces: Pieces) -> Iterator[str]:
 
 def _signature(plan: Plan, secret_encoding: str) -> Iterator[str]:
     algorithm, string, into = plan.algorithm, '"$work/string"', '"$work/signature"'
+    digest = algorithm.rpartition("-")[2]
     if algorithm.startswith("hmac-"):
-        digest = algorithm.removeprefix("hmac-")
         yield "# The secret stands on openssl's command line for a moment: other users of this machine could see it."
         yield f"secret_hex=$({_KEYS[secret_encoding]})"
         yield f'openssl dgst -{digest} -mac HMAC -macopt "hexkey:$secret_hex" -binary {string} > {into}'
     elif algorithm == "ed25519":
         yield f'openssl pkeyutl -sign -inkey "$PRIVATE_KEY" -rawin -in {string} > {into}'
     elif algorithm.startswith("ecdsa"):
-        digest, octets = ("sha256", 64) if algorithm == "ecdsa-p256-sha256" else ("sha384", 96)
+        octets = 2 * SCALAR_OCTETS[algorithm.split("-")[1]]
         yield f'openssl dgst -{digest} -sign "$PRIVATE_KEY" {string} > {into}'
         if not plan.der:
             yield f"# r and s, {octets // 2} bytes each, in place of OpenSSL's DER"
@@ -130,8 +136,8 @@ def _signature(plan: Plan, secret_encoding: str) -> Iterator[str]:
                 "  while read -r number; do printf '%*s' \"$pad\" \"$number\" | tr ' ' 0; done)"
             )
             yield f"printf \"$(printf '%s' \"$numbers\" | sed 's/../\\\\x&/g')\" > {into}"
-    elif algorithm == "rsa-pss-sha512":
-        options = "-sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:64"
-        yield f'openssl dgst -sha512 {options} -sign "$PRIVATE_KEY" {string} > {into}'
+    elif algorithm.startswith("rsa-pss"):
+        options = "-sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:digest"
+        yield f'openssl dgst -{digest} {options} -sign "$PRIVATE_KEY" {string} > {into}'
     else:
-        yield f'openssl dgst -sha256 -sign "$PRIVATE_KEY" {string} > {into}'
+        yield f'openssl dgst -{digest} -sign "$PRIVATE_KEY" {string} > {into}'

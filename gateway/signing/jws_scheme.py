@@ -281,7 +281,8 @@ class JwsScheme:
         if self.created_field is not None:
             fields.append((self.created_field, write_timestamp(now, "rfc3339")))
         head, _ = Signed(fields).applied(head, body)
-        text = encode_base64url(json.dumps(self._parameters(key, now, nonce), separators=(",", ":")).encode())
+        parameters = self.header_of(key.algorithm, key.id, int(now), nonce)
+        text = encode_base64url(json.dumps(parameters, separators=(",", ":")).encode())
         try:
             header = JoseHeader.read(text, self.expected)
             self.payload.check(header, head)
@@ -298,16 +299,17 @@ class JwsScheme:
             raise ValueError(f"scheme {self.name} would refuse the request: {detail}") from None
         return made
 
-    def _parameters(self, key: OwnKey, now: Instant, nonce: str) -> dict[str, object]:
+    def header_of(self, algorithm: str, key_id: str, created: object, nonce: str) -> dict[str, object]:
+        """Give the header that a client sends."""
         unencoded = self.expected.unencoded is True
-        required = {name: text if text is not None else key.id for name, text in self.expected.required.items()}
+        required = {name: text if text is not None else key_id for name, text in self.expected.required.items()}
         critical = [*(["b64"] if unencoded else []), *sorted(self.expected.critical)]
         return {
-            "alg": _NAMES[key.algorithm],
-            **({"kid": key.id} if self.key_named else {}),
+            "alg": _NAMES[algorithm],
+            **({"kid": key_id} if self.key_named else {}),
             **({"b64": False} if unencoded else {}),
             **required,
-            **({self.created_parameter: int(now)} if self.created_parameter is not None else {}),
+            **({self.created_parameter: created} if self.created_parameter is not None else {}),
             **({self.nonce_parameter: nonce} if self.nonce_parameter is not None else {}),
             **({"crit": critical} if critical else {}),
             **self.payload.parameters(),

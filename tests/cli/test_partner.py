@@ -11,8 +11,8 @@ from click.testing import CliRunner
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from gateway.cli.partner import kit
-from gateway.kit.example import NONCE, TOKEN
-from gateway.kit.plan import ALGORITHMS
+from gateway.kit.example import AT, NONCE, TOKEN
+from gateway.signing.algorithms import ALGORITHMS
 from tests import messages, node, world
 from tests.engine.harness import serving
 from tests.engine.services import Folder, Served, again
@@ -50,9 +50,25 @@ VENDOR = """\
     signature: {header: X-Signature, prefix: "v1="}
 """
 """A scheme with every part that the samples have words for."""
+JWS = {
+    "uk-open-banking": ("rsa-pss-sha256", "{preset: uk-open-banking}"),
+    "truelayer": ("ecdsa-p521-sha512", "{preset: truelayer}"),
+    "truelayer-webhook": ("ecdsa-p521-sha512", "{preset: truelayer-webhook}"),
+    "betsy": ("hmac-sha256", "{preset: betsy}"),
+    "unencoded": ("ecdsa-p256-sha256", "{type: jws, header: X-JWS, algorithms: [ES256], b64: no}"),
+    "attached": ("ed25519", "{type: jws, header: X-JWS, algorithms: [EdDSA], carried: attached}"),
+    "in-body": ("rsa-v1_5-sha512", "{type: jws, algorithms: [RS512], carried: body, nonce: {parameter: jti}}"),
+}
+"""Algorithm and scheme, by what the schemes are about."""
+DATED = ("uk-open-banking", "truelayer-webhook")
+CHANGED = {
+    "sh": ('"@$work/body"', '"$(sed "s/.$/ /" "$work/body")"'),
+    "py": ("body=body or None", 'body=body[:-1] + b" "'),
+    "mjs": ("call.end(sent)", 'call.end(Buffer.concat([sent.subarray(0, -1), Buffer.from(" ")]))'),
+}
+"""Pieces of samples, and what has another body sent than the one that was signed."""
 COMPOSED = "  lines:"
 SIGNERS = ("ed25519", "ecdsa-p384-sha384", "rsa-pss-sha512")
-PUBLIC = [each for each in ALGORITHMS if not each.startswith("hmac-")]
 SECRET = '      - {id: acme-2026-11, algorithm: hmac-sha256, secret: "file:acme.secret"}\n'
 
 
@@ -64,6 +80,13 @@ def changes(algorithm: str) -> dict[str, str]:
     composed = text[text.index(COMPOSED) : text.index("\npartners:")]
     if algorithm.startswith("answers-"):
         return {"schemes:\n": ANSWERS.replace("ALGORITHM", algorithm.removeprefix("answers-"))}
+    if algorithm in JWS:
+        named, scheme = JWS[algorithm]
+        key = f"      - {{id: acme-2026-11, algorithm: {named}, public_key: signing.pub}}\n"
+        own = {} if named.startswith("hmac-") else {SECRET: key}
+        undated = {", max_age: 60s, max_ahead: 5s": "", "replay: required": 'replay: {off: "three of the same here"}'}
+        window = {} if algorithm in DATED else undated
+        return {composed: f"  vendor: {scheme}\n", "scheme: lines": "scheme: vendor", **own, **window}
     if algorithm == "vendor":
         key = "      - {id: acme-2026-11, algorithm: ecdsa-p256-sha256, public_key: signing.pub}\n"
         return {composed: VENDOR, SECRET: key}
@@ -79,7 +102,7 @@ async def up(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Se
     async with serving() as upstream:
         folder = Folder(tmp_path, upstream.port)
         folder.write()
-        named = "ecdsa-p256-sha256" if algorithm == "vendor" else algorithm
+        named = "ecdsa-p256-sha256" if algorithm == "vendor" else JWS.get(algorithm or "", (algorithm,))[0]
         if named in messages.KINDS:
             key = private_key(messages.KINDS[named], "partner")
             folder.put("signing.pub", messages.public_pem(named))
@@ -115,9 +138,7 @@ async def run(up: Served, output: Path, ending: str, *words: str, **environ: str
     return process.returncode or 0, out, error
 
 
-@pytest.mark.parametrize(
-    "up", [None, "vendor", *(each for each in ALGORITHMS if each not in ("hmac-sha384", "hmac-sha512"))], indirect=True
-)
+@pytest.mark.parametrize("up", [None, "vendor", *ALGORITHMS], indirect=True)
 async def test_the_samples_run(up: Served) -> None:
     output = make(up)
     for ending in SIGN:
@@ -153,6 +174,24 @@ async def test_the_samples_check_the_gates_answers(up: Served) -> None:
     for ending in ("py", "mjs"):
         code, out, error = await run(up, output, ending)
         assert (code != 0, out, b"Error" in error or b"InvalidSignature" in error) == (True, b"", True), error
+
+
+@pytest.mark.parametrize("up", JWS, indirect=True)
+async def test_the_samples_for_json_web_signatures_run(up: Served) -> None:
+    output = make(up)
+    string = (output / "sample" / "string-to-sign.txt").read_bytes()
+    for number, ending in enumerate(SIGN):
+        shown = await run(up, output, ending, "--string", NONCE=NONCE, TOKEN=TOKEN, NOW=str(int(AT)))
+        assert shown == (0, string, b""), ending
+        now = str(int(world.NOW) - number)  # without nonce, one made in the same second is the same
+        sent = await run(up, output, ending, NOW=now, TOKEN=world.token())
+        assert sent == (0, b'{"status":"ok"}', b""), ending
+    for ending, (whole, other) in CHANGED.items():
+        file = output / "sample" / f"sign.{ending}"
+        assert whole in file.read_text()
+        file.write_text(file.read_text().replace(whole, other))
+        _, out, error = await run(up, output, ending)
+        assert b'"code":"signature.' in out, (ending, out, error)
 
 
 @pytest.mark.parametrize("up", [None], indirect=True)

@@ -5,6 +5,9 @@ import pytest
 from gateway.kit.facts import Facts
 from gateway.kit.plan import Piece, digests, plan_of, text
 from gateway.signing import parts as p
+from gateway.signing.jws_header import Expected
+from gateway.signing.jws_payload import RequestPayload
+from gateway.signing.jws_scheme import JwsScheme
 from gateway.signing.places import InContent, InHeader, InItems
 from tests import world
 from tests.unit.kit.kits import facts, message_facts
@@ -51,6 +54,31 @@ def test_what_is_covered_only_where_it_is_there() -> None:
         '"@scheme": https',
         '"content-type": {field_content_type}',
     ]
+
+
+def test_json_web_signatures() -> None:
+    named = JwsScheme(
+        "jws", frozenset({"hmac-sha256"}), "x-jws", payload=RequestPayload(("Idempotency-Key",)),
+        created_parameter="iat", nonce_field="idempotency-key",
+    )  # fmt: skip
+    plan = planned(facts(named))
+    assert written(plan.jose) == (
+        '{"alg":"HS256","kid":"{key_id}","iat":{timestamp},"tl_version":"2","tl_headers":"Idempotency-Key"}'
+    )
+    assert written(plan.string) == "{jose}.{payload}"
+    assert written(plan.payload) == "{method} {path}\nIdempotency-Key: {nonce}\n{body}"
+    assert [(name, written(value)) for name, value in plan.headers] == [
+        ("idempotency-key", "{nonce}"), ("x-jws", "{jose}..{signature}")
+    ]  # fmt: skip
+    assert plan.sent == ()
+
+
+def test_json_web_signatures_with_the_body_as_it_is_or_as_the_body() -> None:
+    hmac = frozenset({"hmac-sha256"})
+    plan = planned(facts(JwsScheme("jws", hmac, "x-jws", expected=Expected(unencoded=True))))
+    assert (written(plan.string), plan.payload) == ("{jose}.{body}", ())
+    plan = planned(facts(JwsScheme("jws", hmac, carried="body")))
+    assert (written(plan.sent), plan.headers) == ("{jose}.{payload}.{signature}", ())
 
 
 @pytest.mark.parametrize("component", ['"@query-param";name="a"', "x-dict;bs", 'x-dict;key="a"'])
