@@ -35,7 +35,7 @@ from gateway.core.chain import (
 )
 from gateway.core.decision import Decision
 from gateway.core.exchange import Exchange, decide
-from gateway.core.holds import KeyState, Remember, Remembered, Reserve, Reserved
+from gateway.core.holds import Enter, Entered, KeyState, Remember, Remembered, Reserve, Reserved
 from gateway.core.issuer import Issuer
 from gateway.core.message import Address, Certificate, Instant, Peer, RequestHead, Tls
 from gateway.core.networks import NetworkSet
@@ -277,6 +277,7 @@ class Answers:
             ClaimOnce: self._claim,
             Remember: lambda _: Remembered(KeyState.NEW, None, "token"),
             Reserve: lambda _: Reserved((), "token"),
+            Enter: lambda _: Entered(True, "token"),
             **(overrides or {}),
         }
 

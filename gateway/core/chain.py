@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
-from gateway.core.holds import Remember, Reserve
+from gateway.core.holds import Enter, Remember, Reserve
 from gateway.core.message import Instant
 from gateway.core.periods import Calendar
 
@@ -20,7 +20,7 @@ ORDER = ("mutual_tls", "ip_allowlist", "token", "rate_limit", "signature", "repl
 """Cheap and identifying controls first; the rate is taken before the body is read and before costly crypto;
 a nonce is claimed only after a good signature. Controls of third parties follow in the order of their names."""
 
-BODY_RULES = ("idempotency", "velocity")
+BODY_RULES = ("concurrency", "idempotency", "velocity")
 """Controls that a route may go without, asked after all others: what they take is held until the request has ended. A
 repeated request is answered before its amount would count again."""
 
@@ -139,7 +139,7 @@ class Introspected:
     at: Instant
 
 
-type Ask = ReadBody | TakeRate | ClaimOnce | FetchKeys | Introspect | Remember | Reserve
+type Ask = ReadBody | TakeRate | ClaimOnce | FetchKeys | Introspect | Remember | Reserve | Enter
 
 type Answer = object
 """Each ask states the type of its answer; whoever asks checks it (`answered`)."""

@@ -1,4 +1,4 @@
-"""What a request holds in the store until its outcome is known: a key that is in flight, amounts that are reserved.
+"""What a request holds in the store until its outcome is known: a key in flight, reserved amounts, a place.
 
 A control asks for it; the store answers; the exchange keeps the hold. Once the request has ended, however it did, the
 engine tells each hold how (`Ended`), and gives the store what the hold makes of it.
@@ -133,7 +133,35 @@ class GiveBack(NamedTuple):
     token: object
 
 
-type Settlement = SettleKey | GiveBack
+class Enter(NamedTuple):
+    """Ask for one of the places that a partner's requests on a route have at the same time. Answer: `Entered`.
+
+    The store MUST NOT let more than `most` be held whose lease is not over.
+    """
+
+    partner: str
+    policy: str
+    route: str
+    most: int
+    lease: int
+    """Seconds."""
+
+
+class Entered(NamedTuple):
+    """Answer to Enter."""
+
+    allowed: bool
+    token: object = None
+
+
+class Leave(NamedTuple):
+    """Free a place."""
+
+    ask: Enter
+    token: object
+
+
+type Settlement = SettleKey | GiveBack | Leave
 
 
 class Ended(NamedTuple):
@@ -209,6 +237,21 @@ class HeldAmounts:
         return GiveBack(self.ask, self.token) if unspent else None
 
 
+@dataclass(frozen=True, slots=True)
+class HeldPlace:
+    """A place among a partner's requests in flight."""
+
+    ask: Enter
+    token: object
+    wants: int | None = None
+    fields: frozenset[str] = frozenset()
+
+    def settle(self, ended: Ended) -> Leave:
+        """Free it, however the request ended."""
+        del ended
+        return Leave(self.ask, self.token)
+
+
 def undone(ask: object, answer: object) -> Settlement | None:
     """Give what takes an ask back whose answer came when nobody waited for it any more."""
     if isinstance(ask, Remember) and isinstance(answer, Remembered):
@@ -218,4 +261,6 @@ def undone(ask: object, answer: object) -> Settlement | None:
             return SettleKey(ask, answer.token, KeyState.UNKNOWN)
     elif isinstance(ask, Reserve) and isinstance(answer, Reserved) and answer.token is not None:
         return GiveBack(ask, answer.token)
+    elif isinstance(ask, Enter) and isinstance(answer, Entered) and answer.allowed:
+        return Leave(ask, answer.token)
     return None

@@ -548,6 +548,13 @@ class Reason(Enum):
         "The nonce could not be remembered, so the request was refused.",
     )
 
+    CONCURRENCY_REACHED = (
+        "concurrency.reached", 429, "Too many requests in flight",
+        "As many requests of the partner are at work on the route as may be; one more is taken when one has ended.",
+        "concurrency.per_partner on the route; lease bounds how long a place is held where a process was killed.",
+        "A partner had more requests at work at the same time than it may, and this one was refused.",
+    )
+
     # Body rules: what is read out of the body, idempotency, velocity
     BODY_NOT_JSON = (
         "body.not_json", 400, "Body is not valid JSON",

@@ -14,7 +14,7 @@ from gateway.core.chain import Answer, Ask, ClaimOnce, FetchKeys, Introspect, Re
 from gateway.core.decision import Decision
 from gateway.core.exchange import decide, failure, refuse
 from gateway.core.forwarding import upstream_fields
-from gateway.core.holds import Remember, Reserve, undone
+from gateway.core.holds import Enter, Remember, Reserve, undone
 from gateway.core.message import Address, Instant, Peer, RequestHead, Tls
 from gateway.core.outgoing import Stamp
 from gateway.core.reasons import Denied, Reason, Unavailable
@@ -34,7 +34,7 @@ type Step = Decision | ReadBody
 """Where a decision is: at its end, or waiting for the body."""
 
 type Way = Generator[Ask, Answer, Decision]
-type Question = TakeRate | ClaimOnce | FetchKeys | Introspect | Remember | Reserve
+type Question = TakeRate | ClaimOnce | FetchKeys | Introspect | Remember | Reserve | Enter
 
 
 class Gate:
@@ -237,6 +237,8 @@ class Handling:
             return self.gate.state.remember(ask, self._now)
         if isinstance(ask, Reserve):
             return self.gate.state.reserve(ask, self._now)
+        if isinstance(ask, Enter):
+            return self.gate.state.enter(ask, self._now)
         return self.in_force.answer(ask)
 
     def _works(self, ask: Question) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from gateway.controls.concurrency import Concurrency
 from gateway.controls.demands import Demand, TokenBody
 from gateway.controls.idempotency import BodyKey, FieldKey, Idempotency, SignedKey
 from gateway.controls.ip_allowlist import IpAllowlist
@@ -79,7 +80,7 @@ def described_state(policy: Policy) -> str:
             return f"Valkey at {where}{kind}{', TLS' if store.tls else ''}: shared by workers and machines{otherwise}"
         case EmbeddedSettings():
             return f"Valkey run by the gate: shared by its workers{otherwise}"
-    counting = (RateLimits, PartnerRates, Replay, Idempotency, Velocity)
+    counting = (RateLimits, PartnerRates, Replay, Concurrency, Idempotency, Velocity)
     needs = [route.name for route in policy.routes if any(isinstance(one, counting) for one in route.chain)]
     if not needs:
         return "the memory of the process: nothing is counted or remembered, so workers need no store"
@@ -142,7 +143,7 @@ def _described(control: Control) -> str:
             said = _token(control)
         case TokenBody():
             said = ", ".join(f"{tie.claim} is {tie.member}" for tie in control.ties)
-        case RateLimits() | PartnerRates():
+        case RateLimits() | PartnerRates() | Concurrency():
             said = _rates(control)
         case SignatureControl():
             said = _signature(control)
@@ -233,8 +234,10 @@ def _amount(units: int, digits: int) -> str:
     return f"{written[:-digits]}.{written[-digits:]}" if digits else written
 
 
-def _rates(control: RateLimits | PartnerRates) -> str:
+def _rates(control: RateLimits | PartnerRates | Concurrency) -> str:
     """Give the limits of everyone, of each tier and who is in it, and of partners with their own."""
+    if isinstance(control, Concurrency):
+        return f"{control.most} in flight per partner, lease {duration(control.lease)}"
     if isinstance(control, RateLimits):
         return "; ".join(map(_route_limit, control.limits))
     said = [_rates(control.default)]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from gateway.controls.concurrency import Concurrency
 from gateway.controls.idempotency import Idempotency, SignedKey
 from gateway.controls.ip_allowlist import IpAllowlist
 from gateway.controls.mutual_tls import MutualTls
@@ -92,9 +93,10 @@ def _check_replay(reader: Reader, route: RouteEntry) -> None:
 
 def _check_money(reader: Reader, route: RouteEntry) -> None:
     """Complain of body rules that would never find what they go by."""
+    concurrency = route.control(Concurrency)
     idempotency, velocity, replay = route.control(Idempotency), route.control(Velocity), route.control(Replay)
     if _off(route, "mutual_tls", "token", "signature"):
-        for rule in (each.name for each in (idempotency, velocity) if each is not None):
+        for rule in (each.name for each in (concurrency, idempotency, velocity) if each is not None):
             hint = "switch on mutual_tls, token or signature"
             reader.error(route.nodes[rule], "belongs to a partner, and no control can tell who calls", hint)
     if idempotency is None:
@@ -148,7 +150,7 @@ def refuse_shared_state(reader: Reader, route: RouteEntry) -> None:
     Not asked where the policy names a store that processes share. What a third party's control asks of the state is
     not known here: `gateway.state.unshared` denies it.
     """
-    for kind in (RateLimits, PartnerRates, Replay, Idempotency, Velocity):
+    for kind in (RateLimits, PartnerRates, Replay, Concurrency, Idempotency, Velocity):
         if route.control(kind) is not None:
             message = f"route {quoted(route.name or '')}: several workers need a store they share for {kind.name}"
             reader.error(route.nodes[kind.name], message, SHARED_STATE_HINT)

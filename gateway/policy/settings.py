@@ -10,6 +10,7 @@ from gateway.controls.signature import SignatureControl
 from gateway.core.chain import Control
 from gateway.core.issuer import Issuer
 from gateway.core.networks import NetworkSet
+from gateway.policy.concurrency import read_concurrency
 from gateway.policy.extensions import Extensions
 from gateway.policy.money import read_idempotency, read_velocity
 from gateway.policy.nodes import MappingNode, Node, ScalarNode
@@ -49,6 +50,7 @@ class Settings:
             "rate_limit": lambda node: read_route_rates(reader, node),
             "signature": self._signature,
             "replay": self._replay,
+            "concurrency": lambda node: read_concurrency(reader, node),
             "idempotency": lambda node: read_idempotency(reader, node),
             "velocity": lambda node: read_velocity(reader, node),
         }

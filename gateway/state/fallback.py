@@ -14,7 +14,7 @@ from collections.abc import Awaitable
 from dataclasses import replace
 
 from gateway.core.chain import Claim, ClaimOnce, RateLimit, RateState, RateTaken, Take, TakeRate
-from gateway.core.holds import Remember, Remembered, Reserve, Reserved, Settlement
+from gateway.core.holds import Enter, Entered, Remember, Remembered, Reserve, Reserved, Settlement
 from gateway.core.memo import Bounded
 from gateway.core.message import Instant
 from gateway.core.reasons import Reason, Unavailable
@@ -63,6 +63,10 @@ class Fallback:
     def reserve(self, ask: Reserve, now: Instant) -> Reserved | Awaitable[Reserved]:
         """Ask the store likewise."""
         return self.store.reserve(ask, now)
+
+    def enter(self, ask: Enter, now: Instant) -> Entered | Awaitable[Entered]:
+        """Ask the store likewise."""
+        return self.store.enter(ask, now)
 
     def settle(self, settlement: Settlement, now: Instant) -> Awaitable[None] | None:
         """Tell the store likewise."""

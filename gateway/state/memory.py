@@ -6,12 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from gateway.core.chain import Claim, ClaimOnce, RateTaken, TakeRate
-from gateway.core.holds import Remember, Remembered, Reserve, Reserved, Settlement
+from gateway.core.holds import Enter, Entered, Leave, Remember, Remembered, Reserve, Reserved, Settlement
 from gateway.core.message import Instant
 from gateway.core.reasons import Reason, Unavailable
 from gateway.core.stores import StateSettings
 from gateway.signing.window import Window
 from gateway.state import run_file
+from gateway.state.in_flight import InFlight
 from gateway.state.money import Money
 from gateway.state.nonces import Nonces
 from gateway.state.rates import Rates
@@ -32,6 +33,7 @@ class MemoryState:
         self._rates = Rates()
         self._nonces = Nonces(settings.replay_entries)
         self._money = Money(settings)
+        self._in_flight = InFlight()
         self._directory = Path()
         self._restored = False
         self._lock: int | None = None
@@ -59,10 +61,17 @@ class MemoryState:
         """Reserve amounts. Raises Unavailable: VELOCITY_FULL, STATE_UNAVAILABLE."""
         return self._money.reserve(ask, now)
 
+    def enter(self, ask: Enter, now: Instant) -> Entered:
+        """Take a place among requests in flight."""
+        return self._in_flight.enter(ask, now)
+
     def settle(self, settlement: Settlement, now: Instant) -> None:
         """Note what became of a hold."""
         del now
-        self._money.settle(settlement)
+        if isinstance(settlement, Leave):
+            self._in_flight.leave(settlement)
+        else:
+            self._money.settle(settlement)
 
     def restore(self, directory: Path, now: Instant, widest: Window | None) -> Restored:
         """Take over what the last run left in `directory`, and open for claims. Call it once.

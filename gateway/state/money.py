@@ -20,7 +20,6 @@ from gateway.core.holds import (
     Reserve,
     Reserved,
     SettleKey,
-    Settlement,
 )
 from gateway.core.message import Instant
 from gateway.core.reasons import Reason, Unavailable
@@ -118,7 +117,7 @@ class Money:
             raise
         return given
 
-    def settle(self, settlement: Settlement) -> None:
+    def settle(self, settlement: SettleKey | GiveBack) -> None:
         """Note what became of a hold."""
         if isinstance(settlement, SettleKey):
             self._settle_key(settlement)

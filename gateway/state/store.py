@@ -4,7 +4,7 @@ from collections.abc import Awaitable
 from typing import Protocol
 
 from gateway.core.chain import Claim, ClaimOnce, RateTaken, TakeRate
-from gateway.core.holds import Remember, Remembered, Reserve, Reserved, Settlement
+from gateway.core.holds import Enter, Entered, Remember, Remembered, Reserve, Reserved, Settlement
 from gateway.core.message import Instant
 from gateway.core.reasons import Reason
 
@@ -32,6 +32,10 @@ class Store(Protocol):
 
     def reserve(self, ask: Reserve, now: Instant) -> Reserved | Awaitable[Reserved]:
         """Count against every limit, or against none. MUST NOT let what is counted go beyond any of them."""
+        ...
+
+    def enter(self, ask: Enter, now: Instant) -> Entered | Awaitable[Entered]:
+        """Take a place among requests in flight. MUST free it when its lease is over."""
         ...
 
     def settle(self, settlement: Settlement, now: Instant) -> Awaitable[None] | None:

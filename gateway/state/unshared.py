@@ -3,7 +3,7 @@
 from typing import NoReturn
 
 from gateway.core.chain import ClaimOnce, TakeRate
-from gateway.core.holds import Remember, Reserve, Settlement
+from gateway.core.holds import Enter, Remember, Reserve, Settlement
 from gateway.core.message import Instant
 from gateway.core.reasons import Reason, Unavailable
 
@@ -33,6 +33,11 @@ class Unshared:
         raise Unavailable(Reason.STATE_UNAVAILABLE, _DETAIL)
 
     def reserve(self, ask: Reserve, now: Instant) -> NoReturn:
+        """Raise Unavailable(STATE_UNAVAILABLE)."""
+        del ask, now
+        raise Unavailable(Reason.STATE_UNAVAILABLE, _DETAIL)
+
+    def enter(self, ask: Enter, now: Instant) -> NoReturn:
         """Raise Unavailable(STATE_UNAVAILABLE)."""
         del ask, now
         raise Unavailable(Reason.STATE_UNAVAILABLE, _DETAIL)

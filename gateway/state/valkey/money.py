@@ -20,7 +20,6 @@ from gateway.core.holds import (
     Reserve,
     Reserved,
     SettleKey,
-    Settlement,
 )
 from gateway.core.message import Instant
 from gateway.core.reasons import Reason, Unavailable
@@ -104,7 +103,7 @@ class Money:
         )
         return Reserving(self, house, self._reserve, (house.epoch, index, *counters), arguments, ask)
 
-    def settle(self, settlement: Settlement) -> "Settling":
+    def settle(self, settlement: SettleKey | GiveBack) -> "Settling":
         """Give what is to be sent for what became of a hold."""
         house = self._houses.house(settlement.ask.partner)
         if isinstance(settlement, GiveBack):

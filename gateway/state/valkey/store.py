@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from gateway.core.chain import Claim, ClaimOnce, RateTaken, Take, TakeRate
-from gateway.core.holds import Remember, Remembered, Reserve, Reserved, Settlement
+from gateway.core.holds import Enter, Entered, Leave, Remember, Remembered, Reserve, Reserved, Settlement
 from gateway.core.message import Instant
 from gateway.core.reasons import Reason, Unavailable
 from gateway.core.stores import EmbeddedSettings, Layout, Login, StateSettings, ValkeySettings
@@ -19,6 +19,7 @@ from gateway.signing.window import Window
 from gateway.state.valkey.asked import Asked
 from gateway.state.valkey.buckets import Buckets, Looking
 from gateway.state.valkey.houses import Bounds, Claiming, House, Houses
+from gateway.state.valkey.in_flight import InFlight
 from gateway.state.valkey.money import Money, scripts
 from gateway.state.valkey.node import Access, Address, Node, connect, look
 from gateway.state.valkey.places import Cluster, MakeNode, Places, Sentinels, Single, fixed
@@ -57,7 +58,8 @@ class ValkeyState:
         self._claim_script = Script.read("claim", clock)
         take = Script.read("take", clock)
         money = scripts(clock)
-        self._scripts = (take, self._claim_script, self._open_script, *money)
+        flight = (Script.read("enter", clock), Script.read("leave", clock))
+        self._scripts = (take, self._claim_script, self._open_script, *money, *flight)
         self._opened: dict[int, bytes] = {}
         """For which run of which server each house was found open."""
         self._unopened: dict[int, list[Asked[Any]]] = {}
@@ -74,6 +76,7 @@ class ValkeyState:
         self.tell: Tell = _nobody
         self.places = self._make_places(settings.store, at)
         self._buckets = Buckets(self.places, take)
+        self._in_flight = InFlight(self.places, *flight)
         self._look_script = Script.read("look", clock)
         self._money = Money(self.places, self._houses, settings, self._wait_for, money)
 
@@ -119,6 +122,16 @@ class ValkeyState:
         del now  # the store's clock counts
         return self._money.reserve(ask).go()
 
+    async def enter(self, ask: Enter, now: Instant) -> Entered:
+        """Take a place among requests in flight. Raises Unavailable likewise; it is given back then as a key is."""
+        del now  # the store's clock counts
+        asked = self._in_flight.enter(ask)
+        try:
+            return await asked.go()
+        except Unavailable:
+            self._take_back(asked.undone)
+            raise
+
     async def settle(self, settlement: Settlement, now: Instant) -> None:
         """Note what became of a hold; a store that does not answer is tried again for a while. Raises Unavailable."""
         del now
@@ -132,7 +145,10 @@ class ValkeyState:
     async def _try(self, settlement: Settlement) -> None:
         for wait in (*TRIES, None):
             try:
-                await self._money.settle(settlement).go()
+                if isinstance(settlement, Leave):
+                    await self._in_flight.leave(settlement).go()
+                else:
+                    await self._money.settle(settlement).go()
             except Unavailable:
                 if wait is None:
                     raise

@@ -8,7 +8,7 @@ def test_the_order_is_cheap_and_identifying_first_and_nonces_last() -> None:
 
 
 def test_a_repetition_is_answered_before_its_amount_would_count_again() -> None:
-    assert BODY_RULES == ("idempotency", "velocity")
+    assert BODY_RULES == ("concurrency", "idempotency", "velocity")
     assert not set(BODY_RULES) & set(ORDER)
 
 

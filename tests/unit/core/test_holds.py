@@ -4,10 +4,13 @@ import pytest
 
 from gateway.core.holds import (
     Ended,
+    Enter,
+    Entered,
     GiveBack,
     HeldAmounts,
     HeldKey,
     KeyState,
+    Leave,
     Remember,
     Remembered,
     Reserve,
@@ -22,6 +25,7 @@ ASK = Remember("acme", "debit", b"op-1", b"s" * 32, Instant(100.0), Instant(1_00
 HELD = HeldKey(ASK, "token", frozenset({200, 400}), frozenset({429}), 10, frozenset())
 ANSWER = StoredAnswer(200, (), b"{}")
 RESERVE = Reserve("acme", "debit", ())
+ENTER = Enter("acme", "psp", "debit", 1, 60)
 AMOUNTS = HeldAmounts(RESERVE, "token", frozenset({400}))
 
 
@@ -66,6 +70,8 @@ def test_amounts_of_unknown_fate_stay_counted() -> None:
         (ASK, Remembered(KeyState.AGAIN, None, 1), SettleKey(ASK, 1, KeyState.UNKNOWN)),
         (ASK, Remembered(KeyState.IN_FLIGHT), None),
         (RESERVE, Reserved((), 1), GiveBack(RESERVE, 1)),
+        (ENTER, Entered(True, 1), Leave(ENTER, 1)),
+        (ENTER, Entered(False), None),
         (RESERVE, Reserved(()), None),
         (ASK, None, None),
         (None, None, None),

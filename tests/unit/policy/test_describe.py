@@ -4,6 +4,7 @@ from pathlib import PurePath
 
 import pytest
 
+from gateway.controls.concurrency import Concurrency
 from gateway.controls.credentials import Authentication
 from gateway.controls.demands import BodyTie, Demand, PathTie, TokenBody
 from gateway.controls.dpop import Proofs
@@ -288,3 +289,7 @@ def test_limits_by_partner() -> None:
 def test_quotas_of_the_calendar() -> None:
     quota = RateLimit("quota", 9, 86_400, sliding=False, calendar="day")
     assert describe(route(RateLimits((RouteLimit(quota, ("partner",)),))))["rate_limit"] == "9/calendar-day per partner"
+
+
+def test_requests_in_flight() -> None:
+    assert describe(route(Concurrency(20, 300)))["concurrency"] == "20 in flight per partner, lease 5m"

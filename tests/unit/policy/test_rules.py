@@ -180,3 +180,18 @@ def test_quotas_are_kept_in_a_store_and_lost_with_the_memory(policy: Path) -> No
     assert "rate_limit[0]: what was used of the month is lost when the gate restarts" in warned
     (policy / "state.yaml").write_text("version: 1\nstate: {store: valkey, embedded: true}\n")
     assert said(policy) == []
+
+
+def test_requests_in_flight_are_those_of_a_partner_and_of_all_workers(policy: Path) -> None:
+    change(policy, "routes.yaml", "    replay: required\n", "    replay: required\n    concurrency: {per_partner: 2}\n")
+    assert said(policy) == []
+    with pytest.raises(PolicyInvalid) as caught:
+        load(policy, ENVIRON, now=NOW, shared_state=False)
+    assert any("need a store they share for concurrency" in str(problem) for problem in caught.value.problems)
+    for control in ("mutual_tls: required", "ip_allowlist: partner"):
+        change(policy, "routes.yaml", control, control.split(":")[0] + ': {off: "everyone may call"}')
+    text = (policy / "routes.yaml").read_text()
+    for control in ("token", "rate_limit", "signature", "replay"):
+        text = re.sub(rf"^    {control}: .*$", f'    {control}: {{off: "everyone may call"}}', text, flags=re.MULTILINE)
+    (policy / "routes.yaml").write_text(text)
+    assert any("belongs to a partner, and no control can tell who calls" in each for each in said(policy))

@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 
 from gateway.core.chain import ClaimOnce, RateLimit, Take, TakeRate
-from gateway.core.holds import GiveBack
+from gateway.core.holds import Enter, GiveBack
 from gateway.core.message import Instant
 from gateway.core.reasons import Reason, Unavailable
 from gateway.state.store import Store
@@ -22,6 +22,7 @@ CLAIM = ClaimOnce("acme", b"nonce", NOW, Instant(NOW + 60))
         lambda store: store.claim(CLAIM, NOW),
         lambda store: store.remember(key(), NOW),
         lambda store: store.reserve(reserve(), NOW),
+        lambda store: store.enter(Enter("acme", "psp", "pay", 1, 60), NOW),
         lambda store: store.settle(GiveBack(reserve(), None), NOW),
     ],
 )
