@@ -455,6 +455,12 @@ class Reason(Enum):
         "The record's detail names the limit of the route that was reached.",
         "A caller beyond its rate was refused.",
     )
+    RATE_COST = (
+        "rate.cost", 400, "Invalid cost of the request",
+        "The field that states the cost must be a whole number, and no more than the route takes.",
+        "rate_limit.cost on the route names the field, and the most that a request may cost.",
+        "What the request would have taken of its limit was not clear, so it was refused.",
+    )
 
     # Signature and replay
     SIGNATURE_MISSING = (

@@ -8,6 +8,7 @@ from gateway.controls.idempotency import BodyKey, FieldKey, Idempotency, SignedK
 from gateway.controls.ip_allowlist import IpAllowlist
 from gateway.controls.mutual_tls import MutualTls
 from gateway.controls.partner_rates import PartnerRates
+from gateway.controls.priced_rates import PricedRates
 from gateway.controls.rate_limit import RateLimits, RouteLimit
 from gateway.controls.replay import Replay
 from gateway.controls.signature import SignatureControl
@@ -239,7 +240,8 @@ def _rates(control: RateLimits | PartnerRates | Concurrency) -> str:
     if isinstance(control, Concurrency):
         return f"{control.most} in flight per partner, lease {duration(control.lease)}"
     if isinstance(control, RateLimits):
-        return "; ".join(map(_route_limit, control.limits))
+        prices = control.prices if isinstance(control, PricedRates) else {}
+        return "; ".join(_route_limit(each, prices.get(each.limit.name)) for each in control.limits)
     said = [_rates(control.default)]
     members = {
         id(rates): [name for name, own in control.partners.items() if own is rates] for rates in control.tiers.values()
@@ -253,7 +255,9 @@ def _rates(control: RateLimits | PartnerRates | Concurrency) -> str:
     return " | ".join(said)
 
 
-def _route_limit(each: RouteLimit) -> str:
+def _route_limit(each: RouteLimit, field: str | None = None) -> str:
+    if field is not None:
+        return f"{described_rate(each.limit)} per {', '.join(each.by)}, {field} a request (at most {each.cost})"
     cost = "" if each.cost == 1 else f", {each.cost} a request"
     return f"{described_rate(each.limit)} per {', '.join(each.by)}{cost}"
 

@@ -4,13 +4,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from gateway.controls.priced_rates import priced
 from gateway.controls.rate_limit import Dimension, RateLimits, RouteLimit
 from gateway.core.chain import RateLimit
 from gateway.core.periods import DAY, Calendar
 from gateway.policy.nodes import MappingNode, Node, SequenceNode
 from gateway.policy.problem import quoted
 from gateway.policy.reader import Reader, suggestion
-from gateway.policy.values import Unfit, name, whole_seconds
+from gateway.policy.values import Unfit, field_name, name, whole_seconds
 
 DIMENSIONS: tuple[Dimension, ...] = ("partner", "address", "token.sub", "route")
 """What requests can be counted by; `route` counts all callers of the route together."""
@@ -34,6 +35,7 @@ def read_rates(reader: Reader, node: Node) -> RateLimits | None:
         return None
     limits: list[RouteLimit] = []
     names: dict[str, Node] = {}
+    prices: dict[str, str] = {}
     errors = reader.errors
     for item in items:
         limit = _read_mapping(reader, item) if isinstance(item, MappingNode) else reader.value(item, _written)
@@ -44,7 +46,10 @@ def read_rates(reader: Reader, node: Node) -> RateLimits | None:
             hint = f"first in line {first.place.line}; give one a `name`"
             reader.error(item, f"a second limit {quoted(limit.limit.name)} on this route", hint)
         limits.append(limit)
-    return RateLimits(tuple(limits)) if reader.errors == errors else None
+        cost = item.values.get("cost") if isinstance(item, MappingNode) else None
+        if isinstance(cost, MappingNode):
+            prices[limit.limit.name] = _field(reader, cost) or ""
+    return priced(RateLimits(tuple(limits)), prices) if reader.errors == errors else None
 
 
 def _written(text: str) -> RouteLimit:
@@ -72,9 +77,21 @@ def _read_mapping(reader: Reader, node: MappingNode) -> RouteLimit | None:
     if limit.calendar and "window" in fields:
         reader.error(fields["window"], "a window of the calendar is neither sliding nor fixed", "remove it")
         return None
-    cost = reader.whole_number(fields.get("cost"), 1, limit.amount) or 1
+    cost = _cost(reader, fields.get("cost"), limit.amount)
     made = _route_limit(limit, tuple(by), sliding=kind == "sliding", named=named)
     return replace(made, cost=cost)
+
+
+def _cost(reader: Reader, node: Node | None, most: int) -> int:
+    """Read what a request takes: so much, or at most so much."""
+    if not isinstance(node, MappingNode):
+        return reader.whole_number(node, 1, most) or 1
+    fields = reader.fields(node, required=("header", "most")) or {}
+    return reader.whole_number(fields.get("most"), 1, most) or 1
+
+
+def _field(reader: Reader, node: MappingNode) -> str | None:
+    return reader.value(node.values.get("header"), field_name)
 
 
 def _route_limit(

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from gateway.controls.partner_rates import PartnerRates
+from gateway.controls.priced_rates import PricedRates
 from gateway.controls.rate_limit import RateLimits, RouteLimit
 from gateway.core.chain import RateLimit
 from gateway.core.reasons import Reason
@@ -49,3 +50,12 @@ async def test_a_quota_of_the_month_is_told_and_kept(tmp_path: Path) -> None:
         assert answers[1].fields["ratelimit-policy"] == '"partner-calendar-month";q=1;w=2678400'
         assert 1 <= int(answers[1].fields["retry-after"]) <= 2_678_400
         assert up.decided == [Reason.ALLOWED, Reason.RATE_EXCEEDED]
+
+
+async def test_a_request_without_its_cost_takes_the_most(tmp_path: Path) -> None:
+    limit = RouteLimit(RateLimit("units", 10, 3_600, sliding=False), ("partner",), 6)
+    chain = world.chain(signature=None, replay=None, rate_limit=PricedRates((limit,), {"units": "x-cost"}))
+    async with running(tmp_path, route={"chain": chain}) as up:
+        answers = [await up.send(get()) for _ in range(2)]
+        assert [answer.status for answer in answers] == [200, 429]
+        assert answers[0].fields["ratelimit"].split(";")[1] == "r=4"

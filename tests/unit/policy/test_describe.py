@@ -12,6 +12,7 @@ from gateway.controls.idempotency import BodyKey, FieldKey, Idempotency, SignedK
 from gateway.controls.ip_allowlist import IpAllowlist
 from gateway.controls.mutual_tls import MutualTls
 from gateway.controls.partner_rates import PartnerRates
+from gateway.controls.priced_rates import PricedRates
 from gateway.controls.rate_limit import RateLimits, RouteLimit
 from gateway.controls.replay import Replay
 from gateway.controls.signature import SignatureControl
@@ -293,3 +294,10 @@ def test_quotas_of_the_calendar() -> None:
 
 def test_requests_in_flight() -> None:
     assert describe(route(Concurrency(20, 300)))["concurrency"] == "20 in flight per partner, lease 5m"
+
+
+def test_a_cost_from_a_field() -> None:
+    limit = RouteLimit(RateLimit("units", 9, 60, sliding=True), ("partner",), 5)
+    assert describe(route(PricedRates((limit,), {"units": "x-cost"})))["rate_limit"] == (
+        "9/minute per partner, x-cost a request (at most 5)"
+    )

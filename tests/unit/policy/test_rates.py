@@ -1,5 +1,6 @@
 import pytest
 
+from gateway.controls.priced_rates import PricedRates
 from gateway.controls.rate_limit import RouteLimit
 from gateway.core.chain import RateLimit
 from gateway.policy.rates import read_rates
@@ -124,3 +125,27 @@ def test_a_cost_is_no_more_than_the_limit_holds(cost: str) -> None:
     read_rates(used, node(f"[{{limit: 50/second, per: partner, cost: {cost}}}]"))
     (said,) = problems(used)
     assert "a whole number from 1 to 50" in said
+
+
+def test_a_cost_from_a_field() -> None:
+    used = reader()
+    rates = read_rates(used, node("[{limit: 50/second, per: partner, cost: {header: X-Cost, most: 20}}]"))
+    assert problems(used) == []
+    assert isinstance(rates, PricedRates)
+    assert (rates.limits[0].cost, dict(rates.prices)) == (20, {"partner-1s": "x-cost"})
+
+
+@pytest.mark.parametrize(
+    ("cost", "said"),
+    [
+        ("{header: X-Cost}", "`most` is missing"),
+        ("{most: 5}", "`header` is missing"),
+        ("{header: X-Cost, most: 51}", "a whole number from 1 to 50"),
+        ("{header: 'X Cost', most: 5}", "`X Cost`"),
+    ],
+)
+def test_a_cost_from_a_field_that_cannot_be_understood(cost: str, said: str) -> None:
+    used = reader()
+    assert read_rates(used, node(f"[{{limit: 50/second, per: partner, cost: {cost}}}]")) is None
+    (problem,) = problems(used)
+    assert said in problem
