@@ -7,6 +7,7 @@ from gateway.controls.concurrency import Concurrency
 from gateway.core.reasons import Reason
 from tests import world
 from tests.engine.harness import get, running
+from tests.engine.money import debit, velocity
 from tests.engine.upstream import Held
 
 CHAIN = (*world.chain(signature=None, replay=None), Concurrency(1, 3_600))
@@ -36,4 +37,25 @@ async def test_a_place_is_free_again_whatever_became_of_the_request(tmp_path: Pa
         await up.upstream.restart()
         up.upstream.answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
         assert (await up.send(get())).status == 200
+        assert Reason.CONCURRENCY_REACHED not in up.decided
+
+
+async def test_a_caller_that_goes_away_gives_its_place_back(tmp_path: Path) -> None:
+    async with running(tmp_path, route={"chain": CHAIN}) as up:
+        held = Held(up.upstream)
+        _, writer = await up.connect()
+        writer.write(get())
+        await held.reached.wait()
+        writer.transport.abort()
+        held.go_on.set()
+        await up.until_finished()
+
+        assert (await up.send(get())).status == 200
+
+
+async def test_a_request_that_a_later_control_denies_gives_its_place_back(tmp_path: Path) -> None:
+    async with running(tmp_path, route={"chain": (*CHAIN, velocity())}) as up:
+        answers = [await up.send(debit(1, amount=amount)) for amount in (5_000, 1, 1, 1)]
+
+        assert [answer.status for answer in answers] == [200, 403, 403, 403]
         assert Reason.CONCURRENCY_REACHED not in up.decided
