@@ -11,7 +11,10 @@ from gateway.controls.token import TokenControl
 from gateway.core.message import Instant
 from gateway.core.policy import Partner, Policy, Route, SigningKey
 from gateway.kit.answer_checks import AnswerKey, answer_key
-from gateway.kit.plan import Plan, Sample, plan_of
+from gateway.kit.composed_plan import headers_needed, sample_body
+from gateway.kit.plan import Plan, Sample
+from gateway.kit.plans import plan_of
+from gateway.signing.composed import ComposedScheme
 from gateway.signing.httpsig.scheme import HttpMessageScheme
 from gateway.signing.jws_scheme import JwsScheme
 from gateway.signing.scheme import Scheme
@@ -100,8 +103,10 @@ def _signing(route: Route, partner: Partner, now: Instant) -> Signing | None:
 
 def _sample(route: Route, scheme: Scheme[Any]) -> Sample:
     method = min(route.match.methods)
-    body = BODY if method in _WITH_BODY and route.body_limit >= len(BODY) else ""
-    fields: dict[str, str] = {"content-type": "application/json"} if body else {}
+    kind, body = sample_body(scheme, BODY) if isinstance(scheme, ComposedScheme) else ("application/json", BODY)
+    if method not in _WITH_BODY or route.body_limit < len(body):
+        body = ""
+    fields: dict[str, str] = {"content-type": kind} if body else {}
     if any(isinstance(each, TokenControl) for each in route.chain):
         fields["authorization"] = "Bearer ${TOKEN:?an access token}"
     if isinstance(scheme, HttpMessageScheme):
@@ -109,7 +114,7 @@ def _sample(route: Route, scheme: Scheme[Any]) -> Sample:
     elif isinstance(scheme, JwsScheme):
         plain = sorted(scheme.payload.fields - {scheme.created_field, scheme.nonce_field})
     else:
-        plain = [part.name for part in getattr(scheme, "parts", ()) if hasattr(part, "name") and part.name != "host"]
+        plain = headers_needed(scheme) if isinstance(scheme, ComposedScheme) else []
     for name in plain:
         fields.setdefault(name, _SAMPLE_VALUES.get(name, "sample"))
     return Sample(method, re.sub(r"\{[^}]*\}", "1", route.match.path), body, fields)

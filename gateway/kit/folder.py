@@ -48,7 +48,7 @@ def _samples(facts: Facts, signing: Signing) -> dict[str, str]:
     key = {} if facts.answers is None else {KEY_FILE: facts.answers.public_key}
     return {
         **key,
-        "sample/sign.sh": shell.write(given),
+        **({"sample/sign.sh": shell.write(given)} if plan.in_shell else {}),
         "sample/sign.py": python.write(given),
         "sample/sign.mjs": node.write(given),
     }

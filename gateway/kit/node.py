@@ -3,8 +3,9 @@
 import json
 from collections.abc import Iterator
 
+from gateway.kit import taken
 from gateway.kit.answer_checks import in_node
-from gateway.kit.plan import BODY, Given, Pieces, Plan, digests, field_variable
+from gateway.kit.plan import BODY, SHARED, Given, Pieces, Plan, digests, field_variable
 
 _ENCODED = {
     "hex": '{}.toString("hex")',
@@ -31,7 +32,7 @@ def write(given: Given) -> str:
 
 def _lines(given: Given) -> Iterator[str]:
     plan, sample = given.plan, given.sample
-    shared = plan.algorithm.startswith("hmac-")
+    shared = plan.shared
     yield "#!/usr/bin/env node"
     yield from (f"// {line}".rstrip() for line in given.about.splitlines())
     yield "// `--string` prints the string to sign instead. Needs the environment variables CERT, CERT_KEY and"
@@ -41,6 +42,7 @@ def _lines(given: Given) -> Iterator[str]:
     yield 'import { request } from "node:https";'
     yield 'import { argv, env, exit, stdout } from "node:process";'
     yield ""
+    yield from _functions(plan)
     yield f"const baseUrl = env.BASE_URL ?? {json.dumps(given.base_url)};"
     yield f"const key_id = env.KEY_ID ?? {json.dumps(given.key_id)};"
     for name, value in sample.fields.items():
@@ -48,13 +50,19 @@ def _lines(given: Given) -> Iterator[str]:
     yield f"const method = {json.dumps(sample.method)};"
     yield f"const path = {json.dumps(sample.path)}, target = path;"
     yield "const url = baseUrl + target, authority = new URL(baseUrl).host;"
-    yield f"const body = Buffer.from({json.dumps(sample.body)}); // signed and sent byte by byte"
+    begin = "let" if plan.carried else "const"
+    yield f"{begin} body = Buffer.from({json.dumps(sample.body)}); // signed and sent byte by byte"
     yield "const now = Number(env.NOW ?? Math.floor(Date.now() / 1000));"
     yield f"const timestamp = {_TIMES[plan.timestamp_format]}, expires = String(now + {plan.expires_after});"
     yield 'const nonce = env.NONCE ?? randomBytes(16).toString("hex");'
+    yield from _members(plan)
     for name, digest, encoding in digests(plan):
         hashed = f'createHash("{digest}").update(body).digest()'
         yield f"const {name} = {_ENCODED[encoding].format(hashed)};"
+    yield from (f"const {each.name} = {taken.in_node(each, _text)};" for each in plan.taken)
+    if SHARED in {piece.text for piece in plan.string if piece.variable}:
+        secret = _KEYS[given.secret_encoding]
+        yield f'const {SHARED} = argv.includes("--string") ? Buffer.from("{{secret}}") : {secret};'
     if plan.jose:
         yield f"const jose = {_ENCODED['base64url'].format(f'Buffer.from({_text(plan.jose)})')};"
     if plan.payload:
@@ -62,6 +70,24 @@ def _lines(given: Given) -> Iterator[str]:
     yield ""
     yield f"const string = {_bytes(plan.string)};"
     yield from _sending(given)
+
+
+def _functions(plan: Plan) -> Iterator[str]:
+    used = "\n".join([*_members(plan), *(taken.in_node(each, _text) for each in plan.taken)])
+    used += taken.put(plan.signature_at, "signature") if plan.signature_at else ""
+    found = taken.functions(plan, used, node=True)
+    yield from [found] if found else []
+
+
+def _members(plan: Plan) -> Iterator[str]:
+    """Give the lines that take the body apart, and put into it what goes there before signing."""
+    if not plan.members:
+        return
+    yield f"const members = {taken.read(plan, node=True)};"
+    for way, variable, number in plan.carried:
+        yield f"{taken.put(way, f'Number({variable})' if number else variable)};"
+    if plan.carried:
+        yield f"body = {taken.written(plan, node=True)};"
 
 
 def _sending(given: Given) -> Iterator[str]:
@@ -74,7 +100,10 @@ def _sending(given: Given) -> Iterator[str]:
     yield "  stdout.write(string, () => exit());"
     yield "} else {"
     yield f"  const signature = {_ENCODED[plan.encoding].format(_raw(plan, given.secret_encoding))};"
-    yield f"  const sent = {f'Buffer.from({_text(plan.sent)})' if plan.sent else 'body'};"
+    if plan.signature_at:
+        yield f"  {taken.put(plan.signature_at, 'signature')};"
+    made = taken.written(plan, node=True) if plan.signature_at else "body"
+    yield f"  const sent = {f'Buffer.from({_text(plan.sent)})' if plan.sent else made};"
     yield "  const headers = {"
     for name in sample.fields:
         yield f"    {json.dumps(name)}: {field_variable(name)},"
@@ -116,10 +145,10 @@ def _bytes(pieces: Pieces) -> str:
     lines: list[str] = []
     pending: list[str] = []
     for piece in pieces:
-        if piece.variable and piece.text == BODY:
+        if piece.variable and piece.text in (BODY, SHARED):
             lines += [f"Buffer.from({' + '.join(pending)})"] if pending else []
             pending = []
-            lines.append("body")
+            lines.append(piece.text)
         else:
             pending.append(piece.text if piece.variable else json.dumps(piece.text))
             if piece.text.endswith("\n"):
@@ -132,6 +161,8 @@ def _bytes(pieces: Pieces) -> str:
 def _raw(plan: Plan, secret_encoding: str) -> str:
     algorithm = plan.algorithm
     digest = algorithm.rpartition("-")[2]
+    if algorithm.startswith("digest-"):
+        return f'createHash("{digest}").update(string).digest()'
     if algorithm.startswith("hmac-"):
         return f'createHmac("{digest}", {_KEYS[secret_encoding]}).update(string).digest()'
     key = "readFileSync(env.PRIVATE_KEY)"

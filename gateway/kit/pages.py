@@ -119,10 +119,14 @@ def _signing(signing: Signing, example: Example) -> Iterator[str]:
     kept = "SECRET_FILE=acme.secret" if signing.algorithm in SECRET_ALGORITHMS else "PRIVATE_KEY=signing.key"
     token = " TOKEN=eyJ..." if "authorization" in signing.sample.fields else ""
     yield f"$ export CERT=client.pem CERT_KEY=client.key CA=operator-ca.pem {kept}{token}"
-    yield "$ bash sample/sign.sh       # bash, OpenSSL, curl"
+    if signing.plan.in_shell:
+        yield "$ bash sample/sign.sh       # bash, OpenSSL, curl"
     yield "$ python3 sample/sign.py    # Python 3.9 or later"
     yield "$ node sample/sign.mjs      # node 18 or later"
     yield "```\n"
+    if not signing.plan.in_shell:
+        yield "There is none for the shell, which cannot sanely take a body apart or keep a secret that is hashed."
+        yield "Numbers sign as they are written, so send amounts as text, or as your language writes them.\n"
     yield "`BASE_URL`, `KEY_ID`, `NOW` (Unix seconds) and `NONCE` replace what they are called after; `CA` may be left"
     yield "out where your system trusts the server. Is a request refused, compare strings:\n"
     yield "```console"

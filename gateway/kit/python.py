@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
+from gateway.kit import taken
 from gateway.kit.answer_checks import in_python
-from gateway.kit.plan import BODY, SCALAR_OCTETS, Given, Pieces, Plan, digests, field_variable
+from gateway.kit.plan import BODY, SCALAR_OCTETS, SHARED, Given, Pieces, Plan, digests, field_variable
 
 _ENCODED = {
     "hex": "{}.hex()",
@@ -31,11 +32,15 @@ def write(given: Given) -> str:
 
 def _lines(given: Given) -> Iterator[str]:
     plan, sample = given.plan, given.sample
-    shared = plan.algorithm.startswith("hmac-")
+    shared = plan.shared
     yield "#!/usr/bin/env python3"
     yield f'"""{given.about}\n\n`--string` prints the string to sign instead.{_needs(shared)}\n"""'
     yield ""
     yield "import base64, hashlib, hmac, http.client, os, secrets, ssl, sys, time  # noqa: E401"
+    if plan.taken or plan.members:
+        yield "import json, zlib  # noqa: E401"
+        yield "from decimal import Decimal"
+        yield "from urllib.parse import parse_qsl, quote_plus, urlencode"
     yield "from urllib.parse import urlsplit"
     yield from () if shared else _imports(plan)
     yield ""
@@ -45,6 +50,7 @@ def _lines(given: Given) -> Iterator[str]:
     yield "        return file.read()"
     yield ""
     yield ""
+    yield from _functions(plan)
     yield f'base_url = os.environ.get("BASE_URL", {given.base_url!r})'
     yield f'key_id = os.environ.get("KEY_ID", {given.key_id!r})'
     for name, value in sample.fields.items():
@@ -55,8 +61,12 @@ def _lines(given: Given) -> Iterator[str]:
     yield 'now = int(os.environ.get("NOW", time.time()))'
     yield f"timestamp, expires = {_TIMES[plan.timestamp_format]}, str(now + {plan.expires_after})"
     yield 'nonce = os.environ.get("NONCE") or secrets.token_hex(16)'
+    yield from _members(plan)
     for name, digest, encoding in digests(plan):
         yield f"{name} = {_ENCODED[encoding].format(f'hashlib.{digest}(body).digest()')}"
+    yield from (f"{each.name} = {taken.in_python(each, _text)}" for each in plan.taken)
+    if SHARED in {piece.text for piece in plan.string if piece.variable}:
+        yield f'{SHARED} = b"{{secret}}" if "--string" in sys.argv else {_KEYS[given.secret_encoding]}'
     if plan.jose:
         yield f"jose = {_BASE64URL.format(f'({_text(plan.jose)}).encode()')}"
     if plan.payload:
@@ -74,6 +84,9 @@ def _lines(given: Given) -> Iterator[str]:
 def _sending(given: Given) -> Iterator[str]:
     plan, sample = given.plan, given.sample
     yield f"signature = {_ENCODED[plan.encoding].format('raw')}"
+    if plan.signature_at:
+        yield taken.put(plan.signature_at, "signature")
+        yield f"body = {taken.written(plan, node=False)}"
     if plan.sent:
         yield f"body = ({_text(plan.sent)}).encode()"
     yield "headers = {"
@@ -98,6 +111,24 @@ def _sending(given: Given) -> Iterator[str]:
         yield "check_answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, content)"
     yield "sys.stdout.buffer.write(content)"
     yield "sys.exit(answer.status >= 400)"
+
+
+def _functions(plan: Plan) -> Iterator[str]:
+    used = "\n".join([*_members(plan), *(taken.in_python(each, _text) for each in plan.taken)])
+    used += taken.put(plan.signature_at, "signature") if plan.signature_at else ""
+    found = taken.functions(plan, used, node=False)
+    yield from [found.rstrip(), "", ""] if found else []
+
+
+def _members(plan: Plan) -> Iterator[str]:
+    """Give the lines that take the body apart, and put into it what goes there before signing."""
+    if not plan.members:
+        return
+    yield f"members = {taken.read(plan, node=False)}"
+    for way, variable, number in plan.carried:
+        yield taken.put(way, f"int({variable})" if number else variable)
+    if plan.carried:
+        yield f"body = {taken.written(plan, node=False)}"
 
 
 def _needs(shared: bool) -> str:
@@ -132,10 +163,10 @@ def _bytes(pieces: Pieces) -> str:
     lines: list[str] = []
     pending: list[str] = []
     for piece in pieces:
-        if piece.variable and piece.text == BODY:
+        if piece.variable and piece.text in (BODY, SHARED):
             lines += [f"({' + '.join(pending)}).encode()"] if pending else []
             pending = []
-            lines.append("body")
+            lines.append(piece.text)
         else:
             pending.append(piece.text if piece.variable else repr(piece.text))
             if piece.text.endswith("\n"):
@@ -147,6 +178,9 @@ def _bytes(pieces: Pieces) -> str:
 
 def _signature(plan: Plan, secret_encoding: str) -> Iterator[str]:
     algorithm = plan.algorithm
+    if algorithm.startswith("digest-"):
+        yield f'raw = hashlib.new("{algorithm.removeprefix("digest-")}", string).digest()'
+        return
     if algorithm.startswith("hmac-"):
         yield f"secret = {_KEYS[secret_encoding]}"
         yield f'raw = hmac.digest(secret, string, "{algorithm.removeprefix("hmac-")}")'

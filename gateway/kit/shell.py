@@ -31,7 +31,7 @@ def write(given: Given) -> str:
 
 def _lines(given: Given) -> Iterator[str]:
     plan, sample = given.plan, given.sample
-    shared = plan.algorithm.startswith("hmac-")
+    shared = plan.shared
     yield "#!/usr/bin/env bash"
     yield from (f"# {line}" for line in given.about.splitlines())
     yield "# `--string` prints the string to sign instead. Needs bash, OpenSSL 3 and curl."

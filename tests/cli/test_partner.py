@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from gateway.cli.partner import kit
 from gateway.kit.example import AT, NONCE, TOKEN
 from gateway.signing.algorithms import ALGORITHMS
+from gateway.signing.secret_algorithms import SECRET_ALGORITHMS
 from tests import messages, node, world
 from tests.engine.harness import serving
 from tests.engine.services import Folder, Served, again
@@ -60,11 +61,43 @@ JWS = {
     "in-body": ("rsa-v1_5-sha512", "{type: jws, algorithms: [RS512], carried: body, nonce: {parameter: jti}}"),
 }
 """Algorithm and scheme, by what the schemes are about."""
-DATED = ("uk-open-banking", "truelayer-webhook")
+PARAMETERS = "string_to_sign: [{parameters: [form], headers: [Content-Type, X-Key], without: [sign]}, {form: amount}]"
+VENDORS = {
+    "slotegrator": ("hmac-sha1", "{preset: slotegrator, WEAK}"),
+    "pragmatic": ("digest-md5", "{preset: pragmatic, WEAK}"),
+    "spribe": ("hmac-sha256", "{preset: spribe}"),
+    "adyen": ("hmac-sha256", "{preset: adyen}"),
+    "nuvei": ("digest-sha256", "{preset: nuvei, WEAK}"),
+    "stripe": ("hmac-sha256", "{preset: stripe}"),
+    "worldpay": ("hmac-sha256", "{preset: worldpay}"),
+    "far-games": ("hmac-sha256", "{preset: far-games}"),
+    "gitslotpark": ("hmac-sha256", "{preset: gitslotpark}"),
+    "igamingace": ("hmac-sha512", "{preset: igamingace}"),
+    "trustly": ("rsa-v1_5-sha1", "{preset: trustly, WEAK}"),
+    "crc32": ("hmac-sha256", "{ALGORITHM, string_to_sign: [method, path, crc32], signature: {header: X-Sign}}"),
+    "form": ("hmac-sha256", f"{{ALGORITHM, {PARAMETERS}, key_id: {{header: X-Key}}, signature: {{form: sign}}}}"),
+}
+"""The same of composed schemes that take the body apart, sign lists of items, or hash the secret."""
+SCHEMES = JWS | VENDORS
+DATED = ("uk-open-banking", "truelayer-webhook", "slotegrator", "spribe", "stripe", "far-games")
 CHANGED = {
     "sh": ('"@$work/body"', '"$(sed "s/.$/ /" "$work/body")"'),
-    "py": ("body=body or None", 'body=body[:-1] + b" "'),
-    "mjs": ("call.end(sent)", 'call.end(Buffer.concat([sent.subarray(0, -1), Buffer.from(" ")]))'),
+    "py": ("body=body or None", "body=other(body)"),
+    "mjs": ("call.end(sent)", "call.end(other(sent.toString()))"),
+}
+OTHER = {
+    "sh": "",
+    "py": """
+def other(body):
+    changed = body.replace(b"ampl", b"ampm").replace(b"true", b"null")
+    return changed if changed != body else body[:-1] + b" "
+""",
+    "mjs": """
+function other(body) {
+  const changed = body.replaceAll("ampl", "ampm").replaceAll("true", "null");
+  return changed !== body ? changed : body.slice(0, -1) + " ";
+}
+""",
 }
 """Pieces of samples, and what has another body sent than the one that was signed."""
 COMPOSED = "  lines:"
@@ -80,10 +113,15 @@ def changes(algorithm: str) -> dict[str, str]:
     composed = text[text.index(COMPOSED) : text.index("\npartners:")]
     if algorithm.startswith("answers-"):
         return {"schemes:\n": ANSWERS.replace("ALGORITHM", algorithm.removeprefix("answers-"))}
-    if algorithm in JWS:
-        named, scheme = JWS[algorithm]
+    if algorithm in SCHEMES:
+        named, scheme = SCHEMES[algorithm]
         key = f"      - {{id: acme-2026-11, algorithm: {named}, public_key: signing.pub}}\n"
-        own = {} if named.startswith("hmac-") else {SECRET: key}
+        own = {SECRET: key}
+        if named in SECRET_ALGORITHMS:
+            own = {SECRET: SECRET.replace("hmac-sha256", named)}
+        scheme = scheme.replace("ALGORITHM", "algorithm: hmac-sha256").replace(
+            "WEAK", "allow_weak: {owner: tests, until: 2100-01-01}"
+        )
         undated = {", max_age: 60s, max_ahead: 5s": "", "replay: required": 'replay: {off: "three of the same here"}'}
         window = {} if algorithm in DATED else undated
         return {composed: f"  vendor: {scheme}\n", "scheme: lines": "scheme: vendor", **own, **window}
@@ -102,7 +140,7 @@ async def up(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Se
     async with serving() as upstream:
         folder = Folder(tmp_path, upstream.port)
         folder.write()
-        named = "ecdsa-p256-sha256" if algorithm == "vendor" else JWS.get(algorithm or "", (algorithm,))[0]
+        named = "ecdsa-p256-sha256" if algorithm == "vendor" else SCHEMES.get(algorithm or "", (algorithm,))[0]
         if named in messages.KINDS:
             key = private_key(messages.KINDS[named], "partner")
             folder.put("signing.pub", messages.public_pem(named))
@@ -176,20 +214,24 @@ async def test_the_samples_check_the_gates_answers(up: Served) -> None:
         assert (code != 0, out, b"Error" in error or b"InvalidSignature" in error) == (True, b"", True), error
 
 
-@pytest.mark.parametrize("up", JWS, indirect=True)
-async def test_the_samples_for_json_web_signatures_run(up: Served) -> None:
+@pytest.mark.parametrize("up", SCHEMES, indirect=True)
+async def test_the_samples_for_vendors_schemes_run(up: Served) -> None:
     output = make(up)
+    made = [ending for ending in SIGN if (output / "sample" / f"sign.{ending}").exists()]
+    assert made[-2:] == ["py", "mjs"]
     string = (output / "sample" / "string-to-sign.txt").read_bytes()
-    for number, ending in enumerate(SIGN):
+    for number, ending in enumerate(made):
         shown = await run(up, output, ending, "--string", NONCE=NONCE, TOKEN=TOKEN, NOW=str(int(AT)))
         assert shown == (0, string, b""), ending
         now = str(int(world.NOW) - number)  # without nonce, one made in the same second is the same
         sent = await run(up, output, ending, NOW=now, TOKEN=world.token())
         assert sent == (0, b'{"status":"ok"}', b""), ending
-    for ending, (whole, other) in CHANGED.items():
+    for ending in made:
+        whole, other = CHANGED[ending]
         file = output / "sample" / f"sign.{ending}"
         assert whole in file.read_text()
-        file.write_text(file.read_text().replace(whole, other))
+        shebang, rest = file.read_text().split("\n", 1)
+        file.write_text(shebang + "\n" + OTHER[ending] + rest.replace(whole, other))
         _, out, error = await run(up, output, ending)
         assert b'"code":"signature.' in out, (ending, out, error)
 

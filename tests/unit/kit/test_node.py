@@ -7,6 +7,7 @@ import pytest
 from gateway.kit.facts import Facts
 from gateway.kit.node import write
 from gateway.kit.plan import ALGORITHMS, ENCODINGS, Given
+from gateway.signing.secret_algorithms import SECRET_ALGORITHMS
 from tests.unit.kit.kits import facts, message_facts
 
 
@@ -22,7 +23,7 @@ def sample(found: Facts, written: str = "utf-8", **changes: str) -> str:
 def test_each_algorithm_asks_for_its_kind_of_key(algorithm: str) -> None:
     text = sample(message_facts(), algorithm=algorithm)
     assert ("SECRET_FILE" in text, "PRIVATE_KEY" in text) == (
-        algorithm.startswith("hmac-"), not algorithm.startswith("hmac-")
+        algorithm in SECRET_ALGORITHMS, algorithm not in SECRET_ALGORITHMS
     )  # fmt: skip
 
 

@@ -1,110 +1,30 @@
-from typing import Any
-
-import pytest
-
-from gateway.kit.facts import Facts
-from gateway.kit.plan import Piece, digests, plan_of, text
+from gateway.kit.plan import BODY, SHARED, Piece, Plan, Taken, digests, field_variable, text
 from gateway.signing import parts as p
-from gateway.signing.jws_header import Expected
-from gateway.signing.jws_payload import RequestPayload
-from gateway.signing.jws_scheme import JwsScheme
-from gateway.signing.places import InContent, InHeader, InItems
-from tests import world
-from tests.unit.kit.kits import facts, message_facts
 
 
-def planned(found: Facts) -> Any:
-    assert found.signing is not None
-    return found.signing.plan
-
-
-def written(pieces: Any) -> str:
-    return "".join(f"{{{piece.text}}}" if piece.variable else piece.text for piece in pieces)
-
-
-def test_a_vendors_scheme() -> None:
-    plan = planned(facts())
-    assert written(plan.string) == "{method}\n{path}\n{timestamp}\n{nonce}\n{body}"
-    assert [(name, written(value)) for name, value in plan.headers] == [
-        ("x-key-id", "{key_id}"), ("x-timestamp", "{timestamp}"), ("x-nonce", "{nonce}"), ("x-signature", "{signature}")
-    ]  # fmt: skip
-    assert (plan.algorithm, plan.encoding, digests(plan)) == ("hmac-sha256", "hex", [])
-
-
-def test_message_signatures() -> None:
-    plan = planned(message_facts("@method", "@target-uri", "authorization", tag="t", label="a", expires_required=True))
-    assert written(plan.string).splitlines() == [
-        '"@method": {method}',
-        '"@target-uri": {url}',
-        '"authorization": {field_authorization}',
-        '"content-digest": sha-256=:{digest_sha256_base64}:',
-        (
-            '"@signature-params": ("@method" "@target-uri" "authorization" "content-digest")'
-            ';created={timestamp};keyid="{key_id}";expires={expires};nonce="{nonce}";tag="t"'
-        ),
-    ]
-    assert [name for name, _ in plan.headers] == ["content-digest", "signature-input", "signature"]
-    assert digests(plan) == [("digest_sha256_base64", "sha256", "base64")]
-
-
-def test_what_is_covered_only_where_it_is_there() -> None:
-    plan = planned(message_facts("@query", "@scheme", covered_if_present=("content-type", "dpop")))
-    assert written(plan.string).splitlines()[:3] == [
-        '"@query": ?',
-        '"@scheme": https',
-        '"content-type": {field_content_type}',
-    ]
-
-
-def test_json_web_signatures() -> None:
-    named = JwsScheme(
-        "jws", frozenset({"hmac-sha256"}), "x-jws", payload=RequestPayload(("Idempotency-Key",)),
-        created_parameter="iat", nonce_field="idempotency-key",
-    )  # fmt: skip
-    plan = planned(facts(named))
-    assert written(plan.jose) == (
-        '{"alg":"HS256","kid":"{key_id}","iat":{timestamp},"tl_version":"2","tl_headers":"Idempotency-Key"}'
-    )
-    assert written(plan.string) == "{jose}.{payload}"
-    assert written(plan.payload) == "{method} {path}\nIdempotency-Key: {nonce}\n{body}"
-    assert [(name, written(value)) for name, value in plan.headers] == [
-        ("idempotency-key", "{nonce}"), ("x-jws", "{jose}..{signature}")
-    ]  # fmt: skip
-    assert plan.sent == ()
-
-
-def test_json_web_signatures_with_the_body_as_it_is_or_as_the_body() -> None:
-    hmac = frozenset({"hmac-sha256"})
-    plan = planned(facts(JwsScheme("jws", hmac, "x-jws", expected=Expected(unencoded=True))))
-    assert (written(plan.string), plan.payload) == ("{jose}.{body}", ())
-    plan = planned(facts(JwsScheme("jws", hmac, carried="body")))
-    assert (written(plan.sent), plan.headers) == ("{jose}.{payload}.{signature}", ())
-
-
-@pytest.mark.parametrize("component", ['"@query-param";name="a"', "x-dict;bs", 'x-dict;key="a"'])
-def test_components_without_words(component: str) -> None:
-    assert planned(message_facts(component)) is None
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"parts": (p.Field("json", "/a"), p.Body())},
-        {"parts": (p.Timestamp(), p.Nonce(), p.BodyDigest("sha256", "base64url"))},
-        {"signature": InContent("json", "/sign"), "parts": (p.Method(), p.Timestamp(), p.Nonce())},
-        {"signature": InItems("x-signature", ",", "v1=")},
-        {"algorithm": "hmac-sha384", "encoding": "hex"},
-    ],
-)
-def test_schemes_without_words(changes: dict[str, Any]) -> None:
-    found = facts().signing
-    assert found is not None
-    parts = changes.get("parts")
-    carried = {} if parts is None else {"timestamp": None, "nonce": None} if p.Timestamp() not in parts else {}
-    scheme = world.scheme(**{"key_id": InHeader("x-key-id"), **carried, **changes})
-    algorithm = "digest-sha256" if "algorithm" in changes else "hmac-sha256"
-    assert plan_of(scheme, algorithm, found.sample) is None
+def plan(*string: str, **changes: object) -> Plan:
+    return Plan(text(*string), **{"algorithm": "hmac-sha256", "encoding": "hex", "headers": (), **changes})  # type: ignore[arg-type]
 
 
 def test_pieces() -> None:
     assert text("a", "{b}") == (Piece("a"), Piece("b", variable=True))
+    assert field_variable("x-a.b") == "field_x_a_b"
+
+
+def test_digests_that_are_needed() -> None:
+    made = plan("{digest_sha256_hex}", "{digest_sha256_hex}", headers=(("x", text("{digest_sha512_base64}")),))
+    assert digests(made) == [
+        ("digest_sha256_hex", "sha256", "hex"), ("digest_sha512_base64", "sha512", "base64")
+    ]  # fmt: skip
+
+
+def test_what_a_shell_can_do() -> None:
+    assert plan(f"{{{BODY}}}").in_shell
+    assert not plan(f"{{{SHARED}}}").in_shell
+    assert not plan("{taken_0}", taken=(Taken("taken_0", p.Crc32()),)).in_shell
+    assert not plan(members="json").in_shell
+
+
+def test_who_has_the_key() -> None:
+    assert plan(algorithm="digest-md5").shared
+    assert not plan(algorithm="ed25519").shared

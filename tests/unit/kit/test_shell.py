@@ -18,7 +18,7 @@ def sample(found: Facts, written: str = "utf-8", **changes: str) -> str:
     return write(Given(plan, signing.sample, "A sample.", "https://api.example", "it's mine", written))
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", [each for each in ALGORITHMS if not each.startswith("digest-")])
 def test_each_algorithm_asks_for_its_kind_of_key(algorithm: str) -> None:
     text = sample(message_facts(), algorithm=algorithm)
     assert ("SECRET_FILE" in text, "PRIVATE_KEY" in text) == (
