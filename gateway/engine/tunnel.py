@@ -116,6 +116,10 @@ class Tunnel(Passage):
         """Tell how it ended, for the record."""
         return f"websocket closed by {who}; {self._sent} bytes from the client"
 
+    def outlives_client(self) -> bool:
+        """End an open one with its client: nobody else waits for what becomes of it."""
+        return not self.opened and super().outlives_client()
+
     def drop(self) -> None:
         """Break off towards the upstream; what was sent on an open WebSocket still goes out."""
         self._stop()

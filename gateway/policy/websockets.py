@@ -13,6 +13,9 @@ IDLE = 60.0
 LIFETIME = 14_400.0
 """Seconds: what counts where the route says nothing."""
 
+UNFIT = ("idempotency", "velocity")
+"""Controls that do not go with it."""
+
 MOST = 86_400.0
 """Seconds that a WebSocket may be open: what was checked at its opening is then a day old."""
 
@@ -32,6 +35,11 @@ def read_websocket(
     lifetime = reader.value_or(fields.get("lifetime"), _time, LIFETIME)
     origins = reader.values(fields.get("origins"), _origin, "origins")
     _check_methods(reader, route.get("match"))
+    for rule in UNFIT:
+        if rule in route:
+            reader.error(
+                route[rule], f"`{rule}` on a route that opens WebSockets", "a handshake has neither body nor answer"
+            )
     if signed:
         hint = 'what a WebSocket carries is not signed: expected `sign_responses: {off: "the reason"}` on the route'
         reader.error(node, "`websocket` on a route whose answers are signed", hint)

@@ -12,6 +12,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from gateway.controls.concurrency import Concurrency
 from gateway.controls.websocket import WebSocketHandshake
 from gateway.core.policy import Match, Route, Upstream, WebSocketSettings
 from gateway.core.reasons import Reason
@@ -48,7 +49,8 @@ async def gate(
     directory: Path, *, settings: WebSocketSettings | None = None, origins: frozenset[str] | None = None, **changes: Any
 ) -> AsyncIterator[Running]:
     """Bring up a gate with a route that opens WebSockets."""
-    chain = (*world.chain(signature=None, replay=None, rate_limit=None), WebSocketHandshake(origins))
+    first = changes.pop("chain", world.chain(signature=None, replay=None, rate_limit=None))
+    chain = (*first, WebSocketHandshake(origins))
 
     def routes(upstream: Upstream) -> tuple[Route, ...]:
         return (
@@ -220,6 +222,23 @@ async def test_one_ends_with_its_access_token(tmp_path: Path) -> None:
         (outcome,) = up.outcomes()
         assert (outcome.reason, outcome.status) == (Reason.WEBSOCKET_ENDED, 101)
         assert outcome.detail.startswith("its access token has ended")
+
+
+@pytest.mark.direct
+async def test_a_place_in_flight_is_free_again_once_the_client_has_left(tmp_path: Path) -> None:
+    chain = (*world.chain(signature=None, replay=None, rate_limit=None), Concurrency(1, 3_600))
+    async with feed(tmp_path, chain=chain) as up:
+        for count in (1, 2):
+            async with opened(up) as client:
+                await client.send("odds")
+                await client.recv()
+                with pytest.raises(InvalidStatus) as refused:
+                    async with opened(up):
+                        pass
+                assert refused.value.response.status_code == 429
+                client.transport.abort()
+            await up.until_finished(count)
+        assert up.finished == [Reason.ALLOWED] * 2
 
 
 @pytest.mark.direct

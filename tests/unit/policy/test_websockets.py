@@ -1,3 +1,5 @@
+import pytest
+
 from gateway.controls.websocket import WebSocketHandshake
 from gateway.core.policy import WebSocketSettings
 from gateway.policy.websockets import IDLE, LIFETIME, read_websocket
@@ -27,3 +29,11 @@ def test_answers_of_the_route_may_not_be_signed() -> None:
     read_websocket(used, mapping(f"{{{MATCH}, websocket: {{}}}}").values, signed=True)
     (problem,) = problems(used)
     assert "whose answers are signed" in problem
+
+
+@pytest.mark.parametrize("rule", ["idempotency", "velocity"])
+def test_what_asks_for_a_body_or_an_answer_does_not_go_with_it(rule: str) -> None:
+    used = reader()
+    read_websocket(used, mapping(f"{{{MATCH}, websocket: {{}}, {rule}: {{}}}}").values, signed=False)
+    (problem,) = problems(used)
+    assert f"`{rule}` on a route that opens WebSockets" in problem
