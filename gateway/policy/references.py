@@ -93,14 +93,15 @@ def authorities(reader: Reader, node: Node | None) -> Path | None:
 
 def authority_keys(reader: Reader, node: Node | None) -> frozenset[str] | None:
     """Read a PEM file of CA certificates that narrows whom a listener trusts; give their public keys' SHA-256."""
+    if node is None:
+        return None  # before anything is looked for: of 10,000 partners hardly one names a CA
     trusted = {
         each.what.subject
         for each in reader.material
         if each.owner.kind == "listener" and each.role is Role.AUTHORITY and isinstance(each.what, x509.Certificate)
     }
     count = len(reader.material)
-    path = authorities(reader, node)
-    if node is None or path is None:
+    if authorities(reader, node) is None:
         return None
     found = [each.what for each in reader.material[count:] if isinstance(each.what, x509.Certificate)]
     if not any(each.subject in trusted or each.issuer in trusted for each in found):
