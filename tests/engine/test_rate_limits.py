@@ -59,3 +59,14 @@ async def test_a_request_without_its_cost_takes_the_most(tmp_path: Path) -> None
         answers = [await up.send(get()) for _ in range(2)]
         assert [answer.status for answer in answers] == [200, 429]
         assert answers[0].fields["ratelimit"].split(";")[1] == "r=4"
+
+
+async def test_a_cost_that_is_none_is_refused(tmp_path: Path) -> None:
+    units = RouteLimit(RateLimit("units", 500, 60, sliding=True), ("partner",), 20)
+    chain = world.chain(signature=None, replay=None, rate_limit=PricedRates((units,), {"units": "x-cost"}))
+    async with running(tmp_path, route={"chain": chain}) as up:
+        refused = await up.send(get(x_cost="21"))
+
+        assert (refused.status, refused.code) == (400, "rate.cost")
+        assert up.decided == [Reason.RATE_COST]
+        assert up.upstream.untouched
