@@ -56,14 +56,12 @@ class RateLimits:
     def __post_init__(self) -> None:
         """Raise ValueError where no limit is named, two by the same name, or where one takes no request at all."""
         names = [each.limit.name for each in self.limits]
-        if any(not 1 <= each.cost <= each.limit.amount for each in self.limits):
+        if any(not 1 <= each.cost <= each.limit.room for each in self.limits):
             raise ValueError("a request must cost something, and no more than the limit holds")
         if not names or len(set(names)) < len(names):
             raise ValueError("rate limits must be named, each by a name of its own")
-        items = [
-            f"{_sf_string(one.name)};q={one.amount};w={one.window}" for one in (each.limit for each in self.limits)
-        ]
-        object.__setattr__(self, "_policy", ("ratelimit-policy", ", ".join(items)))
+        items = ", ".join([_policy_item(each.limit) for each in self.limits])
+        object.__setattr__(self, "_policy", ("ratelimit-policy", items))
         object.__setattr__(self, "_asks", Bounded(longest=512, size=lambda values: sum(map(len, values))))
 
     def check(self, exchange: "Exchange") -> Generator[Ask, Answer, None]:
@@ -128,9 +126,17 @@ def _network(packed: bytes) -> str:
 _NETWORKS = Memo(_network)
 
 
+def _policy_item(limit: RateLimit) -> str:
+    """Write a quota policy item (draft 3.1); `burst` is a parameter of our own, as earlier drafts had in examples."""
+    burst = "" if limit.burst is None else f";burst={limit.burst}"
+    return f"{_sf_string(limit.name)};q={limit.amount};w={limit.window}{burst}"
+
+
 def _item(state: RateState) -> str:
     """Write a service limit item (draft 4.1). No window is longer than the limit's, for whoever divides r by t."""
-    wait = min(_seconds(state.reset_after), state.limit.window)
+    wait = _seconds(state.reset_after)
+    if wait > state.limit.window and state.limit.burst is None:
+        wait = state.limit.window
     return f"{_SF_STRINGS[state.limit.name]};r={max(state.remaining, 0)};t={wait}"
 
 

@@ -36,7 +36,7 @@ class ReadBody(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """`amount` requests in `window` seconds, counted in fixed windows or a sliding one, or in those of the calendar."""
+    """`amount` requests in `window` seconds: in fixed windows, a sliding one, those of the calendar, or steadily."""
 
     name: str
     amount: int
@@ -45,6 +45,19 @@ class RateLimit:
     sliding: bool
     calendar: Calendar | None = None
     """Where it is given, windows are days or months in UTC, and none slides."""
+    burst: int | None = None
+    """Where it is given, a bucket of so many is refilled evenly: within any t seconds, no more than `burst` and t times
+    `amount` / `window` is taken. There is no window then."""
+
+    @property
+    def room(self) -> int:
+        """The most that can be taken at once."""
+        return self.amount if self.burst is None else self.burst
+
+    @property
+    def kind(self) -> str | bool:
+        """How it is counted: limits that differ in it have buckets of their own."""
+        return self.calendar or ("burst" if self.burst is not None else self.sliding)
 
 
 class Take(NamedTuple):

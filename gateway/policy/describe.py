@@ -266,8 +266,10 @@ def described_rate(limit: RateLimit) -> str:
     """Give amount and window, as a policy has them."""
     if limit.calendar:
         return f"{limit.amount}/calendar-{limit.calendar}"
-    window = _WORDS.get(limit.window) or duration(limit.window)
-    return f"{limit.amount}/{window}" + ("" if limit.sliding else " (fixed)")
+    written = f"{limit.amount}/{_WORDS.get(limit.window) or duration(limit.window)}"
+    if limit.burst is not None:
+        return f"{written} (burst {limit.burst})"
+    return written if limit.sliding else f"{written} (fixed)"
 
 
 def duration(seconds: float) -> str:

@@ -1,7 +1,7 @@
-"""Rate limits: `50/second per partner`, `9000/calendar-day per partner, address`, or the same as a mapping."""
+"""Rate limits: `50/second per partner`, `9000/calendar-day per partner, address`, or a mapping, which can say more."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from gateway.controls.priced_rates import priced
@@ -60,7 +60,7 @@ def _written(text: str) -> RouteLimit:
 
 
 def _read_mapping(reader: Reader, node: MappingNode) -> RouteLimit | None:
-    fields = reader.fields(node, required=("limit", "per"), optional=("window", "name", "cost"))
+    fields = reader.fields(node, required=("limit", "per"), optional=("window", "name", "cost", "burst"))
     if fields is None:
         return None
     limit = reader.value(fields.get("limit"), _limit)
@@ -77,9 +77,25 @@ def _read_mapping(reader: Reader, node: MappingNode) -> RouteLimit | None:
     if limit.calendar and "window" in fields:
         reader.error(fields["window"], "a window of the calendar is neither sliding nor fixed", "remove it")
         return None
-    cost = _cost(reader, fields.get("cost"), limit.amount)
+    if "burst" in fields:
+        burst = _burst(reader, limit, fields)
+        if burst is None:
+            return None
+        limit, kind = replace(limit, burst=burst), "steady"
+    cost = _cost(reader, fields.get("cost"), limit.room)
     made = _route_limit(limit, tuple(by), sliding=kind == "sliding", named=named)
     return replace(made, cost=cost)
+
+
+def _burst(reader: Reader, limit: RateLimit, fields: Mapping[str, Node]) -> int | None:
+    """Read how many may come at once, where the rate is a steady one."""
+    if limit.calendar:
+        reader.error(fields["burst"], "a quota of the calendar has no burst", "write a second limit, such as 50/second")
+        return None
+    if "window" in fields:
+        reader.error(fields["window"], "a limit with a burst has no window: it is refilled steadily", "remove it")
+        return None
+    return reader.whole_number(fields["burst"], 1, MAX_AMOUNT)
 
 
 def _cost(reader: Reader, node: Node | None, most: int) -> int:

@@ -113,12 +113,12 @@ class Fallback:
     def _take_here(self, ask: TakeRate, now: Instant) -> RateTaken:
         if self._modes.rate_limit is OnFailure.ALLOW:
             states = [
-                RateState(take.limit, allowed=True, remaining=take.limit.amount, reset_after=0.0) for take in ask.takes
+                RateState(take.limit, allowed=True, remaining=take.limit.room, reset_after=0.0) for take in ask.takes
             ]
             return RateTaken(True, tuple(states))
         known = self._shares.get(id(ask))
         share = known[1] if known is not None else self._shares.keep(id(ask), (ask, self._share(ask)))[1]
-        if any(take.limit.amount < take.cost for take in share.takes):
+        if any(take.limit.room < take.cost or not take.limit.amount for take in share.takes):
             raise Unavailable(Reason.STATE_UNAVAILABLE, "a limit is too small to be divided", told=True)
         taken = self._rates.take(share, now)
         pairs = zip(ask.takes, taken.states, strict=True)
@@ -152,4 +152,5 @@ class Fallback:
 
 
 def _part(limit: RateLimit, nodes: int) -> RateLimit:
-    return replace(limit, amount=limit.amount // nodes)
+    burst = None if limit.burst is None else limit.burst // nodes
+    return replace(limit, amount=limit.amount // nodes, burst=burst)

@@ -23,6 +23,7 @@ from gateway.core.memo import Bounded, Memo
 from gateway.core.message import Instant
 from gateway.core.periods import period
 from gateway.core.reasons import Reason, Unavailable
+from gateway.state.bursts import Bursts
 
 MAX_COUNTERS = 250_000
 """Counters kept at most, some 60 MB. Beyond that only callers that are being counted already are served."""
@@ -84,13 +85,14 @@ class Rates:
         self._fixed = _Fixed(storage)
         self._sliding = _Sliding(storage)
         self._calendar = _Calendar(storage)
+        self._bursts = Bursts(max_counters)
         self._names = Memo(_name, size=lambda bucket: sum(map(len, bucket[2])))
         self._counted = Bounded[int, tuple[TakeRate, "Counted"]](size=int.bit_length)
         """What is counted for asks that come again, by the identity of the ask that is held with it."""
 
     def __len__(self) -> int:
         """Give how many counters are kept."""
-        return len(self._expirations)
+        return len(self._expirations) + len(self._bursts)
 
     def take(self, ask: TakeRate, now: Instant) -> RateTaken:
         """Take from every bucket, or from none where one of them is exhausted.
@@ -114,23 +116,22 @@ class Rates:
 
     def _count(self, ask: TakeRate) -> "Counted":
         limits = [take.limit for take in ask.takes]
-        names = [
-            self._names[limit.window, limit.calendar or limit.sliding, take.key]
-            for limit, take in zip(limits, ask.takes, strict=True)
-        ]
-        windows = [
-            self._calendar if limit.calendar else self._sliding if limit.sliding else self._fixed for limit in limits
-        ]
-        counted = list(zip(windows, names, ask.takes, strict=True))
+        names = [self._names[limit.window, limit.kind, take.key] for limit, take in zip(limits, ask.takes, strict=True)]
+        counted = list(zip(map(self._counting, limits), names, ask.takes, strict=True))
         self._counted.keep(id(ask), (ask, counted))
         return counted
 
+    def _counting(self, limit: RateLimit) -> "Counting":
+        if limit.burst is not None:
+            return self._bursts
+        return self._calendar if limit.calendar else self._sliding if limit.sliding else self._fixed
+
     def _make_room(self, counted: "Counted", now: Instant) -> None:
-        self._sweep(now, len(self))
-        if len(self) + len(counted) <= self._max_counters:
+        self._sweep(now, len(self._expirations))
+        if len(self._expirations) + len(counted) <= self._max_counters:
             return
         for window, name, take in counted:
-            if window.look(name, take, now).remaining >= take.limit.amount:
+            if window is not self._bursts and window.look(name, take, now).remaining >= take.limit.amount:
                 raise Unavailable(Reason.STATE_UNAVAILABLE, f"{self._max_counters} rate counters are in use")
 
     def _sweep(self, now: float, most: int) -> None:
@@ -265,5 +266,6 @@ def falls_below(below: int, window: int, previous: int, previous_ends: float, cu
     return max(after, 0.0) + _BELOW
 
 
-type Counted = Sequence[tuple[_Fixed | _Sliding | _Calendar, str, Take]]
+type Counting = _Fixed | _Sliding | _Calendar | Bursts
+type Counted = Sequence[tuple[Counting, str, Take]]
 """Where, under which name, and what is taken."""

@@ -40,6 +40,17 @@ async def test_a_partner_has_the_limits_of_its_tier(tmp_path: Path) -> None:
         assert up.decided == [Reason.ALLOWED, Reason.RATE_EXCEEDED]
 
 
+async def test_a_burst_passes_at_once_and_then_the_rate_is_steady(tmp_path: Path) -> None:
+    steady = RateLimit("steady", 1, 3_600, sliding=False, burst=3)
+    chain = world.chain(signature=None, replay=None, rate_limit=RateLimits((RouteLimit(steady, ("partner",)),)))
+    async with running(tmp_path, route={"chain": chain}) as up:
+        answers = [await up.send(get()) for _ in range(4)]
+        assert [answer.status for answer in answers] == [200, 200, 200, 429]
+        assert {answer.fields["ratelimit-policy"] for answer in answers} == {'"steady";q=1;w=3600;burst=3'}
+        assert [answer.fields["ratelimit"].split(";")[1] for answer in answers] == ["r=2", "r=1", "r=0", "r=0"]
+        assert 3_590 <= int(answers[3].fields["retry-after"]) <= 3_600
+
+
 async def test_a_quota_of_the_month_is_told_and_kept(tmp_path: Path) -> None:
     quota = RateLimit("partner-calendar-month", 1, 31 * 86_400, sliding=False, calendar="month")
     limits = RateLimits((RouteLimit(quota, ("partner",)),))

@@ -18,11 +18,15 @@ from tests.world import NOW
 FIXED = RateLimit("fixed", 5, 10, sliding=False)
 SLIDING = RateLimit("sliding", 7, 10, sliding=True)
 
+STEADY = RateLimit("steady", 3, 10, sliding=False, burst=4)
+
 TURNS = st.lists(
     st.tuples(
         st.sampled_from([0.0, 0.0, 0.25, 1.0, 2.5, 9.75, 10.0, 20.0]),
         st.lists(
-            st.tuples(st.integers(0, 1), st.sampled_from(["fixed", "sliding", "both", "claim"]), st.integers(0, 5)),
+            st.tuples(
+                st.integers(0, 1), st.sampled_from(["fixed", "sliding", "both", "steady", "claim"]), st.integers(0, 5)
+            ),
             min_size=1,
             max_size=12,
         ),
@@ -35,8 +39,19 @@ TURNS = st.lists(
 ASKS = {
     "fixed": TakeRate((Take(FIXED, ("psp", "deposit", "fixed")),)),
     "sliding": TakeRate((Take(SLIDING, ("psp", "deposit", "sliding")),)),
+    "steady": TakeRate((Take(STEADY, ("psp", "deposit", "steady")),)),
     "both": TakeRate((Take(FIXED, ("psp", "deposit", "fixed")), Take(SLIDING, ("psp", "deposit", "sliding")))),
 }
+
+
+def keeps_to_its_burst(admitted: list[float]) -> bool:
+    """Whether within any t seconds there is no more than the burst, and what is refilled meanwhile."""
+    assert STEADY.burst is not None
+    return all(
+        more <= STEADY.burst + (until - since) * STEADY.amount / STEADY.window
+        for begins, since in enumerate(admitted)
+        for more, until in enumerate(admitted[begins:], 1)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +67,7 @@ def store() -> Iterator[Server]:
 def test_two_gates_are_one(store: Server, turns: list[tuple[float, list[tuple[int, str, int]]]]) -> None:
     store.ask("FLUSHALL")
     store.set_clock(NOW)
-    admitted: dict[str, list[float]] = {"fixed": [], "sliding": []}
+    admitted: dict[str, list[float]] = {"fixed": [], "sliding": [], "steady": []}
     claimed: Counter[int] = Counter()
 
     async def run() -> None:
@@ -68,7 +83,7 @@ def test_two_gates_are_one(store: Server, turns: list[tuple[float, list[tuple[in
                     claim = ClaimOnce("acme", b"%d" % number, Instant(NOW + 100), Instant(NOW + 1_000))
                     claimed[number] += (await state.claim(claim, Instant(at))) is Claim.NEW
                 elif (await state.take(ASKS[what], Instant(at))).allowed:
-                    for name in admitted if what == "both" else (what,):
+                    for name in ("fixed", "sliding") if what == "both" else (what,):
                         admitted[name].append(at)
 
             await asyncio.gather(*(ask(*each) for each in asks))
@@ -90,3 +105,4 @@ def test_two_gates_are_one(store: Server, turns: list[tuple[float, list[tuple[in
     sliding = admitted["sliding"]
     assert all(count <= SLIDING.amount for count in Counter(at // SLIDING.window for at in sliding).values())
     assert all(sum(at - SLIDING.window < other <= at for other in sliding) < 2 * SLIDING.amount for at in sliding)
+    assert keeps_to_its_burst(admitted["steady"])

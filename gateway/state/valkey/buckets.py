@@ -87,7 +87,11 @@ class Looking(Asked[list[int]]):
         """Give the command."""
         del run
         tag = tag_of(self._takes[0].key)
-        arguments = [part for take in self._takes for part in (b"%d" % take.limit.window, _kind(take.limit))]
+        arguments = [
+            part
+            for limit in (take.limit for take in self._takes)
+            for part in (b"%d" % limit.window, _kind(limit) if limit.burst is None else b"b%d" % limit.amount)
+        ]
         return self.script.call(tuple(key_of(tag, take) for take in self._takes), *arguments)
 
     def decode(self, reply: Sequence[int]) -> list[int]:
@@ -96,12 +100,16 @@ class Looking(Asked[list[int]]):
 
 
 def _kind(limit: RateLimit) -> bytes:
+    if limit.burst is not None:
+        return b"b%d" % limit.burst
     return limit.calendar.encode() if limit.calendar else b"%d" % limit.sliding
 
 
 def _state(take: Take, taken: bool, used: int, before: int, count: int, rest: int) -> RateState:
     limit = take.limit
-    allowed = taken or used + take.cost <= limit.amount
+    allowed = taken or used + take.cost <= limit.room
+    if limit.burst is not None:
+        return RateState(limit, allowed, max(limit.burst - used, 0), rest / 1_000)
     ends = min(rest / 1_000, limit.window)
     if limit.sliding:
         below = used if allowed else limit.amount - take.cost + 1
@@ -119,5 +127,5 @@ def tag_of(key: Sequence[str]) -> bytes:
 
 def key_of(tag: bytes, take: Take) -> bytes:
     """Give a bucket's key. What callers choose is in it as a digest only."""
-    bucket = (take.limit.window, take.limit.calendar or take.limit.sliding, take.key)
+    bucket = (take.limit.window, take.limit.kind, take.key)
     return b"gw:{%b}:rate:%b" % (tag, blake2b(repr(bucket).encode(), digest_size=16).hexdigest().encode())

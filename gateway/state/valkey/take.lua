@@ -2,12 +2,14 @@
 --
 -- KEYS   one for each bucket, all in one slot
 -- ARGV   for each bucket: amount, window (seconds), 1 where it slides, 0 where it is fixed, day or
---        month where it is one of the calendar (UTC), cost
+--        month where it is one of the calendar (UTC), b and the burst where it has one, cost
 -- reply  1 where all was taken, 0 where nothing was; then for each bucket what is used of it, the count of the window of
 --        the clock before, that of the present one, and the milliseconds until the window ends
 --
 -- A bucket is "MARK COUNT BEFORE". It slides: MARK is the number of the window of the clock. It is fixed, or of the
 -- calendar: MARK is when it ends, in milliseconds. Where the store's clock steps back, windows last longer by as much.
+-- It has a burst (gateway/state/bursts.py): MARK is when it was taken from last, in microseconds, COUNT what it held then,
+-- of which window * 1000000 make one request. The reply's milliseconds are those until it takes the request, or one more.
 local now = clock()
 
 local function day_after_month_of(day) -- days count from 1970-01-01; years begin in March here, so that leap days end them
@@ -34,6 +36,17 @@ local function end_of(window, slides)
   return (slides == 'day' and day + 1 or day_after_month_of(day)) * 86400
 end
 
+local function wait_of(bucket) -- a bucket with a burst
+  if bucket.used == 0 then
+    return 0
+  end
+  local least = bucket.used - 1
+  if bucket.used + bucket.cost > bucket.burst then
+    least = bucket.burst - bucket.cost
+  end
+  return (bucket.count - least * bucket.one) / bucket.amount / 1000000
+end
+
 local held = redis.call('MGET', unpack(KEYS))
 local buckets, fits = {}, 1
 for i = 1, #KEYS do
@@ -44,7 +57,15 @@ for i = 1, #KEYS do
     mark, count, before = string.match(held[i], '^(%d+) (%d+) (%d+)$')
     mark, count, before = tonumber(mark), tonumber(count), tonumber(before)
   end
-  if slides == '1' then
+  if string.byte(slides) == 98 then
+    local burst, one, at = tonumber(string.sub(slides, 2)), window * 1000000, math.floor(now * 1000000 + 0.5)
+    count = math.max((count or 0) - math.max(at - (mark or at), 0) * amount, 0)
+    used = math.ceil(count / one)
+    if used + cost > burst then
+      fits = 0
+    end
+    buckets[i] = {stepped = at < (mark or at), mark = at, count = count, used = used, cost = cost, burst = burst, one = one, amount = amount}
+  elseif slides == '1' then
     local index = math.floor(now / window)
     if not mark then
       mark, count, before = index, 0, 0
@@ -62,23 +83,37 @@ for i = 1, #KEYS do
     rest = mark / 1000 - now
     used = count
   end
-  if used + cost > amount then
-    fits = 0
+  if not buckets[i] then
+    if used + cost > amount then
+      fits = 0
+    end
+    buckets[i] = {mark, count, before, rest, used, cost, window, slides}
   end
-  buckets[i] = {mark, count, before, rest, used, cost, window, slides}
 end
 local reply = {fits}
 for i, bucket in ipairs(buckets) do
-  local mark, count, before, rest, used, cost, window, slides = unpack(bucket)
-  if fits == 1 then
-    count, used = count + cost, used + cost
-    local lives = rest + 1
-    if slides == '1' then
-      lives = lives + window -- the next window still looks at it
-    end
-    redis.call('SET', KEYS[i], string.format('%d %d %d', mark, count, before), 'PX', math.ceil(lives * 1000))
-  end
   local at = 4 * i
-  reply[at - 2], reply[at - 1], reply[at], reply[at + 1] = used, before, count, math.ceil(rest * 1000)
+  if bucket.burst then
+    if fits == 1 then
+      bucket.count, bucket.used = bucket.count + bucket.cost * bucket.one, bucket.used + bucket.cost
+      bucket.cost = 0 -- it is taken
+    end
+    if fits == 1 or bucket.stepped then -- where the clock has stepped back, it leaks from now on
+      local lives = bucket.count / bucket.amount / 1000 + 1000
+      redis.call('SET', KEYS[i], string.format('%.0f %.0f 0', bucket.mark, bucket.count), 'PX', math.ceil(lives))
+    end
+    reply[at - 2], reply[at - 1], reply[at], reply[at + 1] = bucket.used, 0, 0, math.ceil(wait_of(bucket) * 1000)
+  else
+    local mark, count, before, rest, used, cost, window, slides = unpack(bucket)
+    if fits == 1 then
+      count, used = count + cost, used + cost
+      local lives = rest + 1
+      if slides == '1' then
+        lives = lives + window -- the next window still looks at it
+      end
+      redis.call('SET', KEYS[i], string.format('%d %d %d', mark, count, before), 'PX', math.ceil(lives * 1000))
+    end
+    reply[at - 2], reply[at - 1], reply[at], reply[at + 1] = used, before, count, math.ceil(rest * 1000)
+  end
 end
 return reply

@@ -68,6 +68,8 @@ def test_a_request_takes_what_it_costs() -> None:
 def test_a_cost_that_no_request_could_pay_is_a_fault(cost: int) -> None:
     with pytest.raises(ValueError, match="no more than the limit holds"):
         RateLimits((RouteLimit(BURST, ("partner",), cost),))
+    with pytest.raises(ValueError, match="no more than the limit holds"):
+        RateLimits((RouteLimit(RateLimit("b", 500, 1, sliding=False, burst=50), ("partner",), cost),))
 
 
 # Fields
@@ -108,6 +110,18 @@ def test_retry_after_waits_for_every_limit_that_was_reached() -> None:
 def test_no_window_is_told_that_is_longer_than_the_limits_own() -> None:
     entered, _ = answered((BURST, True, -3, 17.0), (DAILY, True, 1, 2e6))
     assert dict(entered.response_fields)["ratelimit"] == '"burst";r=0;t=1, "daily";r=1;t=86400'
+
+
+def test_a_burst_is_told_and_how_long_a_costly_request_waits_for_it() -> None:
+    steady = RateLimit("steady", 5, 10, sliding=False, burst=30)
+    limits = RateLimits((RouteLimit(steady, ("partner",), 25),))
+    entered, denied = answered((steady, False, 5, 40.0), limits=limits)
+    assert denied is not None
+    assert denied.fields == (("retry-after", "40"),)
+    assert dict(entered.response_fields) == {
+        "ratelimit-policy": '"steady";q=5;w=10;burst=30',
+        "ratelimit": '"steady";r=5;t=40',
+    }
 
 
 @pytest.mark.parametrize(

@@ -292,6 +292,13 @@ def test_quotas_of_the_calendar() -> None:
     assert describe(route(RateLimits((RouteLimit(quota, ("partner",)),))))["rate_limit"] == "9/calendar-day per partner"
 
 
+def test_a_burst() -> None:
+    steady = RateLimit("steady", 50, 1, sliding=False, burst=200)
+    assert describe(route(RateLimits((RouteLimit(steady, ("partner",)),))))["rate_limit"] == (
+        "50/second (burst 200) per partner"
+    )
+
+
 def test_requests_in_flight() -> None:
     assert describe(route(Concurrency(20, 300)))["concurrency"] == "20 in flight per partner, lease 5m"
 

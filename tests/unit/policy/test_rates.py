@@ -36,6 +36,10 @@ from tests.policy.reading import node, problems, reader
             RouteLimit(RateLimit("partner-1s", 50, 1, True), ("partner",), 20),
         ),
         (
+            "{limit: 50/second, per: partner, burst: 200, cost: 100}",
+            RouteLimit(RateLimit("partner-1s", 50, 1, False, burst=200), ("partner",), 100),
+        ),
+        (
             "100_000/calendar-day per partner",
             RouteLimit(RateLimit("partner-calendar-day", 100_000, 86_400, False, "day"), ("partner",)),
         ),
@@ -117,6 +121,28 @@ def test_a_window_of_the_calendar_is_of_no_other_kind() -> None:
     assert problems(used) == [
         "p.yaml:1:48: [0].window: a window of the calendar is neither sliding nor fixed (remove it)"
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{limit: 9/calendar-day, per: partner, burst: 5}", "[0].burst: a quota of the calendar has no burst"),
+        ("{limit: 9/day, per: partner, burst: 5, window: fixed}", "[0].window: a limit with a burst has no window"),
+        (
+            "{limit: 9/day, per: partner, burst: 0}",
+            "[0].burst: `0` does not fit (expected a whole number from 1 to 1,000,000,000)",
+        ),
+        (
+            "{limit: 9/day, per: partner, burst: 2, cost: 3}",
+            "[0].cost: `3` does not fit (expected a whole number from 1 to 2)",
+        ),
+    ],
+)
+def test_a_burst_is_of_a_steady_rate_and_holds_each_request(text: str, said: str) -> None:
+    used = reader()
+    assert read_rates(used, node(f"[{text}]")) is None
+    (problem,) = problems(used)
+    assert said in problem
 
 
 @pytest.mark.parametrize("cost", ["0", "51", "x", "1.5", "'1'"])

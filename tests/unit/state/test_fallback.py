@@ -100,9 +100,12 @@ async def test_own_buckets_have_a_share_of_each_limit(server: Server) -> None:
         assert [one.allowed for one in taken] == [True, True, True, False]
         assert [one.states[0].limit for one in taken] == [LIMIT] * 4
         assert made.meanwhile == "rate_limit: local, replay: local"
-        few = TakeRate((Take(replace(LIMIT, amount=2), ("psp", "deposit", "few", "acme")),))
-        with pytest.raises(Unavailable, match="too small to be divided"):
-            await take(made, few)
+        steady = RateLimit("steady", 30, 60, sliding=False, burst=9)
+        for few in (replace(LIMIT, amount=2), replace(steady, amount=2), replace(steady, burst=2)):
+            with pytest.raises(Unavailable, match="too small to be divided"):
+                await take(made, TakeRate((Take(few, ("psp", "deposit", "few", "acme")),)))
+        asked = TakeRate((Take(steady, ("psp", "deposit", "steady", "acme")),))
+        assert [(await take(made, asked)).allowed for _ in range(4)] == [True, True, True, False]
 
 
 async def test_own_nonces_know_nothing_of_before_the_outage(server: Server) -> None:

@@ -137,6 +137,43 @@ def test_the_time_told_is_never_negative_nor_longer_than_the_window(clock: Clock
     assert rates.take(ask, Instant(clock.now + 3600)).states[0].reset_after == 0
 
 
+# Bursts (test_bursts.py has the rest)
+
+
+def steady(burst: int = 3) -> RateLimit:
+    return RateLimit("steady", 6, 60, sliding=False, burst=burst)
+
+
+def test_a_burst_is_taken_at_once_and_the_rest_steadily(clock: Clock) -> None:
+    rates = Rates()
+    assert [allowed(rates, clock, steady()) for _ in range(4)] == [True, True, True, False]
+    clock.forward(10)
+    assert [allowed(rates, clock, steady()) for _ in range(2)] == [True, False]
+    assert len(rates) == 1
+
+
+def test_a_burst_beside_another_limit_is_taken_with_it_or_not_at_all(clock: Clock) -> None:
+    rates, few = Rates(), limit("few", 1)
+    assert [allowed(rates, clock, steady(), few) for _ in range(2)] == [True, False]
+    assert take(rates, clock, steady()).states[0].remaining == 1
+
+
+def test_a_burst_counts_apart_from_the_windows_of_the_same_name(clock: Clock) -> None:
+    rates = Rates()
+    other = RateLimit("steady", 6, 60, sliding=True)
+    assert [take(rates, clock, each).states[0].remaining for each in (steady(), other)] == [2, 5]
+
+
+def test_a_store_without_room_for_counters_serves_bursts_that_are_counted(clock: Clock) -> None:
+    rates = Rates(max_counters=1)
+    assert allowed(rates, clock, steady())
+    with pytest.raises(Unavailable):
+        take(rates, clock, steady(), key=("blue",))
+    with pytest.raises(Unavailable):
+        take(rates, clock, limit(), limit("other"))
+    assert allowed(rates, clock, steady())
+
+
 # Several limits
 
 

@@ -94,6 +94,48 @@ def test_keys_of_a_route_lie_in_one_slot_and_hold_no_name_of_a_caller() -> None:
     assert len(tag_of(("a{b}", "c"))) == 32
 
 
+STEADY = RateLimit("steady", 5, 10, sliding=False, burst=3)
+"""One each two seconds."""
+
+
+async def test_so_many_pass_at_once_and_then_one_after_the_other(gate: Gate, server: Server) -> None:
+    taken = [await take(gate, STEADY) for _ in range(4)]
+    assert [(one.allowed, one.states[0].remaining) for one in taken] == [(True, 2), (True, 1), (True, 0), (False, 0)]
+    assert await gate.state.look(ask(STEADY).takes) == [3]
+    server.set_clock(NOW + 1.5)
+    assert (await take(gate, STEADY)).states[0].reset_after == 0.5
+    assert await gate.state.look(ask(STEADY).takes) == [3]
+    server.set_clock(NOW + 2)
+    assert await gate.state.look(ask(STEADY).takes) == [2]
+    assert [(await take(gate, STEADY)).allowed for _ in range(2)] == [True, False]
+    server.set_clock(NOW + 100)
+    assert await gate.state.look(ask(STEADY).takes) == [0]
+    assert [(await take(gate, STEADY, cost=2)).allowed for _ in range(2)] == [True, False]
+
+
+async def test_a_bucket_goes_once_it_is_empty(gate: Gate, server: Server) -> None:
+    await take(gate, STEADY, cost=3)
+    key = key_of(b"psp:deposit", ask(STEADY).takes[0])
+    assert 6_000 < server.ask("PTTL", key) <= 7_000
+
+
+async def test_a_clock_that_steps_gives_one_burst_at_most_and_keeps_nobody_out(gate: Gate, server: Server) -> None:
+    assert [(await take(gate, STEADY)).allowed for _ in range(4)] == [True, True, True, False]
+    server.set_clock(NOW - 3_600)
+    assert not (await take(gate, STEADY)).allowed
+    server.set_clock(NOW - 3_598)
+    assert [(await take(gate, STEADY)).allowed for _ in range(2)] == [True, False]
+    server.set_clock(NOW)
+    assert [(await take(gate, STEADY)).allowed for _ in range(4)] == [True, True, True, False]
+
+
+async def test_a_bucket_is_counted_exactly_however_large_its_burst(gate: Gate) -> None:
+    huge = RateLimit("huge", 1_000_000_000, 31 * 86_400, sliding=False, burst=1_000_000_000)
+    assert [(await take(gate, huge, cost=999_999_999)).allowed for _ in range(2)] == [True, False]
+    assert (await take(gate, huge)).states[0].remaining == 0
+    assert await gate.state.look(ask(huge).takes) == [1_000_000_000]
+
+
 async def test_nothing_to_take_is_a_fault_of_ours(gate: Gate) -> None:
     with pytest.raises(ValueError, match="nothing"):
         await gate.state.take(TakeRate(()), NOW)
@@ -103,6 +145,13 @@ STEPS = st.sampled_from([0.0, 0.25, 1.0, 7.5, 20.0, 59.875, 60.0, 61.0, 150.0])
 """Seconds that are whole in binary: ends of windows are kept in whole milliseconds, rounded up."""
 LIMITS = st.builds(
     RateLimit, name=st.just("x"), amount=st.integers(1, 6), window=st.sampled_from([1, 10, 60]), sliding=st.booleans()
+) | st.builds(
+    RateLimit,
+    name=st.just("x"),
+    amount=st.integers(1, 6),
+    window=st.sampled_from([1, 10, 60]),
+    sliding=st.just(False),
+    burst=st.integers(1, 6),
 )
 
 
@@ -118,7 +167,7 @@ def test_the_store_counts_as_the_process_does(
 ) -> None:
     clock = SimpleNamespace(now=NOW)
     fake = SimpleNamespace(time=lambda: clock.now)
-    takes = [RateLimit(f"{at}", one.amount, one.window, one.sliding) for at, one in enumerate(limits)]
+    takes = [replace(one, name=f"{at}") for at, one in enumerate(limits)]
 
     async def compare() -> None:
         running.ask("FLUSHALL")
