@@ -111,7 +111,7 @@ def open_state(directory: Path, policy: Policy, now: Instant) -> MemoryState:
         restored = state.restore(directory, now, widest_window(policy))
     except OSError as error:
         state.close()
-        raise StartError(f"state folder {directory}: {error.strerror or error}") from error
+        raise StartError(f"state folder {error.filename or directory}: {error.strerror or error}") from error
     if restored.start is Start.LOST and any(one.name == Replay.name for route in policy.routes for one in route.chain):
         logger.warning("the last run did not stop in good order: requests signed before now must be signed anew")
     return state

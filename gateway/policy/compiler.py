@@ -176,9 +176,7 @@ class _Parts:
             rules.check_route(reader, route, everyone)
             if not shared_state and self._state.store is None:
                 rules.refuse_shared_state(reader, route)
-            if self._state.store is None:
-                rules.warn_of_lost_quotas(reader, route, everyone)
-            else:
+            if self._state.store is not None:
                 rules.check_shared_money(reader, route, self._document.single("state"))
             if route.partners_off is not None:
                 self._partners.use(everyone)

@@ -177,14 +177,6 @@ def check_partner_limits(reader: Reader, routes: Sequence[RouteEntry], everyone:
         check_own_limits(reader, {name: entry.own for name, entry in everyone.items()}, known)
 
 
-def warn_of_lost_quotas(reader: Reader, route: RouteEntry, everyone: Mapping[str, PartnerEntry]) -> None:
-    """Warn of days and months that are counted in the memory of the process, and begin anew with it."""
-    hint = "write `state: {store: valkey, embedded: true}`, which keeps what was used"
-    for node, limit in _limits(route, everyone):
-        if limit.limit.calendar:
-            reader.warning(node, f"what was used of the {limit.limit.calendar} is lost when the gate restarts", hint)
-
-
 def check_shared_money(reader: Reader, route: RouteEntry, section: Node | None) -> None:
     """Complain where gates that share a store could not do so for money: `section` is the policy's `state`."""
     state = section.values if isinstance(section, MappingNode) else {}

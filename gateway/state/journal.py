@@ -11,7 +11,7 @@ disk, which a power failure does not. Lines that come while the disk works share
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,6 +97,19 @@ class Journal:
                 file.path.unlink(missing_ok=True)
                 self._files.remove(file)
 
+    def replace(self, entries: Iterable[tuple[Entry, float]]) -> None:
+        """Write all that still counts to a new file, and delete those before it. Raises OSError."""
+        before, lines = list(self._files), [_line(entry, over) for entry, over in entries]
+        if not before:
+            return
+        self._begin()
+        self._write(b"".join(lines))
+        assert self._descriptor is not None
+        os.fdatasync(self._descriptor)
+        for file in before:
+            file.path.unlink(missing_ok=True)
+            self._files.remove(file)
+
     def close(self) -> None:
         """Write no more."""
         for descriptor in (*self._unsynced, *([] if self._descriptor is None else [self._descriptor])):
@@ -172,7 +185,7 @@ def _lines(path: Path) -> Iterator[tuple[float, Entry]]:
         line = content[at:] if end < 0 else content[at:end]
         if end < 0 or crc32(line[9:]) != _number(line[:8]):
             if end >= 0 and end + 1 < len(content):
-                message = "was damaged: move it away only if no request of before can be repeated any more"
+                message = "was damaged: move it away only if what was taken or used before may be forgotten"
                 raise DamagedError(5, message, str(path))
             os.truncate(path, at)
             return

@@ -1,4 +1,4 @@
-"""The state of one process, in memory: rates for as long as it runs, claims across restarts."""
+"""The state of one process, in memory: rates for as long as it runs; claims, quotas and money across restarts."""
 
 import os
 from collections.abc import Awaitable
@@ -15,6 +15,7 @@ from gateway.state import run_file
 from gateway.state.in_flight import InFlight
 from gateway.state.money import Money
 from gateway.state.nonces import Nonces
+from gateway.state.quotas import Quota
 from gateway.state.rates import Rates
 from gateway.state.restart import Reach, Restored, Run, resume, unreadable
 
@@ -40,9 +41,21 @@ class MemoryState:
         self._run: Run | None = None
         """What the file says; None where claims are not taken."""
 
-    def take(self, ask: TakeRate, now: Instant) -> RateTaken:
-        """Take from every bucket, or from none. Raises Unavailable(STATE_UNAVAILABLE) where too many are counted."""
-        return self._rates.take(ask, now)
+    def take(self, ask: TakeRate, now: Instant) -> RateTaken | Awaitable[RateTaken]:
+        """Take from every bucket, or from none.
+
+        Raises Unavailable(STATE_UNAVAILABLE) where too many are counted, or a quota cannot be written.
+        """
+        taken = self._rates.take(ask, now)
+        quotas = self._rates.quotas
+        if quotas.behind:
+            behind, quotas.behind = quotas.behind, []
+            return self._written(taken, behind)
+        return taken
+
+    async def _written(self, taken: RateTaken, behind: list[Quota]) -> RateTaken:
+        await self._rates.quotas.synced(behind)
+        return taken
 
     def claim(self, ask: ClaimOnce, now: Instant) -> Claim:
         """Claim a key.
@@ -88,6 +101,7 @@ class MemoryState:
         except run_file.DamagedError:
             last = unreadable(now)
         self._money.restore(directory, now)
+        self._rates.quotas.restore(directory, now)
         restored, run = resume(self._nonces, last, _reach(widest), now)
         run_file.write(directory, run)
         self._run = run
@@ -97,6 +111,7 @@ class MemoryState:
         """Write that the run lasts, so that a crash is dated even where the clock is wrong after it. Raises OSError."""
         self._write(self._opened().lasting(now))
         self._money.tidy(now)
+        self._rates.quotas.tidy(now)
 
     def adopt(self, settings: StateSettings, widest: Window | None, now: Instant) -> None:
         """Prepare for a new policy, before it comes into force. Raises OSError; the old one can stay then.
@@ -116,11 +131,16 @@ class MemoryState:
         self._run = None
         stopped = replace(run, running=False, floor=nonces.floor, lost=nonces.lost, held=nonces.held)
         run_file.write(self._directory, stopped)
+        try:
+            self._rates.quotas.save()
+        except Unavailable as error:
+            raise OSError(error.detail) from error
 
     def close(self) -> None:
         """Let go of the directory. Without `save` before it, the next start takes this run for crashed."""
         self._run = None
         self._money.close()
+        self._rates.quotas.close()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None

@@ -5,7 +5,9 @@ decides. What it does beside that is kept from happening here: its storage start
 count that looks at every key, and keeps a lock for each. In their place expired counters are let go of a few at a
 time, in the order in which they expire, and one lock serves all: the gate decides on one thread.
 
-A sliding window ends at the request's own time, as does a day or month of the calendar. A fixed window ends by the
+Bursts, and days and months of the calendar, are counted elsewhere (`bursts`, `quotas`).
+
+A sliding window ends at the request's own time. A fixed window ends by the
 system's clock, which the library reads itself: where that steps back, the window lasts longer by as much.
 """
 
@@ -21,18 +23,15 @@ from limits.storage import MemoryStorage
 from gateway.core.chain import RateLimit, RateState, RateTaken, Take, TakeRate
 from gateway.core.memo import Bounded, Memo
 from gateway.core.message import Instant
-from gateway.core.periods import period
 from gateway.core.reasons import Reason, Unavailable
 from gateway.state.bursts import Bursts
+from gateway.state.quotas import Quotas
 
 MAX_COUNTERS = 250_000
 """Counters kept at most, some 60 MB. Beyond that only callers that are being counted already are served."""
 
 SWEEP = 4
 """Expired counters let go of with each ask, at most."""
-
-_LINGER = 3_600.0
-"""Seconds for which a day or month is counted beyond its end, where the system's clock steps back."""
 
 _BELOW = 0.001
 """Seconds after which a count that falls to a number has fallen below it."""
@@ -84,7 +83,7 @@ class Rates:
         self._expirations = storage.expirations = _Expirations()
         self._fixed = _Fixed(storage)
         self._sliding = _Sliding(storage)
-        self._calendar = _Calendar(storage)
+        self.quotas = Quotas(max_counters)
         self._bursts = Bursts(max_counters)
         self._names = Memo(_name, size=lambda bucket: sum(map(len, bucket[2])))
         self._counted = Bounded[int, tuple[TakeRate, "Counted"]](size=int.bit_length)
@@ -92,7 +91,7 @@ class Rates:
 
     def __len__(self) -> int:
         """Give how many counters are kept."""
-        return len(self._expirations) + len(self._bursts)
+        return len(self._expirations) + len(self._bursts) + len(self.quotas)
 
     def take(self, ask: TakeRate, now: Instant) -> RateTaken:
         """Take from every bucket, or from none where one of them is exhausted.
@@ -124,14 +123,14 @@ class Rates:
     def _counting(self, limit: RateLimit) -> "Counting":
         if limit.burst is not None:
             return self._bursts
-        return self._calendar if limit.calendar else self._sliding if limit.sliding else self._fixed
+        return self.quotas if limit.calendar else self._sliding if limit.sliding else self._fixed
 
     def _make_room(self, counted: "Counted", now: Instant) -> None:
         self._sweep(now, len(self._expirations))
         if len(self._expirations) + len(counted) <= self._max_counters:
             return
         for window, name, take in counted:
-            if window is not self._bursts and window.look(name, take, now).remaining >= take.limit.amount:
+            if isinstance(window, _Fixed | _Sliding) and window.look(name, take, now).remaining >= take.limit.amount:
                 raise Unavailable(Reason.STATE_UNAVAILABLE, f"{self._max_counters} rate counters are in use")
 
     def _sweep(self, now: float, most: int) -> None:
@@ -169,39 +168,6 @@ class _Fixed:
     def _state(self, name: str, limit: RateLimit, used: int, allowed: bool, now: Instant) -> RateState:
         ends = self._storage.expirations.get(name, now)
         return RateState(limit, allowed, max(limit.amount - used, 0), min(max(ends - now, 0.0), limit.window))
-
-
-class _Calendar:
-    """Days or months in UTC, each with a counter of its own."""
-
-    def __init__(self, storage: MemoryStorage) -> None:
-        self._storage = storage
-        self._counters = storage.storage
-        """Read directly: names tell windows apart."""
-
-    def look(self, name: str, take: Take, now: Instant) -> RateState:
-        """Tell whether there is room, and how much."""
-        return self._count(name, take, now, taking=False)
-
-    def take(self, name: str, take: Take, now: Instant) -> RateState:
-        """Take where there is room."""
-        return self._count(name, take, now, taking=True)
-
-    def _count(self, name: str, take: Take, now: Instant, *, taking: bool) -> RateState:
-        limit = take.limit
-        if limit.calendar is None:
-            raise RuntimeError("no limit of the calendar")
-        named, left = period(limit.calendar, now)
-        counter = f"{name}/{named}"
-        used = self._counters.get(counter, 0)
-        allowed = used + take.cost <= limit.amount
-        if allowed and taking:
-            if used:  # as where windows slide
-                self._counters[counter] = used + take.cost
-            else:
-                self._storage.incr(counter, left + _LINGER, take.cost)
-            used += take.cost
-        return RateState(limit, allowed, max(limit.amount - used, 0), left)
 
 
 class _Sliding:
@@ -266,6 +232,6 @@ def falls_below(below: int, window: int, previous: int, previous_ends: float, cu
     return max(after, 0.0) + _BELOW
 
 
-type Counting = _Fixed | _Sliding | _Calendar | Bursts
+type Counting = _Fixed | _Sliding | Quotas | Bursts
 type Counted = Sequence[tuple[Counting, str, Take]]
 """Where, under which name, and what is taken."""

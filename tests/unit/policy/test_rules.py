@@ -174,14 +174,6 @@ def test_a_store_that_is_shared_lifts_it_and_needs_more_for_money(policy: Path) 
     assert needs_shared_state(policy) == []
 
 
-def test_quotas_are_kept_in_a_store_and_lost_with_the_memory(policy: Path) -> None:
-    change(policy, "routes.yaml", "50/second per partner", "50/calendar-month per partner")
-    (warned,) = said(policy)
-    assert "rate_limit[0]: what was used of the month is lost when the gate restarts" in warned
-    (policy / "state.yaml").write_text("version: 1\nstate: {store: valkey, embedded: true}\n")
-    assert said(policy) == []
-
-
 def test_requests_in_flight_are_those_of_a_partner_and_of_all_workers(policy: Path) -> None:
     change(policy, "routes.yaml", "    replay: required\n", "    replay: required\n    concurrency: {per_partner: 2}\n")
     assert said(policy) == []

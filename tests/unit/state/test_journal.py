@@ -54,6 +54,41 @@ def test_an_end_that_a_crash_left_is_cut_off(tmp_path: Path, tail: bytes) -> Non
     assert file.read_bytes() == whole
 
 
+def test_what_still_counts_takes_the_place_of_all_before(tmp_path: Path) -> None:
+    written(tmp_path, ["a"], ["b"])
+    written(tmp_path, ["c"])
+    one = journal(tmp_path)
+    list(one.read())
+    one.replace([(["b"], 10.0), (["c"], 20.0)])
+    assert [file.name for file in files(tmp_path)] == ["test-00000003.journal"]
+    one.append(["d"], 30.0)
+    one.close()
+    assert read(tmp_path) == [["first"], ["b"], ["c"], ["d"]]
+
+
+def test_where_nothing_was_written_nothing_is_replaced(tmp_path: Path) -> None:
+    one = journal(tmp_path)
+    one.replace([])
+    assert files(tmp_path) == []
+
+
+def test_a_crash_before_the_old_files_are_deleted_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_: object, **__: object) -> None:
+        raise OSError(5, "crash")
+
+    written(tmp_path, ["a", 1])
+    one = journal(tmp_path)
+    list(one.read())
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", crash)
+        with pytest.raises(OSError, match="crash"):
+            one.replace([(["a", 1], 10.0)])
+    one.close()
+    assert read(tmp_path) == [["first"], ["a", 1], ["first"], ["a", 1]]
+
+
 @pytest.mark.parametrize("length", range(1, 30))
 def test_wherever_the_last_line_ends_those_before_it_stand(tmp_path: Path, length: int) -> None:
     file = written(tmp_path, ["a"], ["the last one"])

@@ -366,9 +366,3 @@ def test_counters_of_past_days_are_let_go_of(clock: Clock) -> None:
     at(clock, "2027-01-02T01:30:00")
     take(rates, clock, DAILY, key=("other",))
     assert len(rates) == 1
-
-
-def test_only_a_limit_of_the_calendar_is_counted_by_it() -> None:
-    counting = Rates()._calendar
-    with pytest.raises(RuntimeError, match="calendar"):
-        counting.look("name", Take(limit(), ("acme",)), Instant(START))
