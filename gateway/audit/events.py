@@ -173,6 +173,23 @@ class BarChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitsReset:
+    """Somebody had a partner's rate counters begin anew, by `gateway limits reset`."""
+
+    at: Instant
+    policy: PolicyFacts
+    number: int
+    partner: str
+    routes: tuple[str, ...]
+    """Empty: all of them."""
+    counters: int | None
+    """How many began anew here; None where they are counted elsewhere."""
+    requested_at: Instant
+    by: str
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
 class LogSealed:
     """A file of the log was compressed: it is older than what the policy wants at hand."""
 
@@ -213,6 +230,7 @@ type Event = (
     | ControlFailed
     | ControlRecovered
     | BarChanged
+    | LimitsReset
     | LogSealed
     | LogDeleted
 )

@@ -60,6 +60,7 @@ class Kind(Enum):
     LOCKOUT_LIFTED = ("lockout.lifted", 3, 3004, 8)
     CONTROL_FAILED = ("control.failed", 6, 6008, 1)  # Application Error: General Error
     CONTROL_RECOVERED = ("control.recovered", 6, 6008, 99)  # Application Error: Other
+    LIMITS_RESET = ("limits.reset", 3, 3004, 3)
     LOG_SEALED = ("log.sealed", 3, 3004, 3)
     LOG_DELETED = ("log.deleted", 3, 3004, 4)  # Entity Management: Delete
 

@@ -16,6 +16,7 @@ from gateway.audit.events import (
     Event,
     GateStarted,
     GateStopped,
+    LimitsReset,
     LogDeleted,
     LogSealed,
     PolicyFacts,
@@ -182,6 +183,21 @@ def _(event: BarChanged) -> Json:
         "revocation": event.number,
         "requested_time": milliseconds(event.requested_at),
         "until": None if event.until is None else milliseconds(event.until),
+    }
+    return made
+
+
+@_record.register
+def _(event: LimitsReset) -> Json:
+    made = envelope(Kind.LIMITS_RESET, event.at, event.policy, LOW)
+    _plain(made, SUCCESS, "limits.reset", "Rate limits reset", event.because)
+    made["actor"] = {"user": {"name": clean(event.by)}}
+    made["entity"] = {"type": "partner", "type_id": 99, "uid": clean(event.partner, TEXT)}
+    made["unmapped"] = {
+        "reset": event.number,
+        "routes": clean_all(event.routes),
+        "counters": event.counters,
+        "requested_time": milliseconds(event.requested_at),
     }
     return made
 

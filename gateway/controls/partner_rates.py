@@ -1,11 +1,13 @@
 """Rate limits that are not the same for every partner: by the tier that a partner is in, or its very own."""
 
-from collections.abc import Generator, Mapping
+from collections.abc import Collection, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from gateway.controls.rate_limit import RateLimits
-from gateway.core.chain import Answer, Ask
+from gateway.core.chain import Answer, Ask, Take
+from gateway.core.counters import PartnerCounters
+from gateway.core.policy import Policy, Route
 
 if TYPE_CHECKING:
     from gateway.core.exchange import Exchange
@@ -32,6 +34,32 @@ class PartnerRates:
         """Take the request's cost from each limit of its partner. Raises as RateLimits does."""
         return self.of(None if exchange.partner is None else exchange.partner.name).check(exchange)
 
+    @property
+    def all(self) -> tuple[RateLimits, ...]:
+        """Every list of limits, whosever it is."""
+        return (self.default, *self.tiers.values(), *self.partners.values())
+
     def of(self, partner: str | None) -> RateLimits:
         """Give the limits of a partner."""
         return self.default if partner is None else self.partners.get(partner, self.default)
+
+
+def counters_of(policy: Policy, partner: str, routes: Collection[str] = ()) -> list[PartnerCounters]:
+    """Give a partner's rate counters, on these routes or on all that it may call, whatever tier it is or was in."""
+    return [
+        _counters(policy.name, route, partner)
+        for route in policy.routes
+        if (not routes or route.name in routes) and (route.partners is None or partner in route.partners)
+    ]
+
+
+def _counters(policy: str, route: Route, partner: str) -> PartnerCounters:
+    takes: dict[Take, None] = {}
+    mixed = False
+    for control in route.chain:
+        lists = control.all if isinstance(control, PartnerRates) else (control,)
+        for each in [one for rates in lists if isinstance(rates, RateLimits) for one in rates.limits]:
+            if each.by == ("partner",):
+                takes[Take(each.limit, (policy, route.name, each.limit.name, partner))] = None
+            mixed = mixed or ("partner" in each.by and len(each.by) > 1)
+    return PartnerCounters(policy, route.name, partner, tuple(takes), mixed)

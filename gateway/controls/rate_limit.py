@@ -93,10 +93,20 @@ class RateLimits:
             return known
         left = iter(values)
         takes = [
-            Take(each.limit, (policy, route, each.limit.name, *islice(left, len(each.by))), each.cost)
+            Take(
+                each.limit,
+                (policy, route, each.limit.name, *islice(left, len(each.by))),
+                each.cost,
+                _whose(each, exchange),
+            )
             for each in self.limits
         ]
         return self._asks.keep(key, TakeRate(tuple(takes)))
+
+
+def _whose(one: RouteLimit, exchange: "Exchange") -> str | None:
+    mixed = "partner" in one.by and len(one.by) > 1
+    return exchange.partner.name if mixed and exchange.partner is not None else None
 
 
 def _value(dimension: Dimension, limit: RateLimit, exchange: "Exchange") -> str:

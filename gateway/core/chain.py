@@ -65,7 +65,10 @@ class Take(NamedTuple):
 
     limit: RateLimit
     key: tuple[str, ...]
+    """Policy, route, the limit's name, and the values that it counts by."""
     cost: int = 1
+    whose: str | None = None
+    """The partner, where it counts by the partner and something else."""
 
 
 class TakeRate(NamedTuple):

@@ -30,6 +30,7 @@ from gateway.engine.issuers import Issuers
 from gateway.engine.lockouts import Lockouts
 from gateway.engine.master import GateMaster, make_contexts
 from gateway.engine.mode import spec_of
+from gateway.engine.resetting import Resetting
 from gateway.engine.revocation import RevocationCheck, record_staleness
 from gateway.engine.revocation_remote import Remote
 from gateway.engine.revocation_store import KeptLists
@@ -132,6 +133,7 @@ class Service:
             self.transparency = Transparency(signer, self.gate)
             try:
                 self.barring = open_barring(self.gate, self.settings)
+                self.resetting = Resetting(self.gate, self.settings.shared or self.settings.state, self.settings.state)
                 self.lockouts = Lockouts(self.gate, self.settings.shared or self.settings.state)
                 self.issuers = Issuers(policy, self.gate)
                 kept = KeptLists(self.settings.state / "revocation")
@@ -182,6 +184,7 @@ class Service:
             logger.info("listening: %s", line)
         logger.info("policy %s %s in force", policy.name, policy.digest[:12])
         self.barring.start()
+        self.resetting.look()
         self.gate.told = self.lockouts.decided if policy.lockout is not None else None
         self.issuers.tick()
         if self.settings.ready is not None:
@@ -203,6 +206,7 @@ class Service:
             self._reload.clear()
             await self.reload(self._reload_because)
         self.issuers.tick()
+        self.resetting.look()
         # Off the loop: a slow disk must not hold up requests.
         await asyncio.to_thread(self.log.sync)
         if self.log.failing != self._log_failing:

@@ -8,6 +8,7 @@ of them leak each microsecond.
 Where the clock steps back, nothing leaks for that time; where it steps ahead, as much leaks as the step is long.
 """
 
+from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import NamedTuple
 
@@ -66,6 +67,13 @@ class Bursts:
         self._set(name, units, at, take.limit.amount)
         return state_of(take, units, taken=True)
 
+    def forget(self, which: Callable[[str], bool]) -> int:
+        """Have those begin anew whose name it says; gives how many."""
+        found = [name for name in self._levels if which(name)]
+        for name in found:
+            del self._levels[name]
+        return len(found)
+
     def _units(self, name: str, limit: RateLimit, at: int) -> int:
         level = self._levels.get(name)
         return 0 if level is None else max(level.units - max(at - level.at, 0) * limit.amount, 0)
@@ -90,11 +98,13 @@ class Bursts:
         while order and order[0][0] <= at and most > 0:
             _, name = heappop(order)
             most -= 1
-            empty = levels[name].empty
-            if empty <= at:
+            level = levels.get(name)
+            if level is None:
+                continue  # it began anew
+            if level.empty <= at:
                 del levels[name]
             else:
-                heappush(order, (empty, name))
+                heappush(order, (level.empty, name))
 
 
 def state_of(take: Take, units: int, *, taken: bool = False) -> RateState:

@@ -10,10 +10,11 @@
 Meanwhile each process is for itself: what counts once in the store counts once in each.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from dataclasses import replace
 
 from gateway.core.chain import Claim, ClaimOnce, RateLimit, RateState, RateTaken, Take, TakeRate
+from gateway.core.counters import PartnerCounters
 from gateway.core.holds import Enter, Entered, Remember, Remembered, Reserve, Reserved, Settlement
 from gateway.core.memo import Bounded
 from gateway.core.message import Instant
@@ -71,6 +72,10 @@ class Fallback:
     def settle(self, settlement: Settlement, now: Instant) -> Awaitable[None] | None:
         """Tell the store likewise."""
         return self.store.settle(settlement, now)
+
+    def forget(self, counters: Iterable[PartnerCounters]) -> int:
+        """Have own buckets begin anew; those of the store are reset there."""
+        return self._rates.forget(counters)
 
     def adopt(self, settings: StateSettings, widest: Window | None, now: Instant) -> None:
         """Prepare for a new policy."""

@@ -1,11 +1,12 @@
 """The state of one process, in memory: rates for as long as it runs; claims, quotas and money across restarts."""
 
 import os
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from gateway.core.chain import Claim, ClaimOnce, RateTaken, TakeRate
+from gateway.core.counters import PartnerCounters
 from gateway.core.holds import Enter, Entered, Leave, Remember, Remembered, Reserve, Reserved, Settlement
 from gateway.core.message import Instant
 from gateway.core.reasons import Reason, Unavailable
@@ -56,6 +57,10 @@ class MemoryState:
     async def _written(self, taken: RateTaken, behind: list[Quota]) -> RateTaken:
         await self._rates.quotas.synced(behind)
         return taken
+
+    def forget(self, counters: Iterable[PartnerCounters]) -> int:
+        """Have rate counters begin anew; gives how many there were. Raises Unavailable(STATE_UNAVAILABLE)."""
+        return self._rates.forget(counters)
 
     def claim(self, ask: ClaimOnce, now: Instant) -> Claim:
         """Claim a key.

@@ -13,7 +13,7 @@ system's clock, which the library reads itself: where that steps back, the windo
 
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from heapq import heappop, heappush
 from math import floor
@@ -21,6 +21,7 @@ from math import floor
 from limits.storage import MemoryStorage
 
 from gateway.core.chain import RateLimit, RateState, RateTaken, Take, TakeRate
+from gateway.core.counters import PartnerCounters, mark_of
 from gateway.core.memo import Bounded, Memo
 from gateway.core.message import Instant
 from gateway.core.reasons import Reason, Unavailable
@@ -113,9 +114,29 @@ class Rates:
         states = tuple([window.take(name, take, now) for window, name, take in counted])
         return RateTaken(not [state for state in states if not state.allowed], states)
 
+    def forget(self, counters: Iterable[PartnerCounters]) -> int:
+        """Have counters begin anew; gives how many there were. Raises Unavailable(STATE_UNAVAILABLE)."""
+        names, marks = set[str](), set[str]()
+        for each in counters:
+            names.update(self._names[one.limit.window, one.limit.kind, one.key, None] for one in each.takes)
+            if each.mixed:
+                marks.add(each.mark)
+
+        def which(name: str) -> bool:
+            return name in names or name.rpartition(":")[2] in marks
+
+        found = [key for key in self._expirations if which(key.partition("/")[0])]
+        for key in found:
+            self._storage.storage.pop(key, None)
+            del self._expirations[key]
+        return len(found) + self._bursts.forget(which) + self.quotas.forget(which)
+
     def _count(self, ask: TakeRate) -> "Counted":
         limits = [take.limit for take in ask.takes]
-        names = [self._names[limit.window, limit.kind, take.key] for limit, take in zip(limits, ask.takes, strict=True)]
+        names = [
+            self._names[limit.window, limit.kind, take.key, take.whose]
+            for limit, take in zip(limits, ask.takes, strict=True)
+        ]
         counted = list(zip(map(self._counting, limits), names, ask.takes, strict=True))
         self._counted.keep(id(ask), (ask, counted))
         return counted
@@ -144,9 +165,14 @@ class Rates:
             most -= 1
 
 
-def _name(bucket: tuple[int, bool | str, tuple[str, ...]]) -> str:
-    """Give the name a bucket is counted under: a digest of the window and the key, so that none is spelt as another."""
-    return blake2b(repr(bucket).encode(), digest_size=16).hexdigest()
+def _name(bucket: tuple[int, bool | str, tuple[str, ...], str | None]) -> str:
+    """Give the name a bucket is counted under: a digest of the window and the key, so that none is spelt as another.
+
+    What is counted by a partner and something else has the partner's mark at its end.
+    """
+    *counted, key, whose = bucket
+    name = blake2b(repr((*counted, key)).encode(), digest_size=16).hexdigest()
+    return name if whose is None else f"{name}:{mark_of(key[0], key[1], whose)}"
 
 
 class _Fixed:

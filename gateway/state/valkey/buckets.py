@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from hashlib import blake2b
 
 from gateway.core.chain import RateLimit, RateState, RateTaken, Take, TakeRate
+from gateway.core.counters import mark_of
 from gateway.core.memo import Bounded
 from gateway.state.rates import falls_below
 from gateway.state.valkey.asked import Asked
@@ -128,4 +129,7 @@ def tag_of(key: Sequence[str]) -> bytes:
 def key_of(tag: bytes, take: Take) -> bytes:
     """Give a bucket's key. What callers choose is in it as a digest only."""
     bucket = (take.limit.window, take.limit.kind, take.key)
-    return b"gw:{%b}:rate:%b" % (tag, blake2b(repr(bucket).encode(), digest_size=16).hexdigest().encode())
+    key = b"gw:{%b}:rate:%b" % (tag, blake2b(repr(bucket).encode(), digest_size=16).hexdigest().encode())
+    if take.whose is None:
+        return key
+    return b"%b:%b" % (key, mark_of(take.key[0], take.key[1], take.whose).encode())

@@ -6,22 +6,23 @@ together, on one connection to each server.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from gateway.core.chain import Claim, ClaimOnce, RateTaken, Take, TakeRate
+from gateway.core.chain import Claim, ClaimOnce, RateTaken, TakeRate
 from gateway.core.holds import Enter, Entered, Leave, Remember, Remembered, Reserve, Reserved, Settlement
 from gateway.core.message import Instant
 from gateway.core.reasons import Reason, Unavailable
 from gateway.core.stores import EmbeddedSettings, Layout, Login, StateSettings, ValkeySettings
 from gateway.signing.window import Window
 from gateway.state.valkey.asked import Asked
-from gateway.state.valkey.buckets import Buckets, Looking
+from gateway.state.valkey.buckets import Buckets
 from gateway.state.valkey.houses import Bounds, Claiming, House, Houses
 from gateway.state.valkey.in_flight import InFlight
 from gateway.state.valkey.money import Money, scripts
 from gateway.state.valkey.node import Access, Address, Node, connect, look
+from gateway.state.valkey.operator import Operator
 from gateway.state.valkey.places import Cluster, MakeNode, Places, Sentinels, Single, fixed
 from gateway.state.valkey.script import Script
 from gateway.state.valkey.tls import context_of
@@ -77,7 +78,7 @@ class ValkeyState:
         self.places = self._make_places(settings.store, at)
         self._buckets = Buckets(self.places, take)
         self._in_flight = InFlight(self.places, *flight)
-        self._look_script = Script.read("look", clock)
+        self.operator = Operator(self.places, clock)
         self._money = Money(self.places, self._houses, settings, self._wait_for, money)
 
     # Store
@@ -86,10 +87,6 @@ class ValkeyState:
         """Take from every bucket, or from none. Raises Unavailable(STATE_UNAVAILABLE), here or when it is awaited."""
         del now  # the store's clock counts
         return self._buckets.take(ask).go()
-
-    def look(self, takes: Sequence[Take]) -> asyncio.Future[list[int]]:
-        """Tell what is used of the buckets of one route, and change nothing. Raises Unavailable likewise."""
-        return Looking(self.places, self._look_script, takes).go()
 
     def claim(self, ask: ClaimOnce, now: Instant) -> asyncio.Future[Claim]:
         """Claim a key. Raises Unavailable likewise, REPLAY_MEMORY_FULL as well."""

@@ -15,6 +15,7 @@ from gateway.audit.events import (
     Event,
     GateStarted,
     GateStopped,
+    LimitsReset,
     LogDeleted,
     LogSealed,
     PolicyFacts,
@@ -237,5 +238,8 @@ EVENTS: Mapping[str, Event] = {
     "lockout.lifted": BarChanged(
         NOW, POLICY, "lift", 20, Thing.LOCKED_PARTNER, "acme-casino", Instant(NOW - 0.25), None, "maria",
         "their new client is mended",
+    ),
+    "limits.reset": LimitsReset(
+        NOW, POLICY, 3, "acme-casino", ("deposit",), 2, Instant(NOW - 0.25), "maria", "INC-4711: their loop is mended",
     ),
 }  # fmt: skip

@@ -1,4 +1,5 @@
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
@@ -7,6 +8,7 @@ from limits import strategies
 from limits.storage import memory
 
 from gateway.core.chain import RateLimit, RateState, RateTaken, Take, TakeRate
+from gateway.core.counters import PartnerCounters
 from gateway.core.message import Instant
 from gateway.core.reasons import Reason, Unavailable
 from gateway.state.rates import SWEEP, Rates
@@ -174,6 +176,33 @@ def test_a_store_without_room_for_counters_serves_bursts_that_are_counted(clock:
     assert allowed(rates, clock, steady())
 
 
+# Beginning anew
+
+
+def test_a_partners_counters_begin_anew_whatever_they_count_by_and_no_others(clock: Clock) -> None:
+    rates = Rates()
+    kinds = [limit(), limit(sliding=True), steady(), DAILY]
+    kinds = [replace(one, name=f"{at}", amount=3, burst=one.burst and 3) for at, one in enumerate(kinds)]
+
+    def ask(partner: str, route: str = "deposit") -> RateTaken:
+        alone = [Take(one, ("psp", route, one.name, partner)) for one in kinds]
+        mixed = [
+            Take(replace(one, name=f"m{one.name}"), ("psp", route, f"m{one.name}", partner, "192.0.2.1"), 1, partner)
+            for one in kinds
+        ]
+        return rates.take(TakeRate((*alone, *mixed)), clock.now)
+
+    for who in (("acme",), ("blue",), ("acme", "other")):
+        assert [ask(*who).allowed for _ in range(4)] == [True, True, True, False]
+    mine = tuple(Take(one, ("psp", "deposit", one.name, "acme")) for one in kinds)
+    assert rates.forget([PartnerCounters("psp", "deposit", "acme", mine, mixed=True)]) == 8
+    assert [state.remaining for state in ask("acme").states] == [2] * 8
+    assert not ask("blue").allowed
+    assert not ask("acme", "other").allowed
+    clock.forward(200)
+    assert ask("blue").states[0].allowed  # what is let go of later does not trip over what has gone
+
+
 # Several limits
 
 
@@ -245,7 +274,7 @@ def test_names_of_buckets_are_remembered_within_bounds(clock: Clock) -> None:
         take(rates, clock, limit(), key=(str(index),))
     take(rates, clock, limit(), key=("x" * 1_000,))
     assert 0 < len(rates._names) <= 4_096
-    assert not [key for _, _, key in rates._names if len(key[0]) > 128]
+    assert not [key for _, _, key, _ in rates._names if len(key[0]) > 128]
 
 
 # Upkeep

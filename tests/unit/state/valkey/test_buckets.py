@@ -101,15 +101,15 @@ STEADY = RateLimit("steady", 5, 10, sliding=False, burst=3)
 async def test_so_many_pass_at_once_and_then_one_after_the_other(gate: Gate, server: Server) -> None:
     taken = [await take(gate, STEADY) for _ in range(4)]
     assert [(one.allowed, one.states[0].remaining) for one in taken] == [(True, 2), (True, 1), (True, 0), (False, 0)]
-    assert await gate.state.look(ask(STEADY).takes) == [3]
+    assert await gate.state.operator.look(ask(STEADY).takes) == [3]
     server.set_clock(NOW + 1.5)
     assert (await take(gate, STEADY)).states[0].reset_after == 0.5
-    assert await gate.state.look(ask(STEADY).takes) == [3]
+    assert await gate.state.operator.look(ask(STEADY).takes) == [3]
     server.set_clock(NOW + 2)
-    assert await gate.state.look(ask(STEADY).takes) == [2]
+    assert await gate.state.operator.look(ask(STEADY).takes) == [2]
     assert [(await take(gate, STEADY)).allowed for _ in range(2)] == [True, False]
     server.set_clock(NOW + 100)
-    assert await gate.state.look(ask(STEADY).takes) == [0]
+    assert await gate.state.operator.look(ask(STEADY).takes) == [0]
     assert [(await take(gate, STEADY, cost=2)).allowed for _ in range(2)] == [True, False]
 
 
@@ -133,7 +133,7 @@ async def test_a_bucket_is_counted_exactly_however_large_its_burst(gate: Gate) -
     huge = RateLimit("huge", 1_000_000_000, 31 * 86_400, sliding=False, burst=1_000_000_000)
     assert [(await take(gate, huge, cost=999_999_999)).allowed for _ in range(2)] == [True, False]
     assert (await take(gate, huge)).states[0].remaining == 0
-    assert await gate.state.look(ask(huge).takes) == [1_000_000_000]
+    assert await gate.state.operator.look(ask(huge).takes) == [1_000_000_000]
 
 
 async def test_nothing_to_take_is_a_fault_of_ours(gate: Gate) -> None:
@@ -206,9 +206,9 @@ async def test_a_quota_is_that_of_its_day_or_month_and_begins_anew_with_the_next
     taken = [await take(gate, DAILY, MONTHLY) for _ in range(3)]
     assert [one.allowed for one in taken] == [True, True, False]
     assert [state.reset_after for state in taken[2].states] == [10, 86_410]
-    assert await gate.state.look(ask(DAILY, MONTHLY).takes) == [2, 2]
+    assert await gate.state.operator.look(ask(DAILY, MONTHLY).takes) == [2, 2]
     server.set_clock(moment("2027-01-31T00:00:00"))
-    assert await gate.state.look(ask(DAILY, MONTHLY).takes) == [0, 2]
+    assert await gate.state.operator.look(ask(DAILY, MONTHLY).takes) == [0, 2]
     assert [(await take(gate, DAILY, MONTHLY)).allowed for _ in range(2)] == [True, False]
     server.set_clock(moment("2027-02-01T00:00:00"))
     assert [(await take(gate, DAILY, MONTHLY)).allowed for _ in range(3)] == [True, True, False]

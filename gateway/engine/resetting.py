@@ -1,0 +1,86 @@
+"""Has counters begin anew that an operator reset, and records it.
+
+`gateway limits reset` writes a line to a journal in the folder of the state. A store that is shared it resets itself;
+what is counted in the memory of a process is reset here. Each worker records each reset in its own log, also those
+from while it was stopped: a file beside its own state says how far it has come.
+"""
+
+import logging
+from contextlib import suppress
+from pathlib import Path
+
+from gateway.audit.events import LimitsReset
+from gateway.controls.partner_rates import counters_of
+from gateway.core.counters import PartnerCounters
+from gateway.core.reasons import Unavailable
+from gateway.engine.gate import Gate
+from gateway.state.fallback import Fallback
+from gateway.state.memory import MemoryState
+from gateway.state.resets import Reader, Reset, ResetsError
+
+logger = logging.getLogger(__name__)
+
+RECORDED = "resets.recorded"
+"""File with the number of the last reset that is in this gate's log."""
+
+NAME = "limits.resets"
+"""Under which failures are recorded."""
+
+
+class Resetting:
+    """Follows the journal. `look` is called once a second, and costs one look at a file's status."""
+
+    def __init__(self, gate: Gate, shared: Path, own: Path) -> None:
+        """Follow the journal in `shared`, the folder of the state that all workers share; `own` is this gate's."""
+        self._gate = gate
+        self._reader = Reader(shared)
+        self._own = own / RECORDED
+        self._recorded = self._read_recorded()
+
+    def look(self) -> None:
+        """Do what was asked for since the last look. What cannot be read, or done, is recorded as a failure."""
+        gate = self._gate
+        now, facts = gate.clock.now(), gate.in_force.facts
+        try:
+            resets = self._reader.read()
+            if resets and resets[-1].number < self._recorded:
+                self._recorded = 0  # another journal, which counts anew
+            for reset in resets:
+                if reset.number > self._recorded:
+                    self._reset(reset)
+        except (ResetsError, Unavailable) as error:
+            detail = error.detail if isinstance(error, Unavailable) else str(error)
+            gate.health.failed(NAME, detail, now, facts)
+        else:
+            gate.health.worked([NAME], now, facts)
+
+    def _reset(self, reset: Reset) -> None:
+        gate = self._gate
+        counted = self._forget(counters_of(gate.in_force.policy, reset.partner, reset.routes))
+        logger.info("limits of %s reset by %s (number %d)", reset.partner, reset.by, reset.number)
+        gate.record(
+            LimitsReset(
+                gate.clock.now(), gate.in_force.facts, reset.number, reset.partner, reset.routes, counted, reset.at,
+                reset.by, reset.because,
+            )
+        )  # fmt: skip
+        self._recorded = reset.number
+        written = self._own.with_name(f".{RECORDED}.new")
+        with suppress(OSError):  # at worst it is reset and recorded twice
+            written.write_text(f"{self._recorded}\n", encoding="ascii")
+            written.replace(self._own)
+
+    def _forget(self, counters: list[PartnerCounters]) -> int | None:
+        """Have what this process counts begin anew; gives how many counters, None where another process counts."""
+        state = self._gate.state
+        if isinstance(state, MemoryState):
+            return state.forget(counters)
+        if isinstance(state, Fallback):
+            state.forget(counters)
+        return None
+
+    def _read_recorded(self) -> int:
+        try:
+            return int(self._own.read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return 0
