@@ -1,7 +1,7 @@
 """The header section towards upstream and back: hop-by-hop fields removed, identity set by the gate alone."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from gateway.core.exchange import Exchange
 from gateway.core.memo import Memo
@@ -18,7 +18,14 @@ HOP_BY_HOP = frozenset(
 _NOT_PASSED_ON = HOP_BY_HOP | {"host", "content-length", "expect", "x-forwarded-for", "x-forwarded-proto"}
 """Hop-by-hop fields, and those that are set anew."""
 
-_LOWER = Memo(str.lower)
+LOWERED = Memo[str | bytes, str](lambda name: _text(name).lower(), longest=64)
+"""Names of fields in lower case, whether they came as text or as bytes."""
+
+_NAMED = Memo[str | bytes, frozenset[str]](
+    lambda value: frozenset(option.strip().lower() for option in _text(value).split(",")), longest=64
+)
+"""Names in values of Connection."""
+
 _VISIBLE = re.compile(r"[!-$&-~]*\Z")
 """Visible ASCII but for the percent sign."""
 
@@ -52,18 +59,33 @@ def upstream_fields(exchange: Exchange, request_id: str) -> list[tuple[str, str]
     return fields
 
 
-def response_fields(fields: Iterable[tuple[str, str]], added: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Header section of the response to the client: the upstream's less hop-by-hop, then the gate's own.
+def passed_back[Text: (str, bytes)](
+    status: int, fields: Iterable[tuple[Text, Text]], own: Iterable[tuple[str, str]]
+) -> list[tuple[str, tuple[Text, Text]]]:
+    """Fields of an upstream's response that go on to the client, each with its name in lower case.
 
-    A field that the gate sets replaces the upstream's of the same name.
+    Not those of its connection with the gate, nor those that the gate sets itself: `own`, names in lower case. Nor a
+    length where the status allows none (RFC 9110 8.6).
     """
-    listed = [(_LOWER[line[0]], line) for line in fields]
-    own = list(added)
     removed = {name for name, _ in own}
-    for name, (_, value) in listed:
+    if status == 204 or status < 200:
+        removed.add("content-length")
+    listed = [(LOWERED[line[0]], line) for line in fields]
+    for name, line in listed:
         if name == "connection":
-            removed.update([option.strip().lower() for option in value.split(",")])
-    return [line for name, line in listed if name not in HOP_BY_HOP and name not in removed] + own
+            removed |= _NAMED[line[1]]
+    return [one for one in listed if one[0] not in HOP_BY_HOP and one[0] not in removed]
+
+
+def response_fields(
+    status: int, fields: Iterable[tuple[str, str]], own: Sequence[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    """Header section of the response to the client: what is passed back of the upstream's, then the gate's own."""
+    return [*(line for _, line in passed_back(status, fields, own)), *own]
+
+
+def _text(raw: str | bytes) -> str:
+    return raw.decode("latin-1") if isinstance(raw, bytes) else raw
 
 
 def field_text(value: str) -> str:

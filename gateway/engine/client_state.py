@@ -42,6 +42,8 @@ class ClientState(ClientTransport):
         self._state = State.HEAD
         self._received = b""
         """Bytes that belong to no request yet."""
+        self._empty_lines = 0
+        """Empty lines that came since the last request."""
         self._discarded = 0
         self._draining = False
         self._closes = False

@@ -24,7 +24,7 @@ from gateway.engine.client_state import LINGER_BYTES, ClientState, State
 from gateway.engine.gate import Gate, Handling, Step
 from gateway.engine.passage import Passage
 from gateway.engine.problem import Answer
-from gateway.engine.request_head import check_raw, first_line_of, parse, wants_close
+from gateway.engine.request_head import check_raw, first_line_of, parse, skip_empty_lines, wants_close
 from gateway.engine.response_head import HEAD_OF_CONTINUE, answer_bytes
 from gateway.engine.signed_passage import SignedPassage
 from gateway.engine.tunnel import Tunnel
@@ -173,12 +173,13 @@ class DataPath(ClientState):
 
     def _read_head(self) -> None:
         received = self._received
-        while received.startswith(b"\r\n"):  # RFC 9112 2.2: empty lines before the request line
-            received = self._received = received[2:]
-        if not received:
-            return
-        end = received.find(b"\r\n\r\n")
         try:
+            if received.startswith(b"\r\n"):
+                self._received, self._empty_lines = skip_empty_lines(received, self._empty_lines)
+                received = self._received
+            if not received:
+                return
+            end = received.find(b"\r\n\r\n")
             if end < 0:
                 check_raw(received, self._limits)
                 self._deadline.set_unless("head", self._limits.head_timeout)
@@ -187,7 +188,7 @@ class DataPath(ClientState):
         except Denied as denied:
             self._refuse_unreadable(denied)
             return
-        self._received = received[end + 4 :]
+        self._received, self._empty_lines = received[end + 4 :], 0
         self._state = State.BUSY
         self._head = head
         self._closes = "connection" in head.headers and wants_close(head)

@@ -1,6 +1,5 @@
 """HTTP/1.1 from the client: mitmproxy's layer with strict reading of the head, limits and time-outs put before it."""
 
-import re
 import time
 from typing import TYPE_CHECKING
 
@@ -24,10 +23,11 @@ from mitmproxy.proxy.layers.http._http1 import Http1Server
 
 from gateway.core.message import RequestHead
 from gateway.core.reasons import Denied, Reason
-from gateway.core.syntax import check_size, printable, read_head
+from gateway.core.syntax import printable, read_head
 from gateway.engine import translate
 from gateway.engine.chunked import ChunkedBody
 from gateway.engine.deadlines import DeadlinePassed
+from gateway.engine.request_head import check_raw, skip_empty_lines, split
 
 if TYPE_CHECKING:
     from gateway.engine.connection import Connection
@@ -36,11 +36,6 @@ LINGER_BYTES = 1_048_576
 LINGER_SECONDS = 5.0
 """How much of a refused body is read and thrown away, so that the client reads its answer before the connection
 closes: closing with bytes unread resets it."""
-
-_BARE = re.compile(rb"\r[^\n]|(?<!\r)\n|\x00")
-"""A CR that is the last byte so far may still have its LF."""
-_FOLDED = re.compile(rb"\r\n[ \t]")
-_REQUEST_LINE = re.compile(rb"[^ \t\r\n]+ [^ \t\r\n]+ HTTP/[0-9]\.[0-9]\Z")
 
 
 class ReadRequestHeaders(RequestHeaders):
@@ -58,6 +53,7 @@ class StrictHttp1Server(Http1Server):
         super().__init__(context)
         self.connection = connection
         self._discarded = 0
+        self._empty_lines = 0
 
     def read_headers(self, event: events.Event) -> CommandGenerator[None]:
         """Wait for a whole head, within the limits of bytes and time."""
@@ -68,16 +64,16 @@ class StrictHttp1Server(Http1Server):
             yield from self._end()
             return
         received = bytes(self.buf)
-        while received.startswith(b"\r\n"):  # RFC 9112 2.2: empty lines before the request line are ignored
-            self.buf.maybe_extract_at_most(2)
-            received = received[2:]
-        if not received:
-            return
-        self.connection.head_begins()
-        end = received.find(b"\r\n\r\n")
-        received = received if end < 0 else received[: end + 2]
         try:
-            self._check(received)
+            if received.startswith(b"\r\n"):
+                received, self._empty_lines = skip_empty_lines(received, self._empty_lines)
+                self.buf.maybe_extract_at_most(len(self.buf) - len(received))
+            if not received:
+                return
+            self.connection.head_begins()
+            end = received.find(b"\r\n\r\n")
+            received = received if end < 0 else received[: end + 2]
+            check_raw(received, self.connection.limits)
             if end < 0:
                 return
             request, head = self._read_head(received)
@@ -86,6 +82,7 @@ class StrictHttp1Server(Http1Server):
             return
         self.buf.maybe_extract_at_most(end + 4)
         self.connection.head_ends()
+        self._empty_lines = 0
         self.request = request
         yield ReceiveHttp(ReadRequestHeaders(self.stream_id, request, head))
         if self.state == self.read_headers:  # not answered and lingering already
@@ -95,24 +92,9 @@ class StrictHttp1Server(Http1Server):
             self.state = self.read_body
             yield from self.state(events.DataReceived(self.conn, b""))
 
-    def _check(self, received: bytes) -> None:
-        """Raise Denied for what no further bytes can mend."""
-        bare = _BARE.search(received)
-        if bare is not None:
-            raise Denied(Reason.MESSAGE_MALFORMED, f"bare CR, bare LF or NUL at byte {bare.start()} of the head")
-        check_size(len(received), received.count(b"\r\n") - 1, self.connection.limits)
-
     @staticmethod
     def _read_head(received: bytes) -> tuple[http.Request, RequestHead]:
-        if _FOLDED.search(received):
-            raise Denied(Reason.FIELD_INVALID, "folded field line (RFC 9112 5.2)")
-        lines = received.split(b"\r\n")[:-1]
-        if not _REQUEST_LINE.match(lines[0]):
-            raise Denied(Reason.MESSAGE_MALFORMED, "no request line (RFC 9112 3)")
-        method, target, version = lines[0].split(b" ")
-        if not version.startswith(b"HTTP/1."):
-            raise Denied(Reason.VERSION_UNSUPPORTED, f"version {printable(version)} on a connection of HTTP/1.1")
-        fields = [_field(line) for line in lines[1:]]
+        method, target, version, fields = split(received)
         head = read_head(method=method, target=target, version=version.decode("ascii"), fields=fields)
         request = http.Request(
             host="", port=0, method=method, scheme=b"https", authority=b"", path=target, http_version=version,
@@ -206,10 +188,3 @@ class StrictHttp1Server(Http1Server):
     def _close(self) -> CommandGenerator[None]:
         self.state = self.done
         yield commands.CloseConnection(self.conn)
-
-
-def _field(line: bytes) -> tuple[bytes, bytes]:
-    name, colon, value = line.partition(b":")
-    if not colon:
-        raise Denied(Reason.FIELD_INVALID, "field line without a colon (RFC 9112 5)")
-    return name, value.strip(b" \t")

@@ -1,7 +1,7 @@
 """The head of an HTTP/1.1 request from raw bytes, to the letter of RFC 9112.
 
 llhttp reads it, without leniency; where it refuses, or would be more generous than the RFC, `read_strictly` names the
-fault. On mitmproxy's layers `read_strictly` is the reader; so both data paths give the same reasons.
+fault. On mitmproxy's layers the reader is `split`, as in `read_strictly`; so both data paths give the same reasons.
 """
 
 import re
@@ -13,8 +13,12 @@ from gateway.core.policy import Limits
 from gateway.core.reasons import Denied, Reason
 from gateway.core.syntax import check_size, printable, read_head
 
-_BARE = re.compile(rb"\r[^\n]|(?<!\r)\n|\x00")
+MAX_EMPTY_LINES = 8
+"""Empty lines that may stand before a request line. Some clients send one behind a body; RFC 9112 2.2 asks for one."""
+
+BARE = re.compile(rb"\r[^\n]|(?<!\r)\n|\x00")
 """A CR that is the last byte so far may still have its LF."""
+_EMPTY_LINES = re.compile(rb"(?:\r\n)*")
 _FOLDED = re.compile(rb"\r\n[ \t]")
 _REQUEST_LINE = re.compile(rb"[^ \t\r\n]+ [^ \t\r\n]+ HTTP/[0-9]\.[0-9]\Z")
 
@@ -52,9 +56,22 @@ def parse(raw: bytes, limits: Limits) -> RequestHead:
     return read_head(method=method, target=url, version="HTTP/1.1", fields=fields.items(), by_llhttp=True)
 
 
+def skip_empty_lines(received: bytes, before: int) -> tuple[bytes, int]:
+    """Take empty lines off the front of what was received; `before` of them came earlier.
+
+    Gives what is left, and how many came by now. Raises Denied for more than MAX_EMPTY_LINES: they begin no head, so
+    that no other limit ends them.
+    """
+    rest = received[_EMPTY_LINES.match(received).end() :]  # type: ignore[union-attr]
+    lines = before + (len(received) - len(rest)) // 2
+    if lines > MAX_EMPTY_LINES:
+        raise Denied(Reason.MESSAGE_MALFORMED, f"more than {MAX_EMPTY_LINES} empty lines before a request")
+    return rest, lines
+
+
 def check_raw(received: bytes, limits: Limits) -> None:
     """Raise Denied for what no further bytes of the head can mend."""
-    bare = _BARE.search(received)
+    bare = BARE.search(received)
     if bare is not None:
         raise Denied(Reason.MESSAGE_MALFORMED, f"bare CR, bare LF or NUL at byte {bare.start()} of the head")
     check_size(len(received), received.count(b"\r\n") - 1, limits)

@@ -21,7 +21,7 @@ class SignedPassage(Passage):
             self._capture.head(status, fields)
         own = (*decision.response_fields, (self._handling.identity_field, self._handling.request_id))
         listed = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields]
-        self._held = HeldAnswer(signer, status, response_fields(listed, own), bodiless=ends)
+        self._held = HeldAnswer(signer, status, response_fields(status, listed, own), bodiless=ends)
 
     def response_body(self, data: bytes) -> None:
         """Hold a part."""

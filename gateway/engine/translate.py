@@ -67,7 +67,7 @@ def response_to_client(
     received: http.Response, head: RequestHead, added: list[tuple[str, str]], *, close: bool
 ) -> http.Response:
     """Write the upstream's response anew for the client: hop-by-hop fields removed, the gate's own added."""
-    fields = response_fields(decoded(received.headers.fields), added)
+    fields = response_fields(received.status_code, decoded(received.headers.fields), added)
     if head.version == "1.1":
         bodiless = received.status_code in BODILESS or head.method == "HEAD"
         if not bodiless and not any(name.lower() == "content-length" for name, _ in fields):

@@ -7,12 +7,13 @@ open longer than the route says or than its access token is valid, and records t
 import asyncio
 
 from gateway.controls.websocket import accept_of
+from gateway.core.forwarding import LOWERED
 from gateway.core.message import RequestHead
 from gateway.core.policy import WebSocketSettings
 from gateway.core.reasons import Reason
 from gateway.engine.deadline import Deadline
 from gateway.engine.passage import Passage
-from gateway.engine.response_head import LOWERED, response_bytes
+from gateway.engine.response_head import response_bytes
 from gateway.engine.upstream_connection import BrokenAnswerError, UpstreamConnection
 
 _UPGRADE = "upgrade: websocket\r\nconnection: upgrade\r\n"

@@ -24,8 +24,12 @@ from mitmproxy.proxy.layers.http._events import (
 )
 from mitmproxy.proxy.layers.http._http1 import Http1Client, make_body_reader
 
+from gateway.engine.request_head import BARE
+
 MAX_HEAD = 65_536
 """Bytes of an answer's status line and header section, interim answers included."""
+
+MAX_LENGTH_DIGITS = 18
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] [1-5][0-9]{2}(?: [\t\x20-\x7e\x80-\xff]*)?\Z")
 _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*\Z")
@@ -78,8 +82,8 @@ class StrictHttp1Client(Http1Client):
 
     def _read_head(self) -> http.Response | None:
         """Read the head of the final answer; None where more bytes are needed. Raises ValueError."""
-        while (lines := self.buf.maybe_extract_lines()) is not None:
-            response = _read_response([bytes(line) for line in lines])
+        while (lines := self._take_head()) is not None:
+            response = _read_response(lines)
             if response.status_code == 101:
                 raise ValueError("it switches protocols, which nobody asked for")
             if response.status_code >= 200:
@@ -87,6 +91,18 @@ class StrictHttp1Client(Http1Client):
         if len(self.buf) > MAX_HEAD:
             raise ValueError(f"head of more than {MAX_HEAD} bytes")
         return None
+
+    def _take_head(self) -> list[bytes] | None:
+        """Take the lines of a head, once all of them are there. Raises ValueError."""
+        received = bytes(self.buf)
+        end = received.find(b"\r\n\r\n")
+        head = received if end < 0 else received[:end]
+        if BARE.search(head):
+            raise ValueError("a bare CR, a bare LF or a NUL in its head (RFC 9112 2.2)")
+        if end < 0:
+            return None
+        self.buf.maybe_extract_at_most(end + 4)
+        return head.split(b"\r\n")
 
     def read_body(self, event: events.Event) -> CommandGenerator[None]:
         """Read the body; trailers end it and go nowhere (RFC 9110 6.5.1)."""
@@ -133,6 +149,8 @@ def _read_response(lines: list[bytes]) -> http.Response:
         validate.validate_headers(response)
     except ValueError:
         raise ValueError("ambiguous framing or a field name that is no token (RFC 9112 6)") from None
+    if len(response.headers.get("content-length", "")) > MAX_LENGTH_DIGITS:
+        raise ValueError("a length beyond all bounds")
     if response.headers.get("transfer-encoding", "chunked").lower() != "chunked":
         raise ValueError("a transfer coding other than chunked, which nobody asked for (RFC 9110 10.1.4)")
     return response

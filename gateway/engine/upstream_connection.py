@@ -3,13 +3,14 @@
 import asyncio
 import select
 import ssl
+from http import HTTPStatus
 from typing import Protocol, cast
 
 import httptools
 
+from gateway.core.forwarding import LOWERED
 from gateway.core.reasons import Reason
 from gateway.engine.endpoints import Place
-from gateway.engine.response_head import LOWERED
 
 MAX_RESPONSE_HEAD = 65_536
 """Bytes of a response's head; more is an upstream gone wrong."""
@@ -187,26 +188,35 @@ class UpstreamConnection(asyncio.Protocol):
         if status == 101:
             self._read_upgrade()
             return
+        fields = self._fields
+        names = [LOWERED[name] for name, _ in fields]
+        chunked = "transfer-encoding" in names
+        if chunked:
+            self._check_coding(status, fields)
         if status < 200:
             self._interim = True  # nobody waits for it (RFC 9110 15.2)
             return
         self._in_body = True
-        fields = self._fields
-        names = [LOWERED[name] for name, _ in fields]
-        chunked = "transfer-encoding" in names
-        if chunked and [value.lower() for name, value in fields if LOWERED[name] == "transfer-encoding"] != [
-            b"chunked"
-        ]:
-            raise BrokenAnswerError("a transfer coding other than chunked, which nobody asked for")
         bodiless = self._to_head or status in (204, 304)
         self._until_close = not (chunked or bodiless or "content-length" in names)
         self._reusable = self._parser.should_keep_alive() and not self._until_close
+        if status == HTTPStatus.NO_CONTENT:  # who declares a body there may well send one
+            self._reusable &= all(LOWERED[name] != "content-length" or value == b"0" for name, value in fields)
         sink = self._sink
         if sink is not None:
             sink.response_head(status, fields, ends=bodiless)
         if self._to_head:  # llhttp does not know what was asked, and would wait for the body
             self._complete = True
             self._parser = httptools.HttpResponseParser(self)
+
+    def _check_coding(self, status: int, fields: list[tuple[bytes, bytes]]) -> None:
+        """Raise BrokenAnswerError for a transfer coding that no two programs need read alike (RFC 9112 6.1)."""
+        if [value.lower() for name, value in fields if LOWERED[name] == "transfer-encoding"] != [b"chunked"]:
+            raise BrokenAnswerError("a transfer coding other than chunked, which nobody asked for")
+        if status < 200 or status == HTTPStatus.NO_CONTENT:
+            raise BrokenAnswerError("a transfer coding where no body belongs")
+        if self._parser.get_http_version() == "1.0":
+            raise BrokenAnswerError("a transfer coding in HTTP/1.0")
 
     def _read_upgrade(self) -> None:
         """Hand on the head that changes the protocol, where that was asked for."""
@@ -309,7 +319,7 @@ class UpstreamConnection(asyncio.Protocol):
         return self.alive and not (self._look is not None and self._look.poll(0))
 
     def _release(self, sink: ResponseSink) -> None:
-        self._sink = None
+        self._sink = self.upgrades_to = None
         if self._reusable and self._sent_whole and self.alive:
             self._pool.give_back(self)
         else:

@@ -76,6 +76,7 @@ MALFORMED = {
     "tab as a space": request().replace(b"POST /", b"POST\t/", 1),
     "space at the end of the line": request().replace(b" HTTP/1.1\r\n", b" HTTP/1.1 \r\n", 1),
     "space before the method": b" " + request(),
+    "too many empty lines before it": b"\r\n" * 9 + get(),
     "HTTP/0.9": b"GET /v1/balance\r\n\r\n",
     "lower-case version": request().replace(b"HTTP/1.1", b"http/1.1", 1),
     "version without a digit": request().replace(b"HTTP/1.1", b"HTTP/1.", 1),

@@ -8,7 +8,7 @@ import pytest
 from gateway.core.policy import Limits
 from gateway.core.reasons import Reason
 from tests import world
-from tests.engine.harness import SOON, chunked, get, read_response, read_to_end, request, running
+from tests.engine.harness import SOON, Running, chunked, get, read_response, read_to_end, request, running
 
 
 @pytest.mark.parametrize(
@@ -53,6 +53,18 @@ async def test_a_second_head_has_its_own_time(tmp_path: Path) -> None:
         assert (await read_response(reader)).status == 200
         assert (await read_response(reader)).code == "http.head_timeout"
         assert up.decided == [Reason.ALLOWED, Reason.HEAD_TIMEOUT]
+
+
+async def test_empty_lines_without_end(up: Running) -> None:
+    reader, writer = await up.connect()
+    for _ in range(5):
+        writer.write(b"\r\n" * 2)
+        await asyncio.sleep(0)
+
+    response = await read_response(reader)
+
+    assert (response.status, response.code) == (400, "http.malformed")
+    assert up.decided == [Reason.MESSAGE_MALFORMED]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """What is allowed goes on: the request written anew, its body untouched, and the answer passed back."""
 
+import pytest
+
 from gateway.core.reasons import Reason
 from tests import world
 from tests.engine.harness import Running, chunked, get, read_response, request
@@ -165,6 +167,25 @@ async def test_answers_without_a_body_by_their_status(up: Running) -> None:
 
         assert (response.status, response.fields["x-a"]) == (int(line[:3]), "1")
         assert "transfer-encoding" not in response.fields
+
+
+async def test_an_answer_that_can_have_no_body_declares_none(up: Running) -> None:
+    reader, writer = await up.connect()
+    for _ in range(2):
+        up.upstream.answer = b"HTTP/1.1 204 No Content\r\ncontent-length: 5\r\n\r\n"
+        writer.write(get())
+
+        response = await read_response(reader)
+
+        assert (response.status, response.fields.get("content-length")) == (204, None)
+
+
+@pytest.mark.direct
+async def test_what_follows_an_answer_that_can_have_no_body_is_no_answer(up: Running) -> None:
+    up.upstream.answer = b"HTTP/1.1 204 No Content\r\ncontent-length: 5\r\n\r\n"
+    for _ in range(2):
+        assert (await up.send(get())).status == 204
+    assert up.upstream.connections == 2  # the five bytes may still come, and be taken for the next answer
 
 
 async def test_an_empty_answer(up: Running) -> None:

@@ -130,6 +130,13 @@ async def test_empty_lines_before_a_request_are_ignored(up: Running) -> None:
     assert (await up.send(b"\r\n\r\n" + get())).status == 200
 
 
+async def test_an_empty_line_behind_each_request_is_ignored_however_many_they_are(up: Running) -> None:
+    reader, writer = await up.connect()
+    for _ in range(10):
+        writer.write(get() + b"\r\n")
+        assert (await read_response(reader)).status == 200
+
+
 async def test_white_space_around_values_is_no_part_of_them(up: Running) -> None:
     await up.send(get(accept="  \t a/b \t "))
 

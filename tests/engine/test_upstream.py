@@ -114,6 +114,12 @@ BROKEN: dict[str, Behaviour] = {
     "a name beyond ASCII": answers(HEAD[:-2] + b"x-\xe9: 1\r\n\r\n0123456789"),
     "a line without a colon": answers(HEAD[:-2] + b"nothing\r\n\r\n0123456789"),
     "a head without end": answers(b"HTTP/1.1 200 OK\r\n" + b"x-a: " + b"a" * 70_000),
+    "lines that end with a bare LF": answers(b"HTTP/1.1 200 OK\ncontent-length: 3\n\nabc"),
+    "one line that ends with a bare LF": answers(HEAD[:-2] + b"x-a: 1\nset-cookie: a\r\n\r\n0123456789"),
+    "a coding in HTTP/1.0": answers(b"HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"),
+    "a coding without a body": answers(b"HTTP/1.1 204 No Content\r\ntransfer-encoding: chunked\r\n\r\n"),
+    "a coding of an interim answer": answers(b"HTTP/1.1 103 Early Hints\r\ntransfer-encoding: chunked\r\n\r\n" + HEAD),
+    "a length beyond all bounds": answers(b"HTTP/1.1 200 OK\r\ncontent-length: " + b"9" * 30 + b"\r\n\r\n"),
 }
 
 

@@ -58,6 +58,9 @@ async def gate(
                 name="feed", match=Match(frozenset({"GET"}), "/v1/feed"), chain=chain, upstream=upstream,
                 websocket=settings or WebSocketSettings(idle=60.0, lifetime=3_600.0),
             ),
+            world.route(
+                name="plain", match=Match(frozenset({"GET"}), "/v1/plain"), chain=first, upstream=upstream,
+            ),
         )  # fmt: skip
 
     async with running(directory, routes=routes, **changes) as up:
@@ -292,6 +295,19 @@ async def test_an_upstream_may_not_change_the_protocol_unasked(up: Running) -> N
 
     assert (response.status, response.code) == (502, "upstream.broken")
     assert not {"upgrade", "connection"} & {name for name, _ in up.upstream.fields()}
+
+
+@pytest.mark.direct
+async def test_a_handshake_that_came_to_nothing_lets_no_later_request_change_the_protocol(tmp_path: Path) -> None:
+    async with gate(tmp_path) as up:
+        assert (await up.send(handshake())).status == 200
+        up.upstream.behaviour = hangs(SWITCHING.encode())
+
+        response = await up.send(get("/v1/plain", **HANDSHAKE))
+
+        assert up.upstream.connections == 1
+        assert (response.status, response.code) == (502, "upstream.broken")
+        assert up.finished == [Reason.ALLOWED, Reason.UPSTREAM_BROKEN]
 
 
 @pytest.mark.direct

@@ -188,7 +188,7 @@ def test_a_response_has_the_fields_that_nobody_removes(
 ) -> None:
     named = [value.lower().split(",") for name, value in fields if name.lower() == "connection"]
     removed = {*HOP_BY_HOP, *(name for name, _ in added), *(option.strip() for options in named for option in options)}
-    assert response_fields(fields, added) == [line for line in fields if line[0].lower() not in removed] + added
+    assert response_fields(200, fields, added) == [line for line in fields if line[0].lower() not in removed] + added
 
 
 @given(st.text(max_size=8))

@@ -2,7 +2,7 @@ import pytest
 
 from gateway.core.exchange import Exchange
 from gateway.core.facts import Claims, VerifiedSignature
-from gateway.core.forwarding import HOP_BY_HOP, field_text, response_fields, upstream_fields
+from gateway.core.forwarding import HOP_BY_HOP, field_text, passed_back, response_fields, upstream_fields
 from gateway.core.message import Instant
 from gateway.core.policy import IdentityFields
 from tests import world
@@ -86,19 +86,30 @@ class TestTowardsUpstream:
 class TestTowardsTheClient:
     def test_hop_by_hop_fields_are_removed(self) -> None:
         fields = [("Date", "now"), ("Connection", "close"), ("Transfer-Encoding", "chunked"), ("TE", "trailers")]
-        assert response_fields(fields, []) == [("Date", "now")]
+        assert response_fields(200, fields, []) == [("Date", "now")]
 
     def test_fields_that_connection_names_are_removed(self) -> None:
         fields = [("X-Hop", "1"), ("connection", "close, x-hop"), ("X-End", "2")]
-        assert response_fields(fields, []) == [("X-End", "2")]
+        assert response_fields(200, fields, []) == [("X-End", "2")]
 
     def test_the_gates_own_field_replaces_the_upstreams(self) -> None:
         fields = [("RateLimit", "upstream"), ("Date", "now")]
-        assert response_fields(fields, [("ratelimit", "gate")]) == [("Date", "now"), ("ratelimit", "gate")]
+        assert response_fields(200, fields, [("ratelimit", "gate")]) == [("Date", "now"), ("ratelimit", "gate")]
+
+    @pytest.mark.parametrize(("status", "sent"), [(204, False), (101, False), (200, True), (304, True)])
+    def test_a_length_goes_on_where_the_status_allows_one(self, status: int, sent: bool) -> None:
+        fields = [("Content-Length", "5")]
+        assert response_fields(status, fields, []) == (fields if sent else [])
+
+    def test_bytes_and_text_are_read_alike(self) -> None:
+        fields = [("X-Hop", "1"), ("Connection", "x-hop, \xe9"), ("X-End", "2"), ("Server", "a")]
+        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields]
+        assert passed_back(200, fields, [("server", "b")]) == [("x-end", ("X-End", "2"))]
+        assert passed_back(200, raw, [("server", "b")]) == [("x-end", (b"X-End", b"2"))]
 
     def test_the_gates_own_fields_may_repeat(self) -> None:
         own = [("set-cookie", "a"), ("set-cookie", "b")]
-        assert response_fields([], iter(own)) == own
+        assert response_fields(200, [], own) == own
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from gateway.core.message import RequestHead
 from gateway.core.policy import Limits
 from gateway.core.reasons import Denied, Reason
-from gateway.engine.request_head import check_raw, first_line_of, parse, read_strictly
+from gateway.engine.request_head import (
+    MAX_EMPTY_LINES,
+    check_raw,
+    first_line_of,
+    parse,
+    read_strictly,
+    skip_empty_lines,
+)
 
 LINE = b"GET /v1/balance HTTP/1.1"
 HOST = b"host: api.psp.example"
@@ -45,6 +52,27 @@ def strictly(sent: bytes, limits: Limits = LIMITS) -> Read:
         return read_strictly(sent[:-2])
 
     return outcome(read)
+
+
+@pytest.mark.parametrize(
+    ("received", "before", "rest", "lines"),
+    [
+        (b"\r\nGET", 0, b"GET", 1),
+        (b"\r\n\r\nGET", 6, b"GET", 8),
+        (b"\r\n\r\n", 1, b"", 3),
+        (b"\r\n\r", 0, b"\r", 1),
+        (b"\r\n" * MAX_EMPTY_LINES, 0, b"", MAX_EMPTY_LINES),
+    ],
+)
+def test_empty_lines_before_a_request_are_skipped(received: bytes, before: int, rest: bytes, lines: int) -> None:
+    assert skip_empty_lines(received, before) == (rest, lines)
+
+
+@pytest.mark.parametrize(("lines", "before"), [(MAX_EMPTY_LINES + 1, 0), (1, MAX_EMPTY_LINES), (10_000, 0)])
+def test_empty_lines_have_an_end(lines: int, before: int) -> None:
+    with pytest.raises(Denied) as denied:
+        skip_empty_lines(b"\r\n" * lines, before)
+    assert denied.value.reason is Reason.MESSAGE_MALFORMED
 
 
 VALID = {

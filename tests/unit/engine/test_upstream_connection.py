@@ -110,7 +110,7 @@ WHOLE = [
     (CHUNKED + b"3\r\nabc\r\n0\r\nx-a: 1\r\n\r\n", 200, b"abc"),
     (EMPTY, 200, b""),
     (b"HTTP/1.1 204 No Content\r\n\r\n", 204, b""),
-    (b"HTTP/1.1 204 No Content\r\ncontent-length: 3\r\n\r\n", 204, b""),
+    (b"HTTP/1.1 204 No Content\r\ncontent-length: 0\r\n\r\n", 204, b""),
     (b"HTTP/1.1 304 Not Modified\r\ncontent-length: 3\r\n\r\n", 304, b""),
     (b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n" + OK + b"content-length: 3\r\n\r\nabc", 200, b"abc"),
     (b"HTTP/1.1 100 Continue\r\n\r\n" * 3 + EMPTY, 200, b""),
@@ -254,7 +254,14 @@ def test_bytes_that_nobody_asked_for_end_the_connection(run: Run, sink: Sink) ->
     assert sink.ended == 1
 
 
-@pytest.mark.parametrize("answer", [OK + b"connection: close\r\ncontent-length: 0\r\n\r\n", b"HTTP/1.0 " + EMPTY[9:]])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        OK + b"connection: close\r\ncontent-length: 0\r\n\r\n",
+        b"HTTP/1.0 " + EMPTY[9:],
+        b"HTTP/1.1 204 No Content\r\ncontent-length: 3\r\n\r\n",
+    ],
+)
 def test_a_connection_that_the_upstream_will_close_is_not_used_again(run: Run, sink: Sink, answer: bytes) -> None:
     run.answer(answer)
     assert (sink.ended, run.waits, run.transport.aborted) == (1, False, True)
