@@ -63,11 +63,11 @@ def packages(folder: Path) -> Packages:
 
 
 def program(name: str) -> str:
-    """Give the path of node or npm, which apt-get installs where one is missing."""
+    """Give the path of node, npm or jq, which apt-get installs where one is missing."""
     if (found := shutil.which(name)) is None:
         sudo = [] if os.geteuid() == 0 else ["sudo", "--non-interactive"]
         environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for command in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", "nodejs", "npm"]):
+        for command in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", "nodejs", "npm", "jq"]):
             subprocess.run([*sudo, "apt-get", *command], check=True, env=environ, capture_output=True)
         found = shutil.which(name)
     assert found, f"there is no {name}, and apt-get installed none; the tests need Node 20 or newer with npm"

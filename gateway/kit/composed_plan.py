@@ -1,4 +1,4 @@
-"""The plan of a composed scheme, and the body of the sample request that it needs."""
+"""The plan of a composed scheme, and the query and body of the sample request that it needs."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any, Literal
 from urllib.parse import urlencode
 
-from gateway.kit.plan import BODY, SHARED, Piece, Pieces, Plan, Sample, Taken, field_variable, text
+from gateway.kit.plan import BODY, SHARED, Piece, Pieces, Plan, Sample, Taken, digest_variable, field_variable, text
 from gateway.kit.taken import way_of
 from gateway.signing import parts as p
 from gateway.signing.composed import ComposedScheme
@@ -14,37 +14,31 @@ from gateway.signing.content import FORM
 from gateway.signing.places import InContent, InHeader, InItems, Place
 
 _PARTS: Mapping[type, str] = {
-    p.Method: "method", p.Path: "path", p.Target: "target", p.Body: BODY, p.Timestamp: "timestamp", p.Nonce: "nonce",
-    p.Shared: SHARED,
+    p.Method: "method", p.Path: "path", p.Query: "query", p.Target: "target", p.Body: BODY, p.Timestamp: "timestamp",
+    p.Nonce: "nonce", p.Shared: SHARED,
 }  # fmt: skip
 
 
-def composed_plan(scheme: ComposedScheme, sample: Sample) -> Plan | None:
-    """Give the plan; None where the samples have no words for a part or place."""
+def composed_plan(scheme: ComposedScheme, sample: Sample) -> Plan:
+    """Give the plan."""
     places = _places(scheme)
-    contents = [place for place, _ in places if isinstance(place, InContent)]
-    if any(place.source == "query" for place in contents) or not all(map(_known, scheme.parts)):
-        return None
-    members = _members(scheme)
-    if members and not sample.body:
-        return None
-    string: list[str] = []
+    carried_fields = dict(_headers([(place, pieces) for place, pieces in places if place is not scheme.signature]))
+    string: list[Piece] = []
     taken: list[Taken] = []
     for index, part in enumerate(scheme.parts):
-        string += [scheme.separator.decode("latin-1")] if index and scheme.separator else []
+        string += [Piece(scheme.separator.decode("latin-1"))] if index and scheme.separator else []
         if isinstance(part, p.DERIVED):
-            headers = tuple(_headers_signed(part, scheme, sample))
-            taken.append(Taken(f"taken_{len(taken)}", part, headers, members=bool(p.sources(part) & {members})))
-            string.append(f"{{{taken[-1].name}}}")
-            continue
-        found = _part(part, sample)
-        if found is None:
-            return None
-        string += found
-    carried = [(place, pieces) for place, pieces in places if isinstance(place, InContent)]
+            taken.append(Taken(f"taken_{len(taken)}", part, tuple(_headers_signed(part, scheme, sample))))
+            string.append(Piece(taken[-1].name, variable=True))
+        elif isinstance(part, p.Header) and part.name in carried_fields:
+            string += carried_fields[part.name]
+        else:
+            string.append(_part(part))
+    members = _members(scheme)
     numeric = scheme.timestamp if scheme.timestamp_format != "rfc3339" else None
+    before = [(place, pieces[0].text) for place, pieces in places if place is not scheme.signature]
     return Plan(
-        string=text(*string),
+        string=tuple(string),
         algorithm=scheme.algorithm,
         encoding=scheme.encoding,
         headers=tuple(_headers(places)),
@@ -53,10 +47,12 @@ def composed_plan(scheme: ComposedScheme, sample: Sample) -> Plan | None:
         taken=tuple(taken),
         members=members,
         carried=tuple(
-            (_steps(place), pieces[0].text, members == "json" and place is numeric)
-            for place, pieces in carried if place is not scheme.signature
+            (_steps(place), name, members == "json" and place is numeric)
+            for place, name in before if isinstance(place, InContent) and place.in_body
         ),
-        signature_at=_steps(scheme.signature) if isinstance(scheme.signature, InContent) else (),
+        signature_at=_steps(scheme.signature) if scheme.signature.in_body else (),
+        query_carried=tuple((place.name, name) for place, name in before if _in_query(place)),
+        signature_parameter=scheme.signature.name if _in_query(scheme.signature) else "",
     )  # fmt: skip
 
 
@@ -68,17 +64,14 @@ def _places(scheme: ComposedScheme) -> list[tuple[Place, Pieces]]:
     return [*found, (scheme.signature, signature)]
 
 
+def _in_query(place: Place) -> bool:
+    return isinstance(place, InContent) and not place.in_body
+
+
 def _members(scheme: ComposedScheme) -> Literal["", "json", "form"]:
     used = {source for part in scheme.parts for source in p.sources(part)}
     used |= {place.source for place, _ in _places(scheme) if isinstance(place, InContent)}
     return "form" if "form" in used else "json" if "json" in used else ""
-
-
-def _known(part: p.Part) -> bool:
-    """Whether samples have words for a part; they have no query."""
-    return not isinstance(part, p.QueryWithout) and not (
-        isinstance(part, (p.Field, p.SortedJson)) and part.source == "query"
-    )
 
 
 def _steps(place: Place) -> tuple[str | int, ...]:
@@ -87,18 +80,16 @@ def _steps(place: Place) -> tuple[str | int, ...]:
     return (place.name,)
 
 
-def _part(part: p.Part, sample: Sample) -> list[str] | None:
+def _part(part: p.Part) -> Piece:
     if isinstance(part, p.Literal):
-        return [part.text]
-    if isinstance(part, p.Query):
-        return []
+        return Piece(part.text)
     if isinstance(part, p.Header):
-        known = part.name in sample.fields
-        return ["{authority}"] if part.name == "host" else [f"{{{field_variable(part.name)}}}"] if known else None
+        if part.name == "host":
+            return Piece("authority", variable=True)
+        return Piece(field_variable(part.name), variable=True)
     if isinstance(part, p.BodyDigest):
-        known = part.encoding in ("hex", "base64")
-        return [f"{{digest_{part.hash}_{part.encoding}}}"] if known else None
-    return [f"{{{_PARTS[type(part)]}}}"] if type(part) in _PARTS else None
+        return Piece(digest_variable(part.hash, part.encoding), variable=True)
+    return Piece(_PARTS[type(part)], variable=True)
 
 
 def _headers_signed(part: p.Part, scheme: ComposedScheme, sample: Sample) -> Iterator[tuple[str, Pieces]]:
@@ -136,11 +127,22 @@ def headers_needed(scheme: ComposedScheme) -> list[str]:
     return [name for name in found if name not in own and name != "host"]
 
 
+def sample_query(scheme: ComposedScheme) -> str:
+    """Give a query that holds what the scheme signs of it; none where it signs and carries nothing there."""
+    own = {place.name for place, _ in _places(scheme) if _in_query(place)}
+    used = {source for part in scheme.parts if isinstance(part, p.DERIVED) for source in p.sources(part)}
+    if not own and "query" not in used:
+        return ""
+    signed = [part for part in scheme.parts if isinstance(part, p.Field) and part.source == "query"]
+    return urlencode({"test": "1", **{part.name: _value(part) for part in signed if part.name not in own}})
+
+
 def sample_body(scheme: ComposedScheme, plain: str) -> tuple[str, str]:
     """Give a media type and a body that holds what the scheme signs; `plain` is a JSON object to begin with."""
     if _members(scheme) == "form":
+        own = {place.name for place, _ in _places(scheme) if isinstance(place, InContent)}
         fields = [part for part in scheme.parts if isinstance(part, p.Field) and part.source == "form"]
-        form = {"sample": "1", **{part.name: _value(part) for part in fields}}
+        form = {"sample": "1", **{part.name: _value(part) for part in fields if part.name not in own}}
         return FORM, urlencode(form)
     content = json.loads(plain)
     for part in scheme.parts:

@@ -12,12 +12,15 @@ from gateway.core.secret import Secret
 from gateway.core.syntax import read_head
 from gateway.kit.facts import Facts, Signing
 from gateway.signing.algorithms import PrivateKey, PrivateSigner
+from gateway.signing.httpsig.digest import HASHES, DigestAlgorithm, write_digest
 from gateway.signing.own import OwnKey
 from gateway.signing.scheme import read_whole
 from gateway.signing.secret_algorithms import SECRET_ALGORITHMS
 
 AT = Instant(1_795_352_400.0)
 """2026-11-22T13:00:00Z."""
+
+_DIGESTS: tuple[DigestAlgorithm, ...] = ("sha-256", "sha-512")
 
 NONCE = "3f9a1c5e7b2d4860"
 TOKEN = "example-token"  # noqa: S105 - of the example
@@ -42,9 +45,11 @@ def example_of(facts: Facts, signing: Signing) -> Example:
     fields = {"host": authority, **{name: _value(value) for name, value in sample.fields.items()}}
     if body:
         fields["content-length"] = str(len(body))
+    for name, hashes in sample.digests.items():
+        fields[name] = ", ".join(write_digest(body, each) for each in _DIGESTS if HASHES[each] in hashes)
     head = read_head(
         method=sample.method.encode(),
-        target=sample.path.encode(),
+        target=sample.target.encode(),
         version="HTTP/1.1",
         fields=[(name.encode(), value.encode()) for name, value in fields.items()],
     )

@@ -1,7 +1,8 @@
 """What the policy says about one partner, as far as the partner may know it: nothing of anybody else, and no secret."""
 
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from gateway.controls.mutual_tls import MutualTls
@@ -10,14 +11,15 @@ from gateway.controls.signature import SignatureControl
 from gateway.controls.token import TokenControl
 from gateway.core.message import Instant
 from gateway.core.policy import Partner, Policy, Route, SigningKey
+from gateway.kit import composed_plan, message_plan, sigv4_plan
 from gateway.kit.answer_checks import AnswerKey, answer_key
-from gateway.kit.composed_plan import headers_needed, sample_body
 from gateway.kit.plan import Plan, Sample
 from gateway.kit.plans import plan_of
 from gateway.signing.composed import ComposedScheme
 from gateway.signing.httpsig.scheme import HttpMessageScheme
 from gateway.signing.jws_scheme import JwsScheme
 from gateway.signing.scheme import Scheme
+from gateway.signing.sigv4 import SigV4Scheme
 
 BODY = '{"sample":true}'
 
@@ -34,8 +36,7 @@ class Signing:
     key: SigningKey | None
     """The partner's key that is shown; None where it has none that is in force."""
     sample: Sample
-    plan: Plan | None
-    """None where the samples have no words for the scheme."""
+    plan: Plan
     once: bool
     """Whether a request counts once."""
 
@@ -47,7 +48,7 @@ class Signing:
     @property
     def algorithm(self) -> str:
         """What the partner signs by."""
-        return self.key.algorithm if self.key is not None else min(self.scheme.algorithms)
+        return _algorithm(self.scheme, self.key)
 
     @property
     def key_id(self) -> str:
@@ -82,8 +83,7 @@ def gather(policy: Policy, name: str, base_url: str, *, route: str | None, now: 
     named = [each for each in routes if route in (None, each.name)]
     if not named:
         raise ValueError(f"{name!r} may call no route {route!r}: it may call {', '.join(each.name for each in routes)}")
-    signed = [found for each in named if (found := _signing(each, partner, now)) is not None]
-    signing = signed[0] if signed else None
+    signing = next((found for each in named if (found := _signing(each, partner, now)) is not None), None)
     answers = None if signing is None else answer_key(signing.route)
     return Facts(policy.name, partner, routes, base_url, signing, answers)
 
@@ -95,29 +95,46 @@ def _signing(route: Route, partner: Partner, now: Instant) -> Signing | None:
     fitting = [key for key in partner.signing_keys.values() if key.algorithm in control.scheme.algorithms]
     key = next((each for each in reversed(fitting) if each.in_force(now)), None)
     sample = _sample(route, control.scheme)
-    signing = Signing(
-        route, control, key, sample, None, once=any(isinstance(each, Replay) for each in route.chain)
-    )  # fmt: skip
-    return replace(signing, plan=plan_of(control.scheme, signing.algorithm, sample))
+    plan = plan_of(control.scheme, _algorithm(control.scheme, key), sample)
+    return Signing(route, control, key, sample, plan, once=any(isinstance(each, Replay) for each in route.chain))
+
+
+def _algorithm(scheme: Scheme[Any], key: SigningKey | None) -> str:
+    return key.algorithm if key is not None else min(scheme.algorithms)
 
 
 def _sample(route: Route, scheme: Scheme[Any]) -> Sample:
     method = min(route.match.methods)
-    kind, body = sample_body(scheme, BODY) if isinstance(scheme, ComposedScheme) else ("application/json", BODY)
+    kind, body = "application/json", BODY
+    if isinstance(scheme, ComposedScheme):
+        kind, body = composed_plan.sample_body(scheme, BODY)
     if method not in _WITH_BODY or route.body_limit < len(body):
         body = ""
     fields: dict[str, str] = {"content-type": kind} if body else {}
     if any(isinstance(each, TokenControl) for each in route.chain):
         fields["authorization"] = "Bearer ${TOKEN:?an access token}"
+    for name, value in _fields(scheme):
+        fields.setdefault(name, value)
+    query, digests = "", dict[str, tuple[str, ...]]()
     if isinstance(scheme, HttpMessageScheme):
-        plain = [each.name for each in scheme.covered if each.whole_field and each.name != "content-digest"]
-    elif isinstance(scheme, JwsScheme):
-        plain = sorted(scheme.payload.fields - {scheme.created_field, scheme.nonce_field})
-    else:
-        plain = headers_needed(scheme) if isinstance(scheme, ComposedScheme) else []
-    for name in plain:
-        fields.setdefault(name, _SAMPLE_VALUES.get(name, "sample"))
-    return Sample(method, re.sub(r"\{[^}]*\}", "1", route.match.path), body, fields)
+        query, digests = message_plan.sample_query(scheme), message_plan.sample_digests(scheme, body=bool(body))
+    elif isinstance(scheme, SigV4Scheme):
+        query = sigv4_plan.QUERY
+    elif isinstance(scheme, ComposedScheme):
+        query = composed_plan.sample_query(scheme)
+    return Sample(method, re.sub(r"\{[^}]*\}", "1", route.match.path), body, fields, query, digests)
+
+
+def _fields(scheme: Scheme[Any]) -> Iterable[tuple[str, str]]:
+    """Give the fields that the scheme signs, and that it does not write itself."""
+    if isinstance(scheme, HttpMessageScheme):
+        return message_plan.sample_fields(scheme)
+    names: Iterable[str] = ()
+    if isinstance(scheme, JwsScheme):
+        names = sorted(scheme.payload.fields - {scheme.created_field, scheme.nonce_field})
+    elif isinstance(scheme, ComposedScheme):
+        names = composed_plan.headers_needed(scheme)
+    return [(name, _SAMPLE_VALUES.get(name, "sample")) for name in names]
 
 
 def needs_certificate(facts: Facts) -> bool:

@@ -41,14 +41,12 @@ def files(facts: Facts, definition: Node | None) -> dict[str, str]:
 
 def _samples(facts: Facts, signing: Signing) -> dict[str, str]:
     plan, sample = signing.plan, signing.sample
-    if plan is None:
-        return {}
     about = f"{sample.method} {sample.path}, signed by scheme {signing.scheme.name} ({plan.algorithm})."
     given = Given(plan, sample, about, facts.base_url, signing.key_id, facts.secret_encoding, facts.answers)
     key = {} if facts.answers is None else {KEY_FILE: facts.answers.public_key}
     return {
         **key,
-        **({"sample/sign.sh": shell.write(given)} if plan.in_shell else {}),
+        "sample/sign.sh": shell.write(given),
         "sample/sign.py": python.write(given),
         "sample/sign.mjs": node.write(given),
     }

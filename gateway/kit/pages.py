@@ -9,6 +9,7 @@ from gateway.core.policy import Route
 from gateway.kit.answer_checks import KEY_FILE
 from gateway.kit.example import NONCE, SECRET, TOKEN, Example
 from gateway.kit.facts import Facts, Signing, needs_certificate
+from gateway.kit.shell_taken import needs_jq
 from gateway.policy.describe import duration
 from gateway.signing.secret_algorithms import SECRET_ALGORITHMS
 
@@ -108,24 +109,18 @@ def _signing(signing: Signing, example: Example) -> Iterator[str]:
     else:
         yield "Signed by a key that was made for the example and thrown away, the request is:\n"
     yield f"```http\n{example.request}\n```\n"
-    if signing.plan is None:
-        yield "## Samples\n"
-        yield "This scheme has no samples in code. `gateway sign schemes.yaml URL` signs by it, and"
-        yield "`gateway verify schemes.yaml --request FILE` shows where a request differs."
-        return
     yield "## Samples that run\n"
     yield "Each signs and sends one request; `--string` prints the string to sign instead.\n"
     yield "```console"
     kept = "SECRET_FILE=acme.secret" if signing.algorithm in SECRET_ALGORITHMS else "PRIVATE_KEY=signing.key"
     token = " TOKEN=eyJ..." if "authorization" in signing.sample.fields else ""
     yield f"$ export CERT=client.pem CERT_KEY=client.key CA=operator-ca.pem {kept}{token}"
-    if signing.plan.in_shell:
-        yield "$ bash sample/sign.sh       # bash, OpenSSL, curl"
+    jq = ", jq" if needs_jq(signing.plan) else ""
+    yield f"$ bash sample/sign.sh       # bash, OpenSSL, curl{jq}"
     yield "$ python3 sample/sign.py    # Python 3.9 or later"
     yield "$ node sample/sign.mjs      # node 18 or later"
     yield "```\n"
-    if not signing.plan.in_shell:
-        yield "There is none for the shell, which cannot sanely take a body apart or keep a secret that is hashed."
+    if signing.plan.members == "json":
         yield "Numbers sign as they are written, so send amounts as text, or as your language writes them.\n"
     yield "`BASE_URL`, `KEY_ID`, `NOW` (Unix seconds) and `NONCE` replace what they are called after; `CA` may be left"
     yield "out where your system trusts the server. Is a request refused, compare strings:\n"

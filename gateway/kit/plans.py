@@ -5,80 +5,31 @@ import re
 from typing import Any
 
 from gateway.kit.composed_plan import composed_plan
-from gateway.kit.plan import ALGORITHMS, BODY, Piece, Plan, Sample, field_variable, text
+from gateway.kit.message_plan import message_plan
+from gateway.kit.plan import BODY, Piece, Plan, Sample, field_variable, text
+from gateway.kit.sigv4_plan import sigv4_plan
 from gateway.signing.composed import ComposedScheme
-from gateway.signing.httpsig.component import Component
-from gateway.signing.httpsig.digest import CONTENT_DIGEST
 from gateway.signing.httpsig.scheme import HttpMessageScheme
 from gateway.signing.jws_payload import RequestPayload
 from gateway.signing.jws_scheme import JwsScheme
 from gateway.signing.scheme import Scheme
+from gateway.signing.sigv4 import SigV4Scheme
 
 
-def plan_of(scheme: Scheme[Any], algorithm: str, sample: Sample) -> Plan | None:
-    """Give the plan of a scheme; None for one that the samples have no words for."""
-    if algorithm not in ALGORITHMS:
-        return None
+def plan_of(scheme: Scheme[Any], algorithm: str, sample: Sample) -> Plan:
+    """Give the plan of a scheme.
+
+    Raises ValueError for a field that must be signed and that the sample does not have, TypeError for any other scheme.
+    """
     if isinstance(scheme, HttpMessageScheme):
-        return _of_messages(scheme, algorithm, sample)
+        return message_plan(scheme, algorithm, sample)
     if isinstance(scheme, JwsScheme):
         return _of_jws(scheme, algorithm)
-    return composed_plan(scheme, sample) if isinstance(scheme, ComposedScheme) else None
-
-
-# HTTP Message Signatures
-
-_DERIVED = {
-    "@method": "method", "@target-uri": "url", "@authority": "authority", "@request-target": "target", "@path": "path",
-}  # fmt: skip
-
-
-def _of_messages(scheme: HttpMessageScheme, algorithm: str, sample: Sample) -> Plan | None:
-    covered = dict.fromkeys(scheme.covered)
-    present = [name for name in scheme.covered_if_present if name in sample.fields]
-    covered |= dict.fromkeys(Component.parse(name) for name in present)
-    if sample.body:
-        covered |= dict.fromkeys([Component.parse(CONTENT_DIGEST)])
-    lines: list[str] = []
-    for component in covered:
-        value = _value(component, sample)
-        if value is None:
-            return None
-        lines += [f"{component.identifier}: ", *value, "\n"]
-    parameters = [";created=", "{timestamp}", ';keyid="', "{key_id}", '"']
-    if scheme.expires_required:
-        parameters += [";expires=", "{expires}"]
-    parameters += [';nonce="', "{nonce}", '"']
-    if scheme.tag is not None:
-        parameters.append(f';tag="{scheme.tag}"')
-    inner = f"({' '.join(each.identifier for each in covered)})"
-    label = scheme.label or "sig1"
-    digest = [(CONTENT_DIGEST, text("sha-256=:", "{digest_sha256_base64}", ":"))] if sample.body else []
-    return Plan(
-        string=text(*lines, f'"@signature-params": {inner}', *parameters),
-        algorithm=algorithm,
-        encoding="base64",
-        headers=(
-            *digest,
-            ("signature-input", text(f"{label}={inner}", *parameters)),
-            ("signature", text(f"{label}=:", "{signature}", ":")),
-        ),
-    )
-
-
-def _value(component: Component, sample: Sample) -> list[str] | None:
-    """Give the pieces of a component's value; None where the samples have none."""
-    if component != Component(component.name):
-        return None
-    if component.name == CONTENT_DIGEST:
-        return ["sha-256=:", "{digest_sha256_base64}", ":"]
-    if component.name in _DERIVED:
-        return [f"{{{_DERIVED[component.name]}}}"]
-    if component.name == "@scheme":
-        return ["https"]
-    if component.name == "@query":
-        return ["?"]
-    return [f"{{{field_variable(component.name)}}}"] if component.name in sample.fields else None
+    if isinstance(scheme, SigV4Scheme):
+        return sigv4_plan(scheme, sample)
+    if not isinstance(scheme, ComposedScheme):
+        raise TypeError(scheme)
+    return composed_plan(scheme, sample)
 
 
 # JSON Web Signatures

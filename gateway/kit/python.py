@@ -1,10 +1,11 @@
 """The sample in Python: its standard library, and `cryptography` for public keys."""
 
+import json
 from collections.abc import Iterator
 
 from gateway.kit import taken
 from gateway.kit.answer_checks import in_python
-from gateway.kit.plan import BODY, SCALAR_OCTETS, SHARED, Given, Pieces, Plan, digests, field_variable
+from gateway.kit.plan import BODY, SCALAR_OCTETS, SHARED, Given, Made, Pieces, Plan, digests, field_variable
 
 _ENCODED = {
     "hex": "{}.hex()",
@@ -17,11 +18,31 @@ _TIMES = {
     "unix": "str(now)",
     "unix-ms": 'f"{now}000"',
     "rfc3339": 'time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))',
+    "amz": 'time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))',
+}
+_TARGET = (
+    'target = path + ("?" + query if query else "")',
+    "url = base_url + target",
+)
+_KINDS = {
+    "base64": "base64.b64encode(TEXT.encode()).decode()",
+    "sha256": "hashlib.sha256(TEXT.encode()).hexdigest()",
+    "encoded": 'quote(TEXT, safe="*-._").replace("~", "%7E")',
+    "path-again": 'quote(TEXT, safe="/")',
+    "sorted-query": (
+        '"&".join(\n'
+        '    name + "=" + value\n'
+        '    for name, _, value in sorted(pair.partition("=") for pair in TEXT.split("&") if pair)\n'
+        ")"
+    ),
+    "day": "TEXT[:8]",
+    "length": "str(len(body))",
 }
 _KEYS = {
     "utf-8": 'read(os.environ["SECRET_FILE"]).removesuffix(b"\\n")',
     "hex": 'bytes.fromhex(read(os.environ["SECRET_FILE"]).decode().strip())',
     "base64": 'base64.b64decode(read(os.environ["SECRET_FILE"]))',
+    "whsec": 'base64.b64decode(read(os.environ["SECRET_FILE"]).strip().removeprefix(b"whsec_"))',
 }
 
 
@@ -40,8 +61,7 @@ def _lines(given: Given) -> Iterator[str]:
     if plan.taken or plan.members:
         yield "import json, zlib  # noqa: E401"
         yield "from decimal import Decimal"
-        yield "from urllib.parse import parse_qsl, quote_plus, urlencode"
-    yield "from urllib.parse import urlsplit"
+    yield "from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urlsplit"
     yield from () if shared else _imports(plan)
     yield ""
     yield ""
@@ -55,17 +75,21 @@ def _lines(given: Given) -> Iterator[str]:
     yield f'key_id = os.environ.get("KEY_ID", {given.key_id!r})'
     for name, value in sample.fields.items():
         yield f"{field_variable(name)} = {_value(value)}"
-    yield f"method, path, target = {sample.method!r}, {sample.path!r}, {sample.path!r}"
-    yield "url, authority = base_url + target, urlsplit(base_url).netloc"
+    yield f"method, path, authority = {sample.method!r}, {sample.path!r}, urlsplit(base_url).netloc"
     yield f"body = {sample.body!r}.encode()  # signed and sent byte by byte"
     yield 'now = int(os.environ.get("NOW", time.time()))'
     yield f"timestamp, expires = {_TIMES[plan.timestamp_format]}, str(now + {plan.expires_after})"
     yield 'nonce = os.environ.get("NONCE") or secrets.token_hex(16)'
+    yield from (f"{each.name} = {_made(each)}" for each in plan.made if each.kind == "encoded")
+    yield f"query = {repr(sample.query) if plan.query is None else _text(plan.query)}"
+    yield from (f"query += {_parameter(name, variable)}" for name, variable in plan.query_carried)
+    yield from _TARGET
     yield from _members(plan)
     for name, digest, encoding in digests(plan):
         yield f"{name} = {_ENCODED[encoding].format(f'hashlib.{digest}(body).digest()')}"
+    yield from (f"{each.name} = {_made(each)}" for each in plan.made if each.kind != "encoded")
     yield from (f"{each.name} = {taken.in_python(each, _text)}" for each in plan.taken)
-    if SHARED in {piece.text for piece in plan.string if piece.variable}:
+    if plan.hashes_secret:
         yield f'{SHARED} = b"{{secret}}" if "--string" in sys.argv else {_KEYS[given.secret_encoding]}'
     if plan.jose:
         yield f"jose = {_BASE64URL.format(f'({_text(plan.jose)}).encode()')}"
@@ -84,6 +108,9 @@ def _lines(given: Given) -> Iterator[str]:
 def _sending(given: Given) -> Iterator[str]:
     plan, sample = given.plan, given.sample
     yield f"signature = {_ENCODED[plan.encoding].format('raw')}"
+    if plan.signature_parameter:
+        yield f"query += {_parameter(plan.signature_parameter, 'signature')}"
+        yield from _TARGET
     if plan.signature_at:
         yield taken.put(plan.signature_at, "signature")
         yield f"body = {taken.written(plan, node=False)}"
@@ -116,12 +143,15 @@ def _sending(given: Given) -> Iterator[str]:
 def _functions(plan: Plan) -> Iterator[str]:
     used = "\n".join([*_members(plan), *(taken.in_python(each, _text) for each in plan.taken)])
     used += taken.put(plan.signature_at, "signature") if plan.signature_at else ""
-    found = taken.functions(plan, used, node=False)
+    used += "quoted(" if plan.query_carried or plan.signature_parameter else ""
+    found = taken.functions(used, node=False)
     yield from [found.rstrip(), "", ""] if found else []
 
 
 def _members(plan: Plan) -> Iterator[str]:
-    """Give the lines that take the body apart, and put into it what goes there before signing."""
+    """Give the lines that take query and body apart, and put into the body what goes there before signing."""
+    if plan.takes_query:
+        yield f"parameters = {taken.QUERY_READ[0]}"
     if not plan.members:
         return
     yield f"members = {taken.read(plan, node=False)}"
@@ -129,6 +159,15 @@ def _members(plan: Plan) -> Iterator[str]:
         yield taken.put(way, f"int({variable})" if number else variable)
     if plan.carried:
         yield f"body = {taken.written(plan, node=False)}"
+
+
+def _parameter(name: str, variable: str) -> str:
+    """Give the expression of a parameter that is put behind the query."""
+    return f'("&" if query else "") + {json.dumps(name + "=")} + quoted({variable})'
+
+
+def _made(made: Made) -> str:
+    return _KINDS[made.kind].replace("TEXT", f"({_text(made.of)})")
 
 
 def _needs(shared: bool) -> str:
@@ -183,6 +222,11 @@ def _signature(plan: Plan, secret_encoding: str) -> Iterator[str]:
         return
     if algorithm.startswith("hmac-"):
         yield f"secret = {_KEYS[secret_encoding]}"
+        if plan.key_steps:
+            first, *steps = [_text((piece,)) for piece in plan.key_steps]
+            yield f"secret = {first}.encode() + secret"
+            yield f"for step in ({', '.join(steps)}):"
+            yield '    secret = hmac.digest(secret, step.encode(), "sha256")'
         yield f'raw = hmac.digest(secret, string, "{algorithm.removeprefix("hmac-")}")'
         return
     digest = algorithm.rpartition("-")[2].upper()

@@ -1,4 +1,4 @@
-"""What samples take out of JSON and forms: functions and expressions in Python and JavaScript."""
+"""What samples take out of queries, JSON and forms: functions and expressions in Python and JavaScript."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -8,6 +8,15 @@ from gateway.signing import parts as p
 from gateway.signing.content import read_pointer
 
 _PYTHON = {
+    "without": '''\
+def without(query, name):
+    """Give a query without one parameter, the rest as it is."""
+    return "&".join(pair for pair in query.split("&") if pair.partition("=")[0] != name)
+''',
+    "quoted": """\
+def quoted(value):
+    return quote(value, safe=":")
+""",
     "at": '''\
 def at(value, *way):
     """Give what stands at a place; None where there is nothing."""
@@ -47,6 +56,11 @@ def text(value):
 """,
 }
 _NODE = {
+    "without": """\
+// A query without one parameter, the rest as it is.
+const without = (query, name) => query.split("&").filter((pair) => pair.split("=")[0] !== name).join("&");
+""",
+    "quoted": 'const quoted = (value) => encodeURIComponent(value).replaceAll("%3A", ":");\n',
     "at": "const at = (value, ...way) => way.reduce((found, step) => found?.[step], value);\n",
     "put": """\
 function put(value, fresh, ...way) {
@@ -110,13 +124,20 @@ _WRITTEN = {
 }
 
 
-def functions(plan: Plan, text: str, *, node: bool) -> str:
+def functions(text: str, *, node: bool) -> str:
     """Give the functions that a sample's text uses."""
     found = ""
     for name, function in (_NODE if node else _PYTHON).items():
         if f"{name}(" in text + found or f"({name}" in text + found:
             found = f"{function}{'' if node else '\n\n'}{found}"
-    return found if plan.taken or plan.members else ""
+    return found
+
+
+QUERY_READ = (
+    "dict(parse_qsl(query, keep_blank_values=True))",
+    "Object.fromEntries(new URLSearchParams(query))",
+)
+"""The expression that takes the query apart, in Python and in JavaScript."""
 
 
 def read(plan: Plan, *, node: bool) -> str:
@@ -139,19 +160,22 @@ def in_python(taken: Taken, text: Callable[[Pieces], str]) -> str:
     part = taken.part
     if isinstance(part, p.Crc32):
         return "str(zlib.crc32(body))"
+    if isinstance(part, p.QueryWithout):
+        return f"without(query, {json.dumps(part.name)})"
     if isinstance(part, p.Field):
-        value = f"text(at(members, {_way(part)}))"
+        value = f"text(at({_source(part)}, {_way(part)}))"
         return f'format(Decimal({value}), ".2f")' if part.format == "two-decimals" else value
     if isinstance(part, p.Serialized):
         return f"run_together(at(members, {', '.join(map(json.dumps, way_of(part.pointer)))}))"
     if isinstance(part, p.SortedJson):
-        every = "members, sort_keys=True" if part.depth == "all" else "dict(sorted(members.items()))"
+        source = _source(part)
+        every = f"{source}, sort_keys=True" if part.depth == "all" else f"dict(sorted({source}.items()))"
         made = f'json.dumps({every}, separators=(",", ":"), ensure_ascii={part.php})'
         return f'{made}.replace("/", "\\\\/")' if part.php else made
     if not isinstance(part, p.Parameters):
         raise TypeError(part)
     own = [f"{json.dumps(name)}: {text(value)}" for name, value in taken.headers]
-    found = ", ".join([*(["**members"] if taken.members else []), *own])
+    found = ", ".join([*(f"**{source}" for source in _sources(taken)), *own])
     listed = f"pairs({{{found}}}, {json.dumps(part.without)}, {part.skip_empty})"
     return f"{json.dumps(part.join)}.join({_pair(part)} for name, value in {listed})"
 
@@ -161,19 +185,22 @@ def in_node(taken: Taken, text: Callable[[Pieces], str]) -> str:
     part = taken.part
     if isinstance(part, p.Crc32):
         return "String(crc32(body))"
+    if isinstance(part, p.QueryWithout):
+        return f"without(query, {json.dumps(part.name)})"
     if isinstance(part, p.Field):
-        value = f"text(at(members, {_way(part)}))"
+        value = f"text(at({_source(part)}, {_way(part)}))"
         return f"Number({value}).toFixed(2)" if part.format == "two-decimals" else value
     if isinstance(part, p.Serialized):
         return f"runTogether(at(members, {', '.join(map(json.dumps, way_of(part.pointer)))}))"
     if isinstance(part, p.SortedJson):
-        top = "Object.fromEntries(Object.keys(members).sort(byBytes).map((name) => [name, members[name]]))"
-        made = f"JSON.stringify({'sorted(members)' if part.depth == 'all' else top})"
+        source = _source(part)
+        top = f"Object.fromEntries(Object.keys({source}).sort(byBytes).map((name) => [name, {source}[name]]))"
+        made = f"JSON.stringify({f'sorted({source})' if part.depth == 'all' else top})"
         return f"phpEscapes({made})" if part.php else made
     if not isinstance(part, p.Parameters):
         raise TypeError(part)
     own = [f"{json.dumps(name)}: {text(value)}" for name, value in taken.headers]
-    found = ", ".join([*(["...members"] if taken.members else []), *own])
+    found = ", ".join([*(f"...{source}" for source in _sources(taken)), *own])
     listed = f"pairs({{ {found} }}, {json.dumps(part.without)}, {json.dumps(part.skip_empty)})"
     return f"{listed}.map(([name, value]) => {_pair(part)}).join({json.dumps(part.join)})"
 
@@ -183,6 +210,15 @@ def _pair(part: p.Parameters) -> str:
         return "value"
     name, value = ("encoded(name)", "encoded(value)") if part.encoded else ("name", "value")
     return f"{name} + {json.dumps(part.equals)} + {value}"
+
+
+def _source(part: p.Field | p.SortedJson) -> str:
+    return "parameters" if part.source == "query" else "members"
+
+
+def _sources(taken: Taken) -> list[str]:
+    """Give the variables whose members are taken together."""
+    return [*(["parameters"] if taken.of_query else []), *(["members"] if taken.of_body else [])]
 
 
 def _way(part: p.Field) -> str:

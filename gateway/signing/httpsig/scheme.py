@@ -317,7 +317,8 @@ class HttpMessageScheme:
         Covers what the scheme asks for, and no more. The scheme's tag is added. Raises ValueError where the scheme
         would refuse the request for its form.
         """
-        digest = [(CONTENT_DIGEST, write_digest(body))] if body and CONTENT_DIGEST not in head.headers else []
+        needed = bool(body) or any(each.name == CONTENT_DIGEST for each in self.covered)
+        digest = [(CONTENT_DIGEST, write_digest(body))] if needed and CONTENT_DIGEST not in head.headers else []
         digested = head._replace(headers=Headers([*head.headers.fields, *digest]), has_body=bool(body))
         present = [*self.covered_if_present, *([CONTENT_DIGEST] if body else [])]
         components = dict.fromkeys(self.covered)

@@ -71,6 +71,8 @@ class Reading:
         if section is None:
             raise AbsentError(f"covers {component.identifier}, and trailers are not taken")
         found = section.all(component.name)
+        if not found and component.name == "host" and isinstance(self.message, Request) and not component.tr:
+            return (self.message.authority,)  # :authority in HTTP/2, which stands for Host (RFC 9113 8.3.1)
         if not found:
             raise AbsentError(f"covers {component.identifier}, which the message does not have")
         return found

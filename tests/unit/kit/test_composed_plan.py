@@ -3,9 +3,7 @@
 import json
 from typing import Any
 
-import pytest
-
-from gateway.kit.composed_plan import composed_plan, headers_needed, sample_body
+from gateway.kit.composed_plan import composed_plan, headers_needed, sample_body, sample_query
 from gateway.kit.plan import Pieces, Sample
 from gateway.signing import parts as p
 from gateway.signing.places import InContent, InHeader, InItems
@@ -27,7 +25,7 @@ def test_parts_of_the_body_are_variables() -> None:
     plan = planned(parts=(p.Field("json", "/a"), p.Literal("x"), p.Crc32()), **BARE)
     assert written(plan.string) == "{taken_0}\nx\n{taken_1}"
     assert [each.name for each in plan.taken] == ["taken_0", "taken_1"]
-    assert (plan.members, plan.in_shell) == ("json", False)
+    assert plan.members == "json"
 
 
 def test_fields_that_count_as_parameters() -> None:
@@ -56,27 +54,23 @@ def test_items_of_one_field() -> None:
     assert [(name, written(value)) for name, value in plan.headers] == [
         ("x-sign", "t={timestamp},v1={key_id}/{signature}")
     ]
-    assert plan.in_shell
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"parts": (p.QueryWithout("a"),)},
-        {"parts": (p.Field("query", "a"),)},
-        {"parts": (p.SortedJson("query"),)},
-        {"parts": (p.Body(),), "signature": InContent("query", "sign")},
-        {"parts": (p.BodyDigest("sha256", "base64url"),)},
-        {"parts": (p.Header("x-absent"),)},
-    ],
-)
-def test_parts_without_words(changes: dict[str, Any]) -> None:
-    assert planned(**changes, **BARE) is None
+def test_what_stands_in_the_query() -> None:
+    plan = planned(
+        parts=(p.QueryWithout("sign"), p.Header("x-time")), timestamp=InHeader("x-time", "t="),
+        nonce=InContent("query", "n"), key_id=InContent("query", "k"), signature=InContent("query", "sign"),
+    )  # fmt: skip
+    assert (plan.query_carried, plan.signature_parameter) == ((("k", "key_id"), ("n", "nonce")), "sign")
+    assert written(plan.string) == "{taken_0}\nt={timestamp}"
+    assert [name for name, _ in plan.headers] == ["x-time"]
 
 
-def test_a_request_without_body_has_no_members() -> None:
-    scheme = world.scheme(parts=(p.SortedJson(),), **BARE)
-    assert composed_plan(scheme, SAMPLE.__class__("GET", "/", "", {})) is None
+def test_a_query_that_holds_what_is_signed() -> None:
+    parts = (p.Field("query", "a", "two-decimals"), p.Field("query", "n"))
+    scheme = world.scheme(parts=parts, timestamp=None, nonce=InContent("query", "n"))
+    assert sample_query(scheme) == "test=1&a=1.00"
+    assert sample_query(world.scheme()) == ""
 
 
 def test_the_sample_holds_what_is_signed() -> None:

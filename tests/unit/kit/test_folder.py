@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.kit.folder import files
+from gateway.signing import parts as p
 from tests import world
 from tests.policy.reading import definition
 from tests.unit.kit.kits import facts, message_facts
@@ -29,14 +30,12 @@ def test_no_secret_is_in_it() -> None:
     assert world.SIGNING_SECRET.decode() not in text
 
 
-def test_a_scheme_without_words_has_no_samples() -> None:
-    found = message_facts("@method", "x-dict;bs")
-    assert not any(name.startswith("sample/sign") for name in files(found, None))
-
-
 def test_an_example_that_cannot_be_signed_is_told() -> None:
-    with pytest.raises(ValueError, match="query-param"):
-        files(message_facts('"@query-param";name="a"'), None)
+    scheme = world.scheme(parts=(p.SortedJson(), p.Timestamp()), nonce=None)
+    with pytest.raises(ValueError, match="refuse the request"):
+        files(facts(scheme, body_limit=4), None)
+    with pytest.raises(ValueError, match="no digest but by"):
+        message_facts('"content-digest";key="md5"')
 
 
 def test_a_partner_that_signs_nothing() -> None:

@@ -1,8 +1,7 @@
-from dataclasses import replace
-
 from gateway.kit.example import SECRET, example_of
 from gateway.kit.facts import Facts
 from gateway.kit.pages import overview, signing_page
+from gateway.signing import parts as p
 from gateway.signing.outward import SignedAnswers
 from tests import messages, world
 from tests.unit.kit.kits import facts, message_facts
@@ -40,12 +39,8 @@ def test_how_to_sign() -> None:
     assert "thrown away" in page(message_facts())
 
 
-def test_without_samples_there_are_tools() -> None:
-    found = message_facts('"@query-param";name="a"')
-    assert found.signing is not None
-    assert found.signing.plan is None
-    plain = message_facts()
-    assert plain.signing is not None
-    text = signing_page(replace(plain.signing, plan=None), example_of(plain, plain.signing))
-    assert "gateway sign schemes.yaml" in text
-    assert "sample/sign.py" not in text
+def test_what_the_samples_need() -> None:
+    assert "# bash, OpenSSL, curl\n" in page(facts())
+    text = page(facts(world.scheme(parts=(p.SortedJson(), p.Timestamp()), nonce=None)))
+    assert "# bash, OpenSSL, curl, jq\n" in text
+    assert "Numbers sign as they are written" in text

@@ -1,4 +1,16 @@
-from gateway.kit.plan import BODY, SHARED, Piece, Plan, Taken, digests, field_variable, text
+from gateway.kit.plan import (
+    BODY,
+    SHARED,
+    Made,
+    Piece,
+    Plan,
+    Sample,
+    Taken,
+    digest_variable,
+    digests,
+    field_variable,
+    text,
+)
 from gateway.signing import parts as p
 
 
@@ -18,11 +30,19 @@ def test_digests_that_are_needed() -> None:
     ]  # fmt: skip
 
 
-def test_what_a_shell_can_do() -> None:
-    assert plan(f"{{{BODY}}}").in_shell
-    assert not plan(f"{{{SHARED}}}").in_shell
-    assert not plan("{taken_0}", taken=(Taken("taken_0", p.Crc32()),)).in_shell
-    assert not plan(members="json").in_shell
+def test_digests_of_every_encoding() -> None:
+    name = digest_variable("sha256", "hex-upper")
+    assert digests(plan(made=(Made("a", "sha256", text(f"{{{name}}}")),))) == [(name, "sha256", "hex-upper")]
+
+
+def test_what_is_taken_apart() -> None:
+    assert plan(f"{{{SHARED}}}").hashes_secret
+    assert not plan(f"{{{BODY}}}").hashes_secret
+    of_query = Taken("taken_0", p.Parameters(("query", "form")))
+    assert (of_query.of_query, of_query.of_body) == (True, True)
+    assert plan("{taken_0}", taken=(of_query,)).takes_query
+    assert not plan("{taken_0}", taken=(Taken("taken_0", p.QueryWithout("a")),)).takes_query
+    assert Sample("GET", "/a", "", {}, "b=1").target == "/a?b=1"
 
 
 def test_who_has_the_key() -> None:

@@ -5,16 +5,18 @@ from dataclasses import replace
 import pytest
 
 from gateway.kit.facts import Facts
-from gateway.kit.plan import ALGORITHMS, ENCODINGS, Given
+from gateway.kit.plan import ENCODINGS, Given
 from gateway.kit.python import write
+from gateway.signing.algorithms import PUBLIC_KEY_ALGORITHMS
 from gateway.signing.secret_algorithms import SECRET_ALGORITHMS
 from tests.unit.kit.kits import facts, message_facts
+
+ALGORITHMS = (*SECRET_ALGORITHMS, *PUBLIC_KEY_ALGORITHMS)
 
 
 def sample(found: Facts, written: str = "utf-8", **changes: str) -> str:
     signing = found.signing
     assert signing is not None
-    assert signing.plan is not None
     plan = replace(signing.plan, **changes)  # type: ignore[arg-type]
     return write(Given(plan, signing.sample, "A sample.", "https://api.example", "it's mine", written))
 
@@ -34,7 +36,7 @@ def test_secrets_are_read_as_they_are_written(encoding: str) -> None:
 
 
 def test_every_form_of_time_and_signature_has_words() -> None:
-    for form in ("unix", "unix-ms", "rfc3339"):
+    for form in ("unix", "unix-ms", "rfc3339", "amz"):
         assert sample(facts(), timestamp_format=form)
     for encoding in ("hex", "hex-upper", "base64", "base64url"):
         assert sample(facts(), encoding=encoding)

@@ -328,6 +328,13 @@ def test_signing_with_a_key_of_ones_own(algorithm: str) -> None:
     assert (verified.key_id, verified.nonce, verified.window_end) == (algorithm, "n-1", NOW + 60)
 
 
+def test_a_digest_that_must_be_covered_is_made_of_no_body_too() -> None:
+    by, plain = scheme("@method", "content-digest"), head(method="GET", body=b"")
+    request, body = by.sign(plain, b"", key=messages.own_key(), now=NOW, nonce="n").applied(plain, b"")
+    assert request.headers.single("content-digest") == write_digest(b"")
+    assert by.verify(request, body, messages.keys(), Window(60.0, 5.0), NOW).nonce == "n"
+
+
 def test_a_key_for_what_the_scheme_does_not_take_signs_nothing() -> None:
     with pytest.raises(ValueError, match="not for hmac-sha256"):
         scheme(algorithms=frozenset({"hmac-sha256"})).sign(head(), BODY, key=messages.own_key(), now=NOW, nonce="n")

@@ -35,6 +35,7 @@ def value(written: str, message: Message = REQUEST) -> str:
         ("x-text", REQUEST, "caf\xe9"),
         ("@target-uri", REQUEST._replace(query=None), f"https://{messages.HOST}/v1/a"),
         ("@path", REQUEST._replace(path=""), "/"),
+        ("host", REQUEST._replace(headers=Headers([]), authority="Api.example:8443"), "Api.example:8443"),
         ("x-one;tr", REQUEST._replace(trailers=Headers([("x-one", "t")])), "t"),
         ('x-one;tr;key="a"', REQUEST._replace(trailers=Headers([("x-one", "a=2")])), "2"),
     ],
