@@ -34,14 +34,15 @@ def upstream_fields(exchange: Exchange, request_id: str) -> list[tuple[str, str]
     """Header section of the request to upstream, without framing, which whoever writes the message adds.
 
     The caller's own fields in order, less hop-by-hop and identity fields; then what the gate verified. Host is
-    the caller's: signatures and links depend on it.
+    the caller's, since signatures and links depend on it, where the upstream is not known by another.
     """
-    head = exchange.request
+    head, route = exchange.request, exchange.route
+    named = None if route is None else route.upstream.authority
     identity = exchange.policy.identity
     covered, prefix = identity.covered, identity.prefix
     address = address_text(exchange.client_address)
     fields = [
-        ("host", head.authority),
+        ("host", head.authority if named is None else named),
         *[line for line in head.headers.fields if line[0] not in _NOT_PASSED_ON and not covered[line[0]]],
         (identity.request_id, request_id),
         (f"{prefix}client-address", address),

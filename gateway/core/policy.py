@@ -105,6 +105,8 @@ class Upstream:
     client: ClientCertificate | None = None
     server_name: str | None = None
     """Name to ask for (SNI) and to verify in place of each endpoint's host; None: the host."""
+    authority: str | None = None
+    """Host field of the requests there; None: the one that the caller named."""
     connect_timeout: float = 2.0
     """Seconds until a request has a connection, TLS and the try of another endpoint included."""
     response_timeout: float = 30.0

@@ -41,6 +41,7 @@ def signed_request(handling: Handling, signer: RequestSigner, fields: Fields, bo
     removed = signer.replaces | _carriers(route)
     kept = [line for line in fields if line[0].lower() not in removed]
     head = received._replace(
+        authority=next(value for name, value in fields if name == "host"),
         headers=Headers([*((name.lower(), value) for name, value in kept), ("content-length", str(len(body)))]),
         content_length=len(body),
         has_body=bool(body),

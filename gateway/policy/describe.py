@@ -61,6 +61,8 @@ def described_upstream(route: Route) -> str:
     said = [f"{upstream.name}: {', '.join(map(upstream.url, upstream.endpoints))}"]
     if upstream.server_name is not None:
         said.append(f"verified as {upstream.server_name}")
+    if upstream.authority is not None:
+        said.append(f"asked for {upstream.authority}")
     if upstream.client is not None:
         said.append("with the gate's own certificate")
     if upstream.signer is not None:

@@ -9,12 +9,15 @@ from gateway.policy.nodes import Node
 from gateway.policy.outward import Outward
 from gateway.policy.reader import Reader
 from gateway.policy.references import authorities, key_pair
-from gateway.policy.values import duration, host, is_loopback, origin
+from gateway.policy.values import DEFAULT_PORTS, authority, duration, host, is_loopback, origin
+
+PRESERVE, UPSTREAM = "preserve", "upstream"
+"""In place of a host: the one that the caller named, or the one of the upstream's URL."""
 
 
 def read_upstream(reader: Reader, name: str, definition: Definition, outward: Outward | None = None) -> Upstream | None:
     """Read one upstream; `outward` reads how requests to it are signed."""
-    optional = ("url", "urls", "ca", "client", "server_name", "timeout", "sign")
+    optional = ("url", "urls", "ca", "client", "server_name", "host", "timeout", "sign")
     fields = reader.fields(definition.node, optional=optional)
     if fields is None:
         return None
@@ -22,12 +25,15 @@ def read_upstream(reader: Reader, name: str, definition: Definition, outward: Ou
     ca = authorities(reader, fields.get("ca"))
     client = _read_client(reader, fields.get("client"))
     server_name = reader.value(fields.get("server_name"), host)
+    said = reader.value(fields.get("host"), _named)
     timeouts = reader.fields(fields.get("timeout"), optional=("connect", "response")) or {}
     connect = reader.value_or(timeouts.get("connect"), duration, 2.0)
     response = reader.value_or(timeouts.get("response"), duration, 30.0)
     signer = None if outward is None else outward.requests(fields.get("sign"))
     if not origins:
         return None
+    if said == UPSTREAM and len(origins) > 1:
+        reader.error(fields["host"], "several endpoints have no one host", "write the host they all answer to")
     scheme = origins[0][0]
     for key in ("ca", "client", "server_name"):
         if scheme == "http" and key in fields:
@@ -41,10 +47,24 @@ def read_upstream(reader: Reader, name: str, definition: Definition, outward: Ou
         ca,
         client,
         None if server_name is None else server_name.strip("[]"),
+        _authority(said, *origins[0]),
         connect,
         response,
         signer,
     )
+
+
+def _named(text: str) -> str:
+    """Read which Host requests carry: the caller's, the URL's, or one that is written out."""
+    return text if text in (PRESERVE, UPSTREAM) else authority(text)
+
+
+def _authority(said: str | None, scheme: str, named: str, port: int) -> str | None:
+    """Give the Host field; None for the caller's."""
+    if said == UPSTREAM:
+        bracketed = f"[{named}]" if ":" in named else named
+        return bracketed if port == DEFAULT_PORTS[scheme] else f"{bracketed}:{port}"
+    return None if said == PRESERVE else said
 
 
 def _read_origins(reader: Reader, node: Node, fields: Mapping[str, Node]) -> list[tuple[str, str, int]] | None:

@@ -43,6 +43,9 @@ _EMAIL = re.compile(r"[\x21-\x3f\x41-\x7e]{1,64}\Z")
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[\x21-\x7e]+\Z")
 
 
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
 class Unfit(ValueError):  # noqa: N818 - raised for a text, not for a fault of ours
     """A text that is no value of its kind: what is wrong with it, and what was expected."""
 
@@ -188,6 +191,17 @@ def host(text: str) -> str:
     return lowered
 
 
+def authority(text: str) -> str:
+    """Read a host as a Host field has it: with its port, where that is not the scheme's."""
+    expected = "expected a host such as api.example.com, or api.example.com:8443"
+    named, colon, port = text.rpartition(":") if not text.endswith("]") else (text, "", "")
+    if not colon:
+        return host(text)
+    if not port.isdecimal() or not port.isascii() or not 0 < int(port[:6]) <= 65_535:
+        raise Unfit(f"{quoted(text)} is no host with a port", expected)
+    return f"{host(named)}:{int(port)}"
+
+
 def is_loopback(host: str) -> bool:
     """Whether a host is this machine, without asking anybody."""
     try:
@@ -233,7 +247,7 @@ def origin(text: str) -> tuple[str, str, int]:
     if port == 0:
         raise Unfit("port 0 is no port")
     named = host(f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname)
-    return parts.scheme, named.strip("[]"), port or (443 if parts.scheme == "https" else 80)
+    return parts.scheme, named.strip("[]"), port or DEFAULT_PORTS[parts.scheme]
 
 
 def uri(text: str) -> str:

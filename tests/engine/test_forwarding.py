@@ -1,10 +1,13 @@
 """What is allowed goes on: the request written anew, its body untouched, and the answer passed back."""
 
+from pathlib import Path
+
 import pytest
 
 from gateway.core.reasons import Reason
 from tests import world
-from tests.engine.harness import Running, chunked, get, read_response, request
+from tests.engine.harness import Running, chunked, get, read_response, request, running
+from tests.engine.http2 import Http2Client, get_fields
 from tests.engine.upstream import answers
 
 
@@ -35,6 +38,17 @@ async def test_request_line_and_host_are_those_received(up: Running) -> None:
         b"GET /v1/balance?player=p-1&player=p%202 HTTP/1.1\r\nhost: api.psp.example\r\n"
     )
     assert [name for name, _ in up.upstream.fields()].count("host") == 1
+
+
+async def test_an_upstream_may_be_known_by_another_host(tmp_path: Path) -> None:
+    async with running(tmp_path, to={"authority": "api.vendor.example:8443"}) as up:
+        assert (await up.send(request())).status == 200
+        async with Http2Client(up) as client:
+            assert (await client.answer(client.begin(get_fields()))).status == 200
+
+        for place in range(2):
+            hosts = [value for name, value in up.upstream.fields(place) if name.lower() == "host"]
+            assert hosts == ["api.vendor.example:8443"]
 
 
 async def test_the_body_is_the_bytes_received(up: Running) -> None:

@@ -291,6 +291,20 @@ async def test_another_upstream_is_reached_from_open_connections(up: Served) -> 
     writer.close()
 
 
+async def test_another_host_is_named_from_open_connections(up: Served) -> None:
+    reader, writer = await up.connect()
+    writer.write(get())
+    await read_response(reader)
+    up.folder.put_policy(**{"  psp: {": "  psp: {host: api.vendor.example, "})
+    await up.until_recorded("policy.loaded")
+
+    writer.write(get())
+
+    assert (await read_response(reader)).status == 200
+    assert [dict(up.upstream.fields(place))["host"] for place in range(2)] == [world.HOST, "api.vendor.example"]
+    writer.close()
+
+
 async def test_nonces_outlive_a_reload(up: Served) -> None:
     assert (await up.send(request())).status == 200
     up.folder.put_policy(balance="/v1/money")

@@ -103,6 +103,16 @@ async def test_a_request_is_signed_with_the_gates_own_key(up: Served, http2: boo
     assert up.upstream.bodies == [world.BODY]
 
 
+@pytest.mark.parametrize("http2", [False, True])
+async def test_the_host_that_a_vendor_is_known_by_is_signed(tmp_path: Path, http2: bool) -> None:
+    async with serving() as upstream:
+        vendor = SIGNING.replace("psp: {", "psp: {host: api.vendor.example, ")
+        async with again(folder_of(tmp_path, upstream.port, **{PLAIN: vendor}), upstream) as up:
+            assert (await post(up, http2=http2)).status_code == 200
+            assert '"@target-uri"' in verified(up)
+            assert dict(up.upstream.fields())["host"] == "api.vendor.example"
+
+
 async def test_a_request_without_a_body_is_signed_too(up: Served) -> None:
     answer = await up.send(harness.get())
     assert answer.status == 200

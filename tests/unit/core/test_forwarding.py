@@ -46,6 +46,12 @@ class TestTowardsUpstream:
             "API.psp.example:8443",
         )
 
+    def test_an_upstream_may_be_known_by_another_host(self) -> None:
+        exchange = verified()
+        exchange.route = world.route(upstream=world.upstream(authority="api.vendor.example:8443"))
+        hosts = [line for line in upstream_fields(exchange, "request-1") if line[0] == "host"]
+        assert hosts == [("host", "api.vendor.example:8443")]
+
     @pytest.mark.parametrize(
         "name",
         [

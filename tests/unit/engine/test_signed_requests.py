@@ -47,6 +47,13 @@ async def test_the_request_is_signed_as_it_goes_out() -> None:
     assert (made.head.target, made.body) == ("/v1/deposits", world.BODY)
 
 
+async def test_the_host_that_is_signed_is_the_one_that_goes_out() -> None:
+    signer = Signer()
+    await sign(signer, fields=[("host", "api.vendor.example:8443")])
+    assert signer.head is not None
+    assert signer.head.authority == signer.head.headers.single("host") == "api.vendor.example:8443"
+
+
 async def test_the_callers_signature_and_digest_stay_behind() -> None:
     fields = [
         ("host", "x"), ("X-Signature", "old"), ("x-key-id", "old"), ("Content-Digest", "old"), ("x-sign", "old"),

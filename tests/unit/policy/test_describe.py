@@ -118,10 +118,12 @@ def test_where_a_route_leads() -> None:
     assert described_upstream(plain) == "psp: http://127.0.0.1:9000"
     endpoints = (Endpoint("10.0.0.7", 443), Endpoint("2001:db8::1", 8443))
     own = ClientCertificate(PurePath("certs/own.pem"), PurePath("certs/own.key"))
-    several = world.upstream(scheme="https", endpoints=endpoints, server_name="psp.internal", client=own)
+    several = world.upstream(
+        scheme="https", endpoints=endpoints, server_name="psp.internal", client=own, authority="psp.example"
+    )
     assert described_upstream(replace(route(), upstream=several)) == (
         "psp: https://10.0.0.7:443, https://[2001:db8::1]:8443, verified as psp.internal, "
-        "with the gate's own certificate"
+        "asked for psp.example, with the gate's own certificate"
     )
 
 

@@ -37,6 +37,24 @@ class TestUpstream:
             Endpoint("a.internal", 443), Endpoint("a.internal", 8443), Endpoint("2001:db8::1", 443)
         )  # fmt: skip
 
+    @pytest.mark.parametrize(
+        ("text", "authority"),
+        [
+            ('{url: "https://psp.internal"}', None),
+            ('{url: "https://psp.internal", host: preserve}', None),
+            ('{url: "https://psp.internal", host: upstream}', "psp.internal"),
+            ('{url: "https://psp.internal:443", host: upstream}', "psp.internal"),
+            ('{url: "http://127.0.0.1:443", host: upstream}', "127.0.0.1:443"),
+            ('{url: "https://[2001:db8::1]:8443", host: upstream}', "[2001:db8::1]:8443"),
+            ('{urls: ["https://10.0.0.7", "https://10.0.0.8"], host: "Vendor.example:8443"}', "vendor.example:8443"),
+        ],
+    )
+    def test_the_host_that_requests_name(self, text: str, authority: str | None) -> None:
+        used = reader()
+        upstream = read_upstream(used, "psp", definition(text))
+        assert upstream is not None
+        assert (upstream.authority, used.errors) == (authority, 0)
+
     def test_the_files_of_the_gates_certificate_are_watched(self, certs: Path) -> None:
         used = reader()
         text = f"{{url: 'https://a', client: {{certificate: {certs}/gateway.pem, key: {certs}/gateway.key}}}}"
