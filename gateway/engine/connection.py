@@ -4,9 +4,11 @@ import asyncio
 import copy
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import cast
 
-from mitmproxy.connection import Client, ConnectionState
+from mitmproxy.connection import Client, ConnectionState, Server
 from mitmproxy.master import Master
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
@@ -21,6 +23,7 @@ from gateway.core.reasons import Denied, Reason
 from gateway.engine.deadlines import DeadlinePassed, Deadlines, Key
 from gateway.engine.endpoints import UpstreamFailedError, describe
 from gateway.engine.gate import Gate, Handling
+from gateway.engine.layers import GateHttpLayer
 from gateway.engine.listener import Accepted
 from gateway.engine.problem import Answer, problem
 from gateway.engine.upstream_pool import Pools
@@ -99,6 +102,19 @@ class Connection:
             return problem(Reason.CONTROL_FAILED, handling.request_id, handling.identity_field)
 
 
+class HeldReader:
+    """Reads from an upstream once the client has room for more (HTTP/2, whose windows mitmproxy does not wait for)."""
+
+    def __init__(self, reader: asyncio.StreamReader, room: Callable[[], Awaitable[None]]) -> None:
+        self._reader = reader
+        self._room = room
+
+    async def read(self, size: int) -> bytes:
+        """Read up to `size` bytes."""
+        await self._room()
+        return await self._reader.read(size)
+
+
 class GateConnectionHandler(ProxyConnectionHandler):
     """Moves bytes between sockets and layers; opens upstream connections with a time-out and verified TLS."""
 
@@ -118,6 +134,8 @@ class GateConnectionHandler(ProxyConnectionHandler):
         self.connection = Connection(gate, accepted.peer, Deadlines(loop, self._deadline_passed))
         self._pools = pools
         self._tasks: set[asyncio.Task[None]] = set()
+        self._happened = asyncio.Event()
+        """Set with each event: the client may have taken what it was sent."""
         self.max_conns.default_factory = lambda: asyncio.Semaphore(UPSTREAM_CONNECTIONS)
         tls = accepted.peer.tls
         if tls is not None:
@@ -223,12 +241,24 @@ class GateConnectionHandler(ProxyConnectionHandler):
         server.state = ConnectionState.OPEN
         server.peername = writer.get_extra_info("peername")
         server.sockname = writer.get_extra_info("sockname")
-        self.transports[server] = ConnectionIO(handler=asyncio.current_task(), reader=reader, writer=writer)
+        held = cast("asyncio.StreamReader", HeldReader(reader, partial(self._room, server)))
+        self.transports[server] = ConnectionIO(handler=asyncio.current_task(), reader=held, writer=writer)
         await self.server_event(events.OpenConnectionCompleted(command, None))
         try:
             await self.handle_connection(server)
         finally:
             server.timestamp_end = time.time()
+
+    async def server_event(self, event: events.Event) -> None:
+        """Handle an event, and look again at who waits for the client."""
+        await super().server_event(event)
+        self._happened.set()
+
+    async def _room(self, server: Server) -> None:
+        """Wait until the client has taken most of what an upstream sent; the stream's deadline bounds it."""
+        while isinstance(self.layer, GateHttpLayer) and self.layer.held_back(server):
+            self._happened.clear()
+            await self._happened.wait()
 
     async def _opening_failed(self, command: commands.OpenConnection) -> None:
         # mitmproxy keeps it until the client leaves: an upstream that is down would fill the memory.

@@ -1,4 +1,8 @@
-"""HTTP/2 from the client: mitmproxy's layer, with records of what breaks the protocol and an orderly end."""
+"""HTTP/2 from the client: mitmproxy's layer, with records of what breaks the protocol and an orderly end.
+
+mitmproxy takes whatever a client sends and keeps whatever it does not read. Here both sides wait: a client's body is
+acknowledged once its stream has taken it, and an upstream's answer is read while the client takes it (`held`).
+"""
 
 from typing import TYPE_CHECKING
 
@@ -7,8 +11,13 @@ from h2.connection import ConnectionState
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layer import CommandGenerator
-from mitmproxy.proxy.layers.http._base import ReceiveHttp
-from mitmproxy.proxy.layers.http._events import RequestEndOfMessage, ResponseEndOfMessage, ResponseProtocolError
+from mitmproxy.proxy.layers.http._base import HttpEvent, ReceiveHttp
+from mitmproxy.proxy.layers.http._events import (
+    RequestData,
+    RequestEndOfMessage,
+    ResponseEndOfMessage,
+    ResponseProtocolError,
+)
 from mitmproxy.proxy.layers.http._http2 import Http2Server
 
 from gateway.core.reasons import Denied, Reason
@@ -20,7 +29,13 @@ if TYPE_CHECKING:
 
 MAX_FRAME = 16_384
 """Bytes of a frame's payload, the least that may be announced (RFC 9113 6.5.2): what one client can have held."""
+WINDOW = 262_144
+"""Bytes of a request's body that may come before its stream has taken them, as while the core waits for a store."""
 _FRAME_HEAD = 9
+
+
+class Consumed(HttpEvent):
+    """A stream has taken what came for it."""
 
 
 class StrictHttp2Server(Http2Server):
@@ -30,12 +45,24 @@ class StrictHttp2Server(Http2Server):
         super().__init__(context)
         self.connection = connection
         self.h2_conn.local_settings.max_frame_size = self.h2_conn.max_inbound_frame_size = MAX_FRAME
+        self.h2_conn.local_settings.initial_window_size = WINDOW
         self.h2_conn.local_settings.acknowledge()
+        self.unread: dict[int, int] = {}
+        """Bytes of data that came for a stream and were not acknowledged."""
+
+    def held(self, stream_id: int | None) -> int:
+        """Give how many bytes of a stream's answer wait for the client."""
+        return sum(len(part.data) for part in self.h2_conn.stream_buffers.get(stream_id or 0, ()))
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
         if isinstance(event, DeadlinePassed):
             if not self.connection.open_requests:  # one may have come in the moment that it passed
                 yield from self._end()
+            return
+        if isinstance(event, Consumed):
+            self.h2_conn.acknowledge_received_data(self.unread.pop(event.stream_id), event.stream_id)
+            if window := self.h2_conn.data_to_send():
+                yield commands.SendData(self.conn, window)
             return
         yield from super()._handle_event(event)
         if isinstance(event, events.DataReceived) and self._holds_too_much():
@@ -45,13 +72,18 @@ class StrictHttp2Server(Http2Server):
             self.streams.pop(event.stream_id, None)
 
     def handle_h2_event(self, event: h2.events.Event) -> CommandGenerator[bool]:
-        """Handle the end of a request, and leave everything else to mitmproxy.
+        """Handle data and the end of a request, and leave everything else to mitmproxy.
 
         mitmproxy forgets a stream whose reset came with its end, and so would forward what nobody waits for.
         """
         if isinstance(event, h2.events.StreamEnded):
             if event.stream_id in self.streams:
                 yield ReceiveHttp(RequestEndOfMessage(event.stream_id))
+            return False
+        if isinstance(event, h2.events.DataReceived) and event.stream_id in self.streams:
+            if event.data:
+                yield ReceiveHttp(RequestData(event.stream_id, event.data))
+            self.unread[event.stream_id] = self.unread.get(event.stream_id, 0) + event.flow_controlled_length
             return False
         return (yield from super().handle_h2_event(event))
 

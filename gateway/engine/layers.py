@@ -3,6 +3,7 @@
 import logging
 from typing import TYPE_CHECKING, cast
 
+from mitmproxy.connection import Connection as MitmConnection
 from mitmproxy.connection import Server
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.context import Context
@@ -19,7 +20,7 @@ from gateway.core.exchange import failure
 from gateway.core.reasons import Denied
 from gateway.engine.deadlines import DeadlinePassed
 from gateway.engine.http1 import StrictHttp1Server
-from gateway.engine.http2 import StrictHttp2Server
+from gateway.engine.http2 import Consumed, StrictHttp2Server
 from gateway.engine.stream import GateStream
 from gateway.engine.upstream import UpstreamLayer
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from gateway.engine.connection import Connection
 
 logger = logging.getLogger(__name__)
+
+MAX_HELD = 65_536
+"""Bytes of an answer that may wait for an HTTP/2 client before its upstream is made to wait; 100 streams may each."""
 
 
 class GateHttpLayer(HttpLayer):
@@ -53,10 +57,27 @@ class GateHttpLayer(HttpLayer):
                 yield from super()._handle_event(event)
                 if isinstance(event, events.ConnectionClosed) and event.connection != self.context.client:
                     self.connections.pop(event.connection, None)
+            yield from self._acknowledge()
         except Exception as error:
             # mitmproxy would log it and leave the connection hanging; nothing may go on after a fault of ours.
             logger.exception("connection %s", self.connection.peer.connection_id)
             yield from self._crash(failure(error))
+
+    def _acknowledge(self) -> CommandGenerator[None]:
+        """Let HTTP/2 clients send more to streams that have taken what came; one that waits for a hook has not."""
+        reader = self.connections.get(self.context.client)
+        if isinstance(reader, StrictHttp2Server) and reader.unread:
+            for stream_id in list(reader.unread):
+                stream = self.streams.get(stream_id)
+                if stream is None or not stream._paused:  # noqa: SLF001 - nothing else tells
+                    yield from self.event_to_child(reader, Consumed(stream_id))
+
+    def held_back(self, server: MitmConnection) -> bool:
+        """Whether the client has yet to take what this upstream connection brought."""
+        reader, upstream = self.connections.get(self.context.client), self.connections.get(server)
+        if not isinstance(reader, StrictHttp2Server) or not isinstance(upstream, UpstreamLayer):
+            return False
+        return reader.held(upstream.stream_id) > MAX_HELD
 
     def _deadline_passed(self, event: DeadlinePassed) -> CommandGenerator[None]:
         _, stream_id = event.key

@@ -45,7 +45,12 @@ class UpstreamLayer(Layer):
     @property
     def idle(self) -> bool:
         """Whether it is open and its last answer was read whole."""
-        return self._http is not None and self._http.stream_id is None
+        return self._http is not None and self.stream_id is None
+
+    @property
+    def stream_id(self) -> int | None:
+        """The stream that it works for; None where it is idle."""
+        return None if self._http is None else self._http.stream_id
 
     def _handle_event(self, event: events.Event) -> CommandGenerator[None]:
         if self._http is not None:
