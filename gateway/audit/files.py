@@ -52,11 +52,11 @@ def log_files(directory: Path) -> list[LogFile]:
     return [found[place] for place in sorted(found)]
 
 
-def open_log_file(path: Path) -> BinaryIO:
-    """Open a file of the log for reading, be it compressed or not. Raises OSError."""
+def open_log_file(path: Path, *, buffered: bool = True) -> BinaryIO:
+    """Open a file of the log for reading, be it compressed or not; `buffered` for lines. Raises OSError."""
     if path.suffix == COMPRESSED:
         return cast("BinaryIO", gzip.open(path, "rb"))
-    return path.open("rb", buffering=_BUFFER)
+    return path.open("rb", buffering=_BUFFER if buffered else 0)
 
 
 def date_of(at: Instant) -> str:

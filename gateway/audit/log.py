@@ -76,6 +76,8 @@ class AuditLog:
         """Sequence of the last record written."""
         self.synced = 0
         """Sequence up to which the records are on the disk; those are not of which a loss was noticed."""
+        self.published = published
+        """How many records a checkpoint counts, as far as the publisher has told."""
         self.losses = 0
         """How often a file was given up of which not all may be on the disk."""
         self._max_bytes = max_bytes

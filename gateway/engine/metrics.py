@@ -133,6 +133,8 @@ class Metrics:
     def _states(self) -> Iterator[Metric]:
         gate = self._gate
         yield GaugeMetricFamily("gateway_requests_open", "Allowed requests without outcome.", value=gate.unfinished)
+        unpublished = max(0, gate.log.sequence - gate.log.published)
+        yield GaugeMetricFamily("gateway_audit_unpublished", "Records in no checkpoint yet.", value=unpublished)
         yield _gauge(
             "gateway_connections", "Connections open now.", ("listener",),
             (((name,), float(count)) for name, count in self._connections.items()),

@@ -37,7 +37,7 @@ from gateway.engine.revocation_store import KeptLists
 from gateway.engine.start import StartError, check_environment, explained, listeners_of
 from gateway.engine.states import States, same_store
 from gateway.engine.tls import ServerContext
-from gateway.engine.transparency import Transparency, published_size, signer_of
+from gateway.engine.transparency import Transparency, key_of
 from gateway.engine.upstream_pool import Pools
 from gateway.engine.upstream_tls import UpstreamTls
 from gateway.engine.watch import Watch
@@ -122,15 +122,15 @@ class Service:
         policy = loaded.policy
         if self.settings.worker is not None and set(self.settings.worker.listeners) != set(listeners_of(policy)):
             raise StartError("the policy's listeners are others than those of the workers: restart the gate")
-        signer = signer_of(policy, self.settings.state, self.settings.worker)
-        self.log = open_log(self.settings.audit, published_size(self.settings.audit, signer))
+        key = key_of(policy, self.settings.audit, self.settings.state, self.settings.worker)
+        self.log = open_log(self.settings.audit, key.size)
         try:
             self.states = States(self.settings.state, alone=self._alone, clock=self.clock)
             store = await self.states.open(policy)
             self.state = self.states.state
             self.gate = Gate(coming_into_force(loaded), store, self.log, self.clock)
             self.watch = Watch(loaded.files, began)
-            self.transparency = Transparency(signer, self.gate)
+            self.transparency = Transparency(key, self.gate)
             try:
                 self.barring = open_barring(self.gate, self.settings)
                 self.resetting = Resetting(self.gate, self.settings.shared or self.settings.state, self.settings.state)

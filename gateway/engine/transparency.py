@@ -1,31 +1,25 @@
-"""Publishes the audit log as a transparency log while the gate runs: in a thread, so that no request waits for it.
+"""Publishes the audit log as a transparency log while the gate runs: says when, and records what comes of it.
 
-Python runs one thread at a time: so the publisher hashes a few records, and then sleeps for longer than that took.
+The work is done by a process of its own (`gateway.engine.publishing`), which alone holds the key.
 """
 
 import asyncio
 import logging
-import threading
-import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future
-from functools import partial
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.audit.events import Event, LogDeleted, LogSealed
-from gateway.audit.files import COMPRESSED
 from gateway.audit.log import AuditLog
-from gateway.audit.tlog.copies import send
 from gateway.audit.tlog.key import key_at, read_key
-from gateway.audit.tlog.lines import RecordsLostError
-from gateway.audit.tlog.note import Checkpoint, NoteError, Signer
-from gateway.audit.tlog.publisher import FOLDER, Publisher, TlogError, checkpoint_of
-from gateway.audit.tlog.retention import DAY, OldFiles
-from gateway.audit.tlog.witness import Prove, WitnessClient, WitnessError
-from gateway.core.exchange import failure
+from gateway.audit.tlog.note import NoteError, Signer
+from gateway.audit.tlog.process import CONTROL, Work
+from gateway.audit.tlog.publisher import TlogError, checkpoint_of
 from gateway.core.policy import Policy
-from gateway.core.publication import AuditSettings, Retention, Witness
+from gateway.core.publication import AuditSettings
 from gateway.engine.gate import Gate
+from gateway.engine.publishing import SILENT_TIMES, PublisherGoneError, PublisherProcess
 from gateway.engine.start import StartError
 from gateway.engine.worker import Worker
 
@@ -34,23 +28,30 @@ logger = logging.getLogger(__name__)
 KEY_FILE = "audit.key"
 """In the folder of the state, where the policy names none."""
 
-CONTROL = "audit.checkpoint"
-"""What fails, in records, where nothing can be published."""
+ATTEMPTS = 2
+"""Of one publication: the second by a new process, where the first one has ended."""
 
-COPY, WITNESS = "audit.copy", "audit.witness"
-"""What fails, with what it is behind a colon, where a copy cannot be made, and where a witness does not sign."""
 
-RETENTION = "audit.retention"
-"""What fails where old files cannot be compressed or deleted."""
+@dataclass(frozen=True, slots=True)
+class LogKey:
+    """Where the key of a log is, and how much it has signed; the key itself is not kept."""
 
-KEEP_SECONDS = 3_600.0
-"""How often it is looked whether files are old."""
+    path: Path
+    name: str
+    """Of the log, by which the key signs."""
+    public: str
+    size: int
+    """How many records the log's last checkpoint counts."""
 
-RECORD_SECONDS = 60.0
-"""Time in which the loop must have recorded what a deletion waits for; it is given up else, until the next hour."""
 
-_REST = 0.0005
-"""Seconds of sleep after each slice, which takes some 0.1 ms: at most some 20,000 records a second are published."""
+def key_of(policy: Policy, directory: Path, state: Path, worker: Worker | None) -> LogKey:
+    """Find the key that signs the checkpoints of the log in a folder, and see that it signed the last one.
+
+    `state` is this process' folder of the state. Raises StartError.
+    """
+    path = policy.audit.key or (state if worker is None else state.parent) / KEY_FILE
+    signer = signer_of(policy, state, worker)
+    return LogKey(Path(path), signer.name, signer.public, published_size(directory, signer))
 
 
 def signer_of(policy: Policy, state: Path, worker: Worker | None) -> Signer:
@@ -81,131 +82,91 @@ def published_size(directory: Path, signer: Signer) -> int:
 
 
 class Transparency:
-    """The thread that publishes; made and stopped in the event loop's thread."""
+    """Has the log published at every interval, and at the stop."""
 
-    def __init__(self, signer: Signer, gate: Gate) -> None:
+    def __init__(self, key: LogKey, gate: Gate) -> None:
         self._gate = gate
+        self._key = key
         self._log: AuditLog = gate.log
-        self._publisher = Publisher(gate.log.directory, signer, pause=self._pause)
-        self._loop = asyncio.get_running_loop()
-        self._stopping = threading.Event()
-        self._kept = -KEEP_SECONDS
-        self._old_files = OldFiles(gate.log.directory, gate.log.directory / FOLDER, self._pause)
-        self._witnesses: dict[Witness, WitnessClient] = {}
-        self._thread = threading.Thread(target=self._run, name="checkpoints", daemon=True)
+        self._process = PublisherProcess(gate.log.directory, key.path, key.name, self._record)
+        self._stopping = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to publish."""
-        logger.info("checkpoints are signed by %s", self._publisher.signer.public)
-        self._thread.start()
+        logger.info("checkpoints are signed by %s", self._key.public)
+        self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def stop(self) -> None:
         """Publish what is left, and end."""
         self._stopping.set()
-        if self._thread.ident is not None:
-            await asyncio.to_thread(self._thread.join)
+        if self._task is not None:
+            await self._task
+        await self._process.close()
 
     @property
     def _settings(self) -> AuditSettings:
         return self._gate.in_force.policy.audit
 
-    def _pause(self) -> None:
-        if not self._stopping.is_set():
-            time.sleep(_REST)
+    async def _run(self) -> None:
+        while not await self._stopped_within(self._settings.interval):
+            await self._publish()
+        await self._publish()
 
-    def _run(self) -> None:
-        while not self._stopping.wait(self._settings.interval):
-            self._tell(self._publish())
-        for control, told in self._publish().items():
-            if told is not None:  # too late for the log
-                logger.error("%s: %s", control, told)
+    async def _stopped_within(self, seconds: float) -> bool:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        return self._stopping.is_set()
 
-    def _publish(self) -> dict[str, str | None]:
-        """Publish what is new; gives what was tried, and what went wrong with it."""
-        settings, tried = self._settings, dict[str, str | None]()
+    async def _publish(self) -> None:
+        """Publish what is new."""
+        for _ in range(ATTEMPTS):
+            try:
+                self._tell(await self._turn())
+            except PublisherGoneError as gone:
+                self._tell({CONTROL: str(gone)})
+            except OSError as error:
+                self._tell({CONTROL: f"its process cannot be started: {error.strerror}"})
+                return
+            else:
+                return
 
-        def cosign(checkpoint: Checkpoint, note: str, prove: Prove) -> str:
-            return "".join(self._ask(witness, (checkpoint, note, prove), tried) for witness in settings.witnesses)
+    async def _turn(self) -> dict[str, str | None]:
+        await asyncio.to_thread(self._log.sync)
+        settings = self._settings
+        # Old files can wait: the stop does not wait for them.
+        retention = None if self._stopping.is_set() else settings.retention
+        work = Work(self._log.synced, self._gate.clock.now(), settings.copies, settings.witnesses, retention)
+        patience = 1 if self._stopping.is_set() else SILENT_TIMES
+        done = await self._process.do(work, lambda told: self._tell({CONTROL: told}), patience)
+        self._log.published = max(self._log.published, done.size)
+        return done.tried
 
-        def publish() -> str | None:
-            self._log.sync()
-            return self._publisher.publish(self._log.synced, self._gate.clock.now(), cosign)
-
-        note = _attempt(CONTROL, publish, tried)
-        if note is not None:
-            for where in settings.copies:
-                _attempt(f"{COPY}:{where}", partial(send, where, note), tried)
-        if settings.retention is not None and not self._stopping.is_set():
-            _attempt(RETENTION, partial(self._keep, settings.retention), tried)
-        return tried
-
-    def _keep(self, age: Retention) -> None:
-        """Compress and delete what is old; looked at once an hour."""
-        now, published = self._gate.clock.now(), self._publisher.checkpoint
-        if now < self._kept + KEEP_SECONDS or published is None:
-            return
-        self._kept = now
-        facts, old = self._gate.in_force.facts, self._old_files
-        sealed, deleted = old.due(age, published.size, now)
-        for due in sealed:
-            digest, name = old.seal(due), due.file.path.name
-            self._record(LogSealed(now, facts, name, due.file.first, due.last, digest))
-        for due in deleted:
-            # Nothing is deleted that the log does not say before, on the disk.
-            name = due.file.path.name.removesuffix(COMPRESSED)
-            self._record(LogDeleted(now, facts, name, due.file.first, due.last, f"{age.keep / DAY:g}d"))
-            old.delete(due)
-        if deleted:
-            old.prune()
-
-    def _record(self, event: Event) -> None:
-        """Have the loop record an event, and bring it to the disk. Raises OSError."""
-        done: Future[int] = Future()
-
-        def record() -> None:
-            done.set_result(self._log.sequence if self._gate.record(event) else 0)
-
-        _soon(self._loop, record)
-        last = done.result(RECORD_SECONDS)
-        self._log.sync()
-        if not 0 < last <= self._log.synced:
-            raise OSError(5, "the log could not record it")
-
-    def _ask(self, witness: Witness, what: tuple[Checkpoint, str, Prove], tried: dict[str, str | None]) -> str:
-        if witness not in self._witnesses:
-            self._witnesses[witness] = WitnessClient(witness.url, witness.key)
-        return _attempt(f"{WITNESS}:{witness.name}", partial(self._witnesses[witness].cosign, *what), tried) or ""
+    async def _record(self, about: dict[str, object]) -> bool:
+        now, facts = self._gate.clock.now(), self._gate.in_force.facts
+        event: Event
+        match about:
+            case {"what": "sealed", "file": str(file), "first": int(first), "last": int(last), "sha256": str(digest)}:
+                event = LogSealed(now, facts, file, first, last, digest)
+            case {"what": "deleted", "file": str(file), "first": int(first), "last": int(last), "keep": str(keep)}:
+                event = LogDeleted(now, facts, file, first, last, keep)
+            case _:
+                return False
+        if self._stopping.is_set() or not self._gate.record(event):
+            return False
+        last = self._log.sequence
+        await asyncio.to_thread(self._log.sync)
+        return last <= self._log.synced
 
     def _tell(self, tried: Mapping[str, str | None]) -> None:
-        def record() -> None:
-            now, facts, health = self._gate.clock.now(), self._gate.in_force.facts, self._gate.health
-            health.worked([control for control, told in tried.items() if told is None], now, facts)
-            for control, told in tried.items():
-                if told is not None:
-                    logger.error("%s: %s", control, told)
-                    health.failed(control, told, now, facts)
-
-        _soon(self._loop, record)
-
-
-def _attempt[T](control: str, work: Callable[[], T], tried: dict[str, str | None]) -> T | None:
-    """Do something that may fail, and note under the name of a control whether it did."""
-    try:
-        done = work()
-    except (OSError, TlogError, RecordsLostError, WitnessError) as error:
-        of_system = isinstance(error, OSError) and error.strerror
-        named = f": {error.filename}" if isinstance(error, OSError) and error.filename else ""
-        tried[control] = f"{of_system}{named}" if of_system else str(error)
-        return None
-    except Exception as error:  # noqa: BLE001 - whatever it is, the next turn tries again
-        tried[control] = failure(error).detail
-        return None
-    tried[control] = None
-    return done
-
-
-def _soon(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
-    try:
-        loop.call_soon_threadsafe(call)
-    except RuntimeError:  # it is closed: the gate has ended
-        logger.debug("the loop is closed")
+        now, facts, health = self._gate.clock.now(), self._gate.in_force.facts, self._gate.health
+        for control, told in tried.items():
+            if told is not None:
+                logger.error("%s: %s", control, told)
+        if self._stopping.is_set():  # too late for the log, whose last record tells of the stop
+            return
+        health.worked([control for control, told in tried.items() if told is None], now, facts)
+        for control, told in tried.items():
+            if told is not None:
+                health.failed(control, told, now, facts)

@@ -38,7 +38,7 @@ class _Proof:
         level, rest = divmod(count.bit_length() - 1, 8)
         tile, place = divmod(start >> 8 * level, WIDTH)
         hashes = self._tiles.hashes(level, tile, min(WIDTH, (self._size >> 8 * level) - tile * WIDTH))
-        return root_of(hashes[place : place + (1 << rest)])
+        return root_of(b"".join(hashes[place : place + (1 << rest)]))
 
 
 def _split(count: int) -> int:

@@ -10,7 +10,7 @@ After a failure all is read anew, as at a start. A tree that does not fit the la
 
 from collections.abc import Callable
 from functools import partial
-from itertools import batched
+from itertools import chain
 from pathlib import Path
 
 from gateway.audit.files import date_of, log_files
@@ -24,10 +24,6 @@ from gateway.core.message import Instant
 
 FOLDER = "tlog"
 """Folder of the transparency log, in that of the log."""
-
-SLICE = 16
-"""Entries that are hashed until others get a turn: some 0.1 ms."""
-
 
 type Cosign = Callable[[Checkpoint, str, Prove], str]
 """Gives lines of signatures for a checkpoint and its note; proofs are made of the tiles."""
@@ -60,13 +56,13 @@ def checkpoint_of(directory: Path, signer: Signer) -> Checkpoint | None:
 class Publisher:
     """Publishes the log in a folder; one for each log, called from one thread at a time."""
 
-    def __init__(self, directory: Path, signer: Signer, *, pause: Callable[[], None] = lambda: None) -> None:
-        """`pause` is called after each SLICE of entries, for others to get a turn."""
+    def __init__(self, directory: Path, signer: Signer, *, progress: Callable[[int], None] = lambda _: None) -> None:
+        """`progress` is told how far it is, after every few hundred entries."""
         self.signer = signer
         self.checkpoint: Checkpoint | None = None
         """The last one that was published."""
         self._directory = directory
-        self._pause = pause
+        self._progress = progress
         self._tiles = Tiles(directory / FOLDER)
         self._edge: Edge | None = None
         self._lines = Lines(directory, 1)
@@ -98,12 +94,11 @@ class Publisher:
     def _add(self, edge: Edge, last: int) -> list[Tile]:
         """Add the lines up to `last`, and write the tiles that they fill; gives these."""
         filled: list[Tile] = []
-        for some in batched(self._lines.up_to(last), SLICE):
-            for line in some:
-                for tile in edge.add(line):
-                    self._tiles.write(tile)
-                    filled.append(Tile(tile.level, tile.index, tile.width, b""))
-            self._pause()
+        for lines in self._lines.up_to(last):
+            for tile in edge.extend(lines):
+                self._tiles.write(tile)
+                filled.append(Tile(tile.level, tile.index, tile.width, b""))
+            self._progress(edge.size)
         return filled
 
     def resume(self) -> Edge:
@@ -131,10 +126,9 @@ class Publisher:
     def _rebuild(self, checkpoint: Checkpoint) -> Edge:
         """Make the tiles anew from the log's files: only once it is known that they come to what was signed."""
         trial = Edge()
-        for some in batched(Lines(self._directory, 1).up_to(checkpoint.size), SLICE):
-            for line in some:
-                trial.add(line)
-            self._pause()
+        for lines in Lines(self._directory, 1).up_to(checkpoint.size):
+            trial.extend(lines)
+            self._progress(trial.size)
         if trial.root() != checkpoint.root:
             raise TlogError(
                 f"tiles are missing, and the log's files do not give the tree of {FOLDER}/{CHECKPOINT}"
@@ -151,9 +145,10 @@ class Publisher:
         """See that the last entries, those of the bundle that is not full, are still what the log's files hold."""
         first = size - size % WIDTH + 1
         published = entries_of(self._tiles.bundle(size // WIDTH, size % WIDTH))
+        there = chain.from_iterable(self._lines.up_to(size))
         try:
-            for sequence, (entry, line) in enumerate(zip(published, self._lines.up_to(size), strict=True), first):
-                if line not in (entry, LOST):
+            for sequence, (entry, leaf) in enumerate(zip(published, there, strict=True), first):
+                if leaf != LOST and leaf[1:] != entry:
                     raise TlogError(f"record {sequence} is not the one that was published: run `gateway audit verify`")
         except RecordsLostError:  # the log told so when it was opened, and goes on behind them
             self._lines = Lines(self._directory, size + 1)

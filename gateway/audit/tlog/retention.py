@@ -23,7 +23,7 @@ from gateway.core.message import Instant
 from gateway.core.publication import Retention
 
 CHUNK = 262_144
-"""Bytes that are compressed at once; the interpreter goes on meanwhile."""
+"""Bytes that are compressed at once."""
 
 DAY = 86_400.0
 
@@ -40,11 +40,11 @@ class Due:
 class OldFiles:
     """Takes care of the old files of the log in a folder. Raises OSError where something cannot be done."""
 
-    def __init__(self, directory: Path, tlog: Path, pause: Callable[[], None] = lambda: None) -> None:
-        """`pause` is called after each CHUNK, for others to get a turn."""
+    def __init__(self, directory: Path, tlog: Path, progress: Callable[[], None] = lambda: None) -> None:
+        """`progress` is called after each CHUNK, for it may take long."""
         self._directory = directory
         self._tlog = tlog
-        self._pause = pause
+        self._progress = progress
 
     def due(self, age: Retention, published: int, now: Instant) -> tuple[list[Due], list[Due]]:
         """Give the files to be sealed, and those to be deleted, oldest first.
@@ -95,7 +95,7 @@ class OldFiles:
         with gzip.open(path, "rb") if compressed else open_log_file(path) as opened:
             while chunk := opened.read(CHUNK):
                 yield chunk
-                self._pause()
+                self._progress()
 
     def delete(self, due: Due) -> None:
         """Delete a file."""
@@ -126,7 +126,7 @@ class OldFiles:
                 with contextlib.suppress(OSError):
                     path.rmdir()
             elif number < first:
-                self._pause()
+                self._progress()
                 if path.is_dir():
                     shutil.rmtree(path)
                 else:

@@ -6,7 +6,8 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from gateway.audit.tlog.tree import HASH, WIDTH, Edge, Tile, entries_of, tile_path, widths
+from gateway.audit.tlog.merkle import HASH
+from gateway.audit.tlog.tree import WIDTH, Edge, Tile, entries_of, tile_path, widths
 
 CHECKPOINT = "checkpoint"
 PUBLIC_KEY = "log.vkey"
@@ -91,8 +92,12 @@ class Tiles:
             if path.read_bytes() == tile.data:
                 return  # of the last checkpoint, or of a run that came no further
         except FileNotFoundError:
+            pass
+        try:
+            _write(path, tile.data, os.O_TRUNC)
+        except FileNotFoundError:
             self._make(path.parent)
-        _write(path, tile.data, os.O_TRUNC)
+            _write(path, tile.data, os.O_TRUNC)
 
     def _make(self, folder: Path) -> None:
         self.directory.mkdir(mode=0o700, exist_ok=True)
@@ -152,8 +157,13 @@ def _end_of_notes(data: bytes) -> int:
 
 def _folders(paths: Iterable[Path], top: Path) -> list[Path]:
     """Give the folders from those of the files up to the top, those below before those above."""
-    folders = {folder for path in paths for folder in path.parents if folder == top or top in folder.parents}
-    return sorted(folders, key=lambda folder: -len(folder.parts))
+    found: set[Path] = set()
+    for folder in {path.parent for path in paths}:
+        above = folder
+        while above not in found:
+            found.add(above)
+            above = above.parent if above != top else top
+    return sorted(found, key=lambda folder: -len(folder.parts))
 
 
 def _write(path: Path, data: bytes, how: int) -> None:

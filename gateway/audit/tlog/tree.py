@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway.audit.tlog.merkle import EMPTY, leaf_hash, root_of
+from gateway.audit.tlog.merkle import EMPTY, HASH, Leaf, leaf_hashes, root_of
 
 WIDTH = 256
 """Hashes in a full tile, and entries in a full bundle."""
-HASH = 32
-"""Bytes of a hash."""
 
 MAX_ENTRY = 65_535
 """Bytes of an entry: its length has two bytes."""
@@ -46,51 +44,55 @@ class Edge:
     def __init__(self, size: int = 0, bundle: bytes = b"", levels: Sequence[bytes] = ()) -> None:
         self.size = size
         """Entries in the tree."""
-        self._bundle = bytearray(bundle)
-        self._levels = [bytearray(level) for level in levels] or [bytearray()]
+        self._bundle: list[Leaf] = [bundle] if bundle else []
+        """Pieces of the bundle that is not full."""
+        self._levels = list(levels) or [b""]
         """Hashes of the tile that is not full, by level."""
 
-    def add(self, entry: bytes) -> list[Tile]:
-        """Add an entry; gives the tiles that it filled."""
-        self._bundle += len(entry).to_bytes(2, "big")
-        self._bundle += entry
-        self._levels[0] += leaf_hash(entry)
-        self.size += 1
-        if self.size % WIDTH:
-            return []
-        filled = [Tile(None, self.size // WIDTH - 1, WIDTH, bytes(self._bundle))]
-        self._bundle.clear()
-        return filled + self._fill()
+    def extend(self, leaves: Sequence[Leaf]) -> list[Tile]:
+        """Add entries, each behind the byte 0 that is hashed with it; gives the tiles that they filled."""
+        filled: list[Tile] = []
+        start = 0
+        while some := leaves[start : start + WIDTH - self.size % WIDTH]:
+            start += len(some)
+            self._bundle += [part for leaf in some for part in ((len(leaf) - 1).to_bytes(2), leaf[1:])]
+            self._levels[0] += leaf_hashes(some)
+            self.size += len(some)
+            if not self.size % WIDTH:
+                filled.append(Tile(None, self.size // WIDTH - 1, WIDTH, b"".join(self._bundle)))
+                filled += self._fill()
+                self._bundle.clear()
+        return filled
 
     def _fill(self) -> list[Tile]:
         filled = []
         for level, hashes in enumerate(self._levels):
             if len(hashes) < WIDTH * HASH:
                 break
-            filled.append(Tile(level, (self.size >> 8 * (level + 1)) - 1, WIDTH, bytes(hashes)))
+            filled.append(Tile(level, (self.size >> 8 * (level + 1)) - 1, WIDTH, hashes))
             if level + 1 == len(self._levels):
-                self._levels.append(bytearray())
-            self._levels[level + 1] += root_of(_split(hashes))
-            hashes.clear()
+                self._levels.append(b"")
+            self._levels[level + 1] += root_of(hashes)
+            self._levels[level] = b""
         return filled
 
     def partial(self) -> list[Tile]:
         """Give the tiles that are neither full nor empty."""
         tiles = [
-            Tile(level, self.size >> 8 * (level + 1), len(hashes) // HASH, bytes(hashes))
+            Tile(level, self.size >> 8 * (level + 1), len(hashes) // HASH, hashes)
             for level, hashes in enumerate(self._levels)
             if hashes
         ]
         width = self.size % WIDTH
-        return [Tile(None, self.size // WIDTH, width, bytes(self._bundle)), *tiles] if width else tiles
+        return [Tile(None, self.size // WIDTH, width, b"".join(self._bundle)), *tiles] if width else tiles
 
     def root(self) -> bytes:
         """Give the root."""
-        above: list[bytes] = []
+        above = b""
         for hashes in self._levels:
-            here = _split(hashes) + above
-            above = [root_of(here)] if here else []
-        return above[0] if above else EMPTY
+            here = hashes + above
+            above = root_of(here) if here else b""
+        return above or EMPTY
 
 
 def widths(size: int) -> list[int]:
@@ -113,7 +115,3 @@ def entries_of(bundle: bytes) -> list[bytes]:
     if place != len(bundle):
         raise ValueError("the bundle ends within an entry")
     return found
-
-
-def _split(hashes: bytes | bytearray) -> list[bytes]:
-    return [bytes(hashes[start : start + HASH]) for start in range(0, len(hashes), HASH)]

@@ -27,6 +27,11 @@ class Log:
         self.writes: list[int] = []
         """How many events each write had."""
         self.error: Unavailable | None = None
+        self.published = 0
+
+    @property
+    def sequence(self) -> int:
+        return len(self.events)
 
     def append_all(self, events: Sequence[Event]) -> list[Unavailable | None]:
         if self.error is None and events:

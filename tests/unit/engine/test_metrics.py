@@ -71,6 +71,7 @@ def test_connections_and_failures_are_counted(made: Made) -> None:
     assert 'gateway_control_failing{control="state"} 1.0' in said
     assert 'gateway_connections{listener="public"} 7.0' in said
     assert "gateway_requests_open 0.0" in said
+    assert "gateway_audit_unpublished 1.0" in said
 
 
 def test_what_is_not_in_the_log_is_counted_as_lost_only(made: Made) -> None:

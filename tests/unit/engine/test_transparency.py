@@ -1,30 +1,29 @@
 import asyncio
-import re
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 import pytest
 
-from gateway.audit.events import ControlFailed, ControlRecovered
-from gateway.audit.files import log_files
+from gateway.audit.events import ControlFailed, ControlRecovered, Event
 from gateway.audit.log import AuditLog
 from gateway.audit.tlog.key import make_key
-from gateway.audit.tlog.publisher import Publisher
+from gateway.audit.tlog.process import CONTROL, Done
 from gateway.core.message import Instant
 from gateway.core.policy import Policy
 from gateway.core.publication import AuditSettings, Retention
-from gateway.core.publication import Witness as WitnessSettings
 from gateway.engine.gate import Clock, Gate, InForce
+from gateway.engine.health import Health
 from gateway.engine.start import StartError
-from gateway.engine.transparency import CONTROL, Transparency, published_size, signer_of
+from gateway.engine.transparency import LogKey, Transparency, key_of, published_size, signer_of
 from gateway.engine.worker import Worker
 from gateway.state.store import Store
 from tests import world
 from tests.unit.audit.examples import NOW, changed
 from tests.unit.audit.logs import records
-from tests.unit.audit.published import Published, events, published, signer, stranger, whole
-from tests.unit.audit.witness import Witness, serving
+from tests.unit.audit.published import ORIGIN, Published, events, published, signer, stranger, whole
 from tests.unit.engine.gates import State
 
 WORKER = Worker(2, 3, ())
@@ -37,15 +36,20 @@ def policy(**settings: object) -> Policy:
 class Serving:
     """A gate whose log is published, the interval cut short by `turn`."""
 
-    def __init__(self, log: AuditLog) -> None:
+    def __init__(self, log: AuditLog, directory: Path) -> None:
         self.log = log
+        self.recorded: list[Event] = []
         self.gate = Gate(InForce(policy(interval=3_600.0), {}), cast("Store", State()), log)
-        self.transparency = Transparency(signer(), self.gate)
+        self.gate.health = Health(self.recorded.append)
+        self.key = directory / "audit.key"
+        if not self.key.exists():
+            self.key.write_text(signer().private())
+            self.key.chmod(0o600)
+        self.transparency = Transparency(LogKey(self.key, ORIGIN, signer().public, 0), self.gate)
 
     async def turn(self) -> None:
         """Have it published once, and told what came of it."""
-        self.transparency._tell(await asyncio.to_thread(self.transparency._publish))
-        await asyncio.sleep(0)
+        await self.transparency._publish()
 
 
 def test_a_key_is_made_at_the_first_start(tmp_path: Path) -> None:
@@ -87,156 +91,146 @@ def test_how_much_an_earlier_run_published(tmp_path: Path) -> None:
         published_size(tmp_path, stranger())
 
 
+def test_the_key_of_a_log_and_how_much_it_signed(tmp_path: Path) -> None:
+    first = key_of(policy(), tmp_path / "log", tmp_path, None)
+    assert (first.path, first.name, first.size) == (tmp_path / "audit.key", f"gateway/{world.policy().name}", 0)
+    (tmp_path / "audit.key").write_text(signer().private())
+    published(tmp_path / "log", 7)
+    assert key_of(policy(), tmp_path / "log", tmp_path, None) == LogKey(
+        tmp_path / "audit.key", ORIGIN, signer().public, 7
+    )
+    assert key_of(policy(), tmp_path / "other", tmp_path / "worker-2", WORKER).path == tmp_path / "audit.key"
+
+
 async def test_what_is_left_is_published_at_the_stop(tmp_path: Path) -> None:
     with AuditLog(tmp_path) as log:
-        serving = Serving(log)
+        serving = Serving(log, tmp_path)
         serving.transparency.start()
         log.append_all(events(40))
         await serving.transparency.stop()
-        assert whole(tmp_path).size == 40
+        assert whole(tmp_path).size == log.published == 40
 
 
 async def test_what_never_began_is_not_published(tmp_path: Path) -> None:
     with AuditLog(tmp_path) as log:
-        await Serving(log).transparency.stop()
+        await Serving(log, tmp_path).transparency.stop()
     assert not (tmp_path / "tlog").exists()
 
 
-async def test_the_thread_publishes_at_every_interval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    turns = asyncio.Event()
-    loop = asyncio.get_running_loop()
+async def test_it_publishes_at_every_interval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = asyncio.Semaphore(0)
 
-    def publish(*_: object) -> None:
-        loop.call_soon_threadsafe(turns.set)
+    async def do(*_: object) -> Done:
+        turns.release()
+        return Done()
 
-    monkeypatch.setattr(Publisher, "publish", publish)
     with AuditLog(tmp_path) as log:
-        serving = Serving(log)
+        serving = Serving(log, tmp_path)
+        monkeypatch.setattr(serving.transparency._process, "do", do)
         serving.gate.in_force = InForce(policy(interval=0.001), {})
         serving.transparency.start()
         for _ in range(3):
-            await turns.wait()
-            turns.clear()
+            await turns.acquire()
         await serving.transparency.stop()
 
 
-async def test_a_failure_and_its_end_are_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_failure_and_its_end_are_recorded(tmp_path: Path) -> None:
     log = Published(tmp_path)
     log.grow(4)
-    serving = Serving(log.log)
-    recorded: list[object] = []
-    monkeypatch.setattr(serving.gate.health, "_record", recorded.append)
+    serving = Serving(log.log, tmp_path)
     checkpoint = log.tlog / "checkpoint"
     note = checkpoint.read_text()
     checkpoint.write_text("rubbish")
     log.add(4)
     await serving.turn()
     await serving.turn()
-    (failed,) = recorded
+    (failed,) = serving.recorded
     assert isinstance(failed, ControlFailed)
     assert failed.control == CONTROL
     assert "not signed by this log's key" in failed.detail
     checkpoint.write_text(note)
     await serving.turn()
-    assert isinstance(recorded[1], ControlRecovered)
+    assert isinstance(serving.recorded[1], ControlRecovered)
+    await serving.transparency.stop()
     log.close()
     assert whole(tmp_path).size == 8
 
 
-@pytest.mark.parametrize(
-    ("error", "told"),
-    [
-        (OSError(28, "No space left on device", "tile"), "No space left on device: tile"),
-        (RuntimeError("secret"), r"RuntimeError at .*raising"),
-    ],
-)
-async def test_what_went_wrong_is_told_at_the_stop(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception, told: str
-) -> None:
-    def raising(*_: object) -> None:
-        raise error
-
-    monkeypatch.setattr(Publisher, "publish", raising)
+async def test_a_process_that_was_killed_is_recorded_and_replaced_at_once(tmp_path: Path) -> None:
     with AuditLog(tmp_path) as log:
-        serving = Serving(log)
+        serving = Serving(log, tmp_path)
+        log.append_all(events(4))
+        await serving.turn()
+        child = serving.transparency._process.process_id
+        assert child is not None
+        os.kill(child, signal.SIGKILL)
+        log.append_all(events(4, 5))
+        await serving.turn()
+        assert log.published == 8
+        assert [type(event) for event in serving.recorded] == [ControlFailed, ControlRecovered]
+        assert isinstance(serving.recorded[0], ControlFailed)
+        assert serving.recorded[0].detail == "its process ended by signal 9"
+        await serving.transparency.stop()
+    assert whole(tmp_path).size == 8
+
+
+async def test_a_process_that_cannot_be_started_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with AuditLog(tmp_path) as log:
+        serving = Serving(log, tmp_path)
+        log.append_all(events(4))
+        with monkeypatch.context() as patched:
+            patched.setattr("sys.executable", str(tmp_path / "none"))
+            await serving.turn()
+        (failed,) = serving.recorded
+        assert isinstance(failed, ControlFailed)
+        assert failed.detail == "its process cannot be started: No such file or directory"
+        assert log.published == 0
+        await serving.turn()
+        assert log.published == 4
+        await serving.transparency.stop()
+
+
+async def test_what_goes_wrong_at_the_stop_is_told_on_standard_error(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with AuditLog(tmp_path) as log:
+        serving = Serving(log, tmp_path)
+        log.append_all(events(4))
+        serving.key.unlink()
         serving.transparency.start()
         await serving.transparency.stop()
     (line,) = [record.message for record in caplog.records if record.levelname == "ERROR"]
-    assert line.startswith(CONTROL)
-    assert re.search(told, line)
-
-
-def test_a_loop_that_is_closed_is_not_told(tmp_path: Path) -> None:
-    async def make() -> Transparency:
-        with AuditLog(tmp_path) as log:
-            return Serving(log).transparency
-
-    asyncio.run(make())._tell(None)
-
-
-async def test_copies_and_witnesses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with serving(Witness(signer().public)) as witness, AuditLog(tmp_path / "log") as log:
-        served = Serving(log)
-        places = (f"file:{tmp_path / 'copies.txt'}", "stdout", f"file:{tmp_path / 'none' / 'copies.txt'}")
-        away = WitnessSettings("http://127.0.0.1:1", Witness(signer().public, "away").public)
-        settings = policy(copies=places, witnesses=(WitnessSettings(witness.url, witness.public), away))
-        served.gate.in_force = InForce(settings, {})
-        log.append_all(events(40))
-        tried = await asyncio.to_thread(served.transparency._publish)
-        assert tried.pop("audit.witness:away") == "Connection refused"
-        failed = tried.pop(f"audit.copy:{places[2]}")
-        assert failed == f"No such file or directory: {tmp_path / 'none' / 'copies.txt'}"
-        assert tried == {
-            CONTROL: None, "audit.witness:witness.example/w1": None, f"audit.copy:{places[0]}": None,
-            "audit.copy:stdout": None,
-        }  # fmt: skip
-        note = (tmp_path / "log/tlog/checkpoint").read_text()
-        assert note.endswith(witness.cosignature(note))
-        assert (tmp_path / "copies.txt").read_text() == f"{note}\n"
-        assert capsys.readouterr().out.startswith('{"checkpoint": ')
-        assert await asyncio.to_thread(served.transparency._publish) == {CONTROL: None}
-    whole(tmp_path / "log")
+    assert line == f"{CONTROL}: No such file or directory: {serving.key}"
+    assert serving.recorded == []
 
 
 DAY = 86_400.0
 
 
-def ten_days(log: AuditLog) -> None:
-    for day in range(10):
-        log.append_all([changed(event, at=Instant(event.at + day * DAY)) for event in events(100, 1 + day * 100)])
-
-
 async def test_old_files_are_compressed_and_deleted_and_that_is_recorded(tmp_path: Path) -> None:
     with AuditLog(tmp_path) as log:
-        ten_days(log)
-        served = Serving(log)
-        served.gate.in_force = InForce(policy(retention=Retention(2 * DAY, 5 * DAY)), {})
-        served.gate.clock = Clock(now=lambda: Instant(NOW + 9 * DAY))
-        assert await asyncio.to_thread(served.transparency._publish) == {CONTROL: None, "audit.retention": None}
-        files = [file.path.name for file in log_files(tmp_path)]
-        assert sum(name.endswith(".gz") for name in files) == 3
-        assert len(files) == 7
+        for day in range(10):
+            log.append_all([changed(event, at=Instant(event.at + day * DAY)) for event in events(100, 1 + day * 100)])
+        serving = Serving(log, tmp_path)
+        serving.gate.in_force = InForce(policy(retention=Retention(2 * DAY, 5 * DAY)), {})
+        serving.gate.clock = Clock(now=lambda: Instant(NOW + 9 * DAY))
+        await serving.turn()
         told = [(entry.kind, entry.get("unmapped", "last_sequence")) for entry in records(tmp_path)[-6:]]
         assert told == [
             ("log.sealed", 400), ("log.sealed", 500), ("log.sealed", 600),
             ("log.deleted", 100), ("log.deleted", 200), ("log.deleted", 300),
         ]  # fmt: skip
-        # Not again before an hour has passed, and then nothing is due.
-        await asyncio.to_thread(served.transparency._publish)
-        served.gate.clock = Clock(now=lambda: Instant(NOW + 9 * DAY + 3_601))
-        await asyncio.to_thread(served.transparency._publish)
-        assert len(records(tmp_path)) == 706
-    found = whole(tmp_path)
-    assert "records 1 to 300 were deleted" in found.notices[0]
+        await serving.transparency.stop()
+    assert "records 1 to 300 were deleted" in whole(tmp_path).notices[0]
 
 
-async def test_nothing_is_deleted_that_cannot_be_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("about", [{"what": "other"}, {"what": "sealed", "file": 1}])
+async def test_only_what_is_understood_is_recorded(tmp_path: Path, about: dict[str, object]) -> None:
     with AuditLog(tmp_path) as log:
-        ten_days(log)
-        served = Serving(log)
-        served.gate.in_force = InForce(policy(retention=Retention(5 * DAY, 5 * DAY)), {})
-        served.gate.clock = Clock(now=lambda: Instant(NOW + 9 * DAY))
-        monkeypatch.setattr(served.gate, "record", lambda _: False)
-        tried = await asyncio.to_thread(served.transparency._publish)
-        assert tried["audit.retention"] == "the log could not record it"
-        assert len(log_files(tmp_path)) == 10
+        serving = Serving(log, tmp_path)
+        assert not await serving.transparency._record(about)
+        good = {"what": "sealed", "file": "a", "first": 1, "last": 2, "sha256": "0" * 64}
+        assert await serving.transparency._record(good)
+        serving.transparency._stopping.set()
+        assert not await serving.transparency._record(good)
+        assert log.sequence == 1

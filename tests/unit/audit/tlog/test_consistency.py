@@ -12,9 +12,8 @@ from tests.unit.audit.witness import goes_on
 def tree(directory: Path, count: int) -> tuple[Tiles, list[bytes]]:
     tiles, edge = Tiles(directory), Edge()
     entries = [b"%d" % number for number in range(count)]
-    for entry in entries:
-        for tile in edge.add(entry):
-            tiles.write(tile)
+    for tile in edge.extend([b"\0" + entry for entry in entries]):
+        tiles.write(tile)
     for tile in edge.partial():
         tiles.write(tile)
     return tiles, entries
@@ -37,8 +36,7 @@ def test_nothing_is_to_be_proven_of_the_empty_tree_or_the_same(tmp_path: Path) -
 def test_the_published_proofs_of_eight_leaves(tmp_path: Path) -> None:
     """Those of Certificate Transparency's tests."""
     tiles, edge = Tiles(tmp_path), Edge()
-    for entry in spec.INPUTS:
-        edge.add(entry)
+    edge.extend([b"\0" + entry for entry in spec.INPUTS])
     for tile in edge.partial():
         tiles.write(tile)
     assert [digest.hex()[:8] for digest in consistency_proof(tiles, 6, 8)] == ["0ebc5d34", "ca854ea1", "d37ee418"]

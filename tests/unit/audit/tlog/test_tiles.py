@@ -10,7 +10,7 @@ from gateway.audit.tlog.tree import Edge, Tile
 def grown(directory: Path, *counts: int) -> tuple[Tiles, Edge]:
     tiles, edge = Tiles(directory), Edge()
     for count in counts:
-        filled = [tile for number in range(count) for tile in edge.add(b"entry %d" % number)]
+        filled = [tile for number in range(count) for tile in edge.extend([b"\0entry %d" % number])]
         for tile in (*filled, *edge.partial()):
             tiles.write(tile)
         tiles.publish(f"checkpoint of {edge.size}\n", "2026-11-22")
@@ -86,7 +86,7 @@ def test_the_edge_of_an_earlier_checkpoint_is_read_from_full_tiles(tmp_path: Pat
     tiles, _ = grown(tmp_path, 600)
     again = Edge()
     for number in range(100):
-        again.add(b"entry %d" % number)
+        again.extend([b"\0entry %d" % number])
     assert tiles.edge(100).root() == again.root()
     assert tiles.bundle(0, 100) == again.partial()[0].data
 

@@ -1,13 +1,19 @@
+from itertools import batched
+
 import pytest
 
 from gateway.audit.tlog.tree import Edge, Tile, entries_of, tile_path, widths
 from tests.unit.audit import spec
 
 
-def grown(count: int) -> tuple[Edge, dict[str, bytes]]:
+def leaves(first: int, end: int) -> list[bytes]:
+    return [b"\0entry %d" % number for number in range(first, end)]
+
+
+def grown(count: int, at_once: int = 1_000_000) -> tuple[Edge, dict[str, bytes]]:
     edge, filled = Edge(), {}
-    for number in range(count):
-        filled |= {tile.path: tile.data for tile in edge.add(b"entry %d" % number)}
+    for some in batched(leaves(0, count), at_once):
+        filled |= {tile.path: tile.data for tile in edge.extend(some)}
     return edge, filled
 
 
@@ -26,9 +32,10 @@ def test_the_path_of_a_tile(level: int | None, index: int, width: int, path: str
     assert Tile(level, index, width, b"").path == path
 
 
+@pytest.mark.parametrize("at_once", [1, 100, 256, 1_000])
 @pytest.mark.parametrize("count", [0, 1, 2, 255, 256, 257, 511, 512, 1000])
-def test_the_tiles_are_those_of_the_specification(count: int) -> None:
-    edge, filled = grown(count)
+def test_the_tiles_are_those_of_the_specification(count: int, at_once: int) -> None:
+    edge, filled = grown(count, at_once)
     entries = [b"entry %d" % number for number in range(count)]
     assert filled | {tile.path: tile.data for tile in edge.partial()} == spec.tiles(entries)
     assert edge.root() == spec.mth(entries)
@@ -54,8 +61,7 @@ def test_an_edge_goes_on_where_another_one_stood() -> None:
     half, filled = grown(290)
     levels = {tile.level: tile.data for tile in half.partial()}
     again = Edge(290, levels[None], [levels[0], levels[1]])
-    for number in range(290, 300):
-        again.add(b"entry %d" % number)
+    again.extend(leaves(290, 300))
     assert again.root() == whole.root()
     assert again.partial() == whole.partial()
     assert "tile/0/000" in filled
