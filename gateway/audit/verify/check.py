@@ -7,15 +7,13 @@
 """
 
 from collections.abc import Iterable, Sequence
-from hashlib import sha256
-from itertools import chain, islice, repeat
 from pathlib import Path
 
 from gateway.audit.verify.files import FOLDER, WIDTH, Segment, Tiles, segments
 from gateway.audit.verify.findings import Findings, Progress
 from gateway.audit.verify.notes import Checkpoint, InvalidNoteError, Key, WitnessKey, notes_of, read_checkpoint
-from gateway.audit.verify.records import Records
-from gateway.audit.verify.tree import Peaks, leaf, subtree
+from gateway.audit.verify.records import Leaves, Records
+from gateway.audit.verify.tree import Peaks, leaf, leaf_hashes, subtree
 
 _BLOCK_HEIGHT = 8
 
@@ -114,10 +112,15 @@ class _Check:
         start = (self._first - 1) // WIDTH * WIDTH
         self._begin_at(start)
         records = Records(self._files, self._first, self._found, self._progress)
-        every = chain(repeat(None, self._first - 1 - start), records)
         self._at_size(())
-        while block := list(islice(every, WIDTH)):
-            self._block(block, records)
+        held: Leaves = [None] * (self._first - 1 - start)
+        for some in records:
+            held += some
+            while len(held) >= WIDTH:
+                self._block(held[:WIDTH], records)
+                del held[:WIDTH]
+        if held:
+            self._block(held, records)
         if 1 < self._first <= records.deleted + 1:
             self._found.notice(f"records 1 to {self._first - 1} were deleted, as the policy says and the log records")
         elif self._first > 1:
@@ -152,9 +155,9 @@ class _Check:
 
     # 3
 
-    def _block(self, lines: list[bytes | None], records: Records) -> None:
+    def _block(self, lines: Leaves, records: Records) -> None:
         index = self._peaks.size // WIDTH
-        hashes = [sha256(b"\0" + (line or b"")).digest() for line in lines]
+        hashes = leaf_hashes([b"\0" if line is None else line for line in lines])
         counted = min(len(lines), max(0, self._found.size - index * WIDTH))
         if counted and not self._tiles.holds(index, lines[:counted], hashes[:counted]):
             tile = self._tiles.hashes(0, index, counted)
@@ -175,7 +178,7 @@ class _Check:
                 self._peaks.push(digest)
 
     def _differs(
-        self, lines: list[bytes | None], hashes: list[bytes], tile: list[bytes] | None, bundle: list[bytes] | None,
+        self, lines: Leaves, hashes: list[bytes], tile: list[bytes] | None, bundle: list[bytes] | None,
         records: Records,
     ) -> None:  # fmt: skip
         """Name the records that are not what the tile and the bundle say."""
@@ -191,7 +194,7 @@ class _Check:
             if hashed is not None and mine == bundled != hashed:
                 what = "its hash in the tile is another"
             elif hashed is not None and mine != hashed == bundled:
-                what = f"it is not what was published (in the file that ends with {records.where})"
+                what = f"it is not what was published (in {records.file_of(sequence)})"
             elif bundled is not None and bundled != mine:
                 what = "the bundle of entries holds another one"
             elif hashed is not None and hashed != mine:

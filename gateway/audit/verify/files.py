@@ -1,8 +1,10 @@
 """What a log consists of: its own files with the records, and those of the transparency log below `tlog`."""
 
 import gzip
+import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -15,7 +17,6 @@ HASH = 32
 FOLDER = "tlog"
 
 _SEGMENT = re.compile(r"audit-\d{4}-\d{2}-\d{2}_(\d{12,})\.jsonl(?:\.gz)?\Z", re.ASCII)
-_LENGTHS = [length.to_bytes(2, "big") for length in range(65_536)]
 _WORKER = re.compile(r"worker-[1-9]\d*\Z", re.ASCII)
 
 
@@ -27,12 +28,12 @@ class Segment:
     first: int
     """Sequence of its first record, as its name has it."""
 
-    def open(self) -> BinaryIO:
-        """Open it, be it compressed or not. Raises OSError."""
+    def open(self, *, buffered: bool = True) -> BinaryIO:
+        """Open it, be it compressed or not; `buffered` for lines. Raises OSError."""
         if self.path.suffix == ".gz":
             return cast("BinaryIO", gzip.open(self.path, "rb"))
         try:
-            return self.path.open("rb", buffering=_BUFFER)
+            return self.path.open("rb", buffering=_BUFFER if buffered else 0)
         except FileNotFoundError:  # sealed meanwhile
             return cast("BinaryIO", gzip.open(f"{self.path}.gz", "rb"))
 
@@ -70,6 +71,8 @@ class Tiles:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self._buffer = bytearray()
+        """Where bundles are read to: memory of half a megabyte that is new each time costs more than the reading."""
 
     def text(self, name: str) -> str | None:
         """Read a file of text; None where there is none. Raises OSError."""
@@ -98,19 +101,31 @@ class Tiles:
             place = end
         return found if len(found) == width and place <= len(data) else None
 
-    def holds(self, index: int, lines: Sequence[bytes | None], hashes: Sequence[bytes]) -> bool:
-        """Whether bundle and tile hold just these entries and their hashes. Raises OSError."""
-        bundle, tile = self._read("entries", index, len(lines)), self._read(0, index, len(lines))
-        if bundle is None or tile is None:
+    def holds(self, index: int, leaves: Sequence[bytes | memoryview | None], hashes: Sequence[bytes]) -> bool:
+        """Whether bundle and tile hold just these entries, each behind a byte 0, and their hashes. Raises OSError."""
+        tile = self._read(0, index, len(leaves))
+        end = self._load(index, len(leaves))
+        if tile is None or not tile.startswith(b"".join(hashes)):
             return False
-        if tile[: len(hashes) * HASH] != b"".join(hashes):
-            return False
-        place = 2
-        for line in lines:
-            if line is None or not bundle.startswith(line, place) or bundle[place - 2 : place] != _LENGTHS[len(line)]:
+        bundle, same, place = self._buffer, self._buffer.startswith, 0
+        for leaf in leaves:
+            length = len(leaf or b"") - 1
+            if place >= end or bundle[place] << 8 | bundle[place + 1] != length:
                 return False
-            place += len(line) + 2
-        return True
+            if leaf is None or not same(leaf[1:], place + 2):
+                return False
+            place += length + 2
+        return place <= end
+
+    def _load(self, index: int, width: int) -> int:
+        """Read a bundle into the buffer; gives how many bytes it has, 0 where it is not there."""
+        for name in (tile_name("entries", index, width), tile_name("entries", index)):
+            with suppress(FileNotFoundError, NotADirectoryError), (self.directory / name).open("rb", 0) as opened:
+                size = os.fstat(opened.fileno()).st_size
+                if size > len(self._buffer):
+                    self._buffer = bytearray(size)
+                return opened.readinto(self._buffer)
+        return 0
 
     def _read(self, level: int | str, index: int, width: int) -> bytes | None:
         for name in (tile_name(level, index, width), tile_name(level, index)):

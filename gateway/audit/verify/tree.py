@@ -1,7 +1,7 @@
 """The Merkle tree of RFC 9162, section 2.1 (that of RFC 6962), as its verifier needs it: roots while leaves come in."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 EMPTY_ROOT = hashlib.sha256().digest()
 
@@ -9,6 +9,12 @@ EMPTY_ROOT = hashlib.sha256().digest()
 def leaf(entry: bytes) -> bytes:
     """Hash an entry."""
     return hashlib.sha256(b"\0" + entry).digest()
+
+
+def leaf_hashes(leaves: Iterable[bytes | memoryview]) -> list[bytes]:
+    """Hash entries that stand behind the byte 0 that is hashed with them."""
+    sha = hashlib.sha256
+    return [sha(leaf).digest() for leaf in leaves]
 
 
 def parent(left: bytes, right: bytes) -> bytes:

@@ -48,10 +48,16 @@ def test_what_the_tiles_hold(tmp_path: Path) -> None:
     assert tiles.entries(0, 100) == lines[:100]
     assert tiles.hashes(0, 1, 44) == hashes[256:]
     assert tiles.hashes(1, 0, 1) == [spec.mth(lines[:256])]
-    assert tiles.holds(0, lines[:256], hashes[:256])
-    assert not tiles.holds(0, [b"x", *lines[1:256]], hashes[:256])
-    assert not tiles.holds(0, [None, *lines[1:256]], hashes[:256])
-    assert not tiles.holds(0, lines[:256], [b"x" * 32, *hashes[1:256]])
+    leaves = [b"\0" + line for line in lines[:256]]
+    assert tiles.holds(0, leaves, hashes[:256])
+    assert tiles.holds(0, [memoryview(leaf) for leaf in leaves], hashes[:256])
+    assert tiles.holds(0, leaves[:100], hashes[:100])
+    for other in (b"\0x", leaves[0] + b"x", leaves[0][:-1], b"\0" + b"x" * (len(leaves[0]) - 1), None):
+        assert not tiles.holds(0, [other, *leaves[1:]], hashes[:256])
+        assert not tiles.holds(0, [*leaves[:-1], other], hashes[:256])
+    assert not tiles.holds(0, leaves, [b"x" * 32, *hashes[1:256]])
+    # What a larger bundle has left in memory is no part of a smaller one.
+    assert not tiles.holds(1, leaves, hashes[:256])
 
 
 def test_what_they_do_not_hold(tmp_path: Path) -> None:
@@ -60,7 +66,7 @@ def test_what_they_do_not_hold(tmp_path: Path) -> None:
     assert tiles.text("none") is None
     assert tiles.hashes(0, 0, 4) is None
     assert tiles.entries(0, 4) is None
-    assert not tiles.holds(7, [b""], [b""])
+    assert not tiles.holds(7, [b"\0"], [b""])
     bundle = log.tlog / "tile/entries/000.p/3"
     bundle.write_bytes(bundle.read_bytes()[:-1])
     assert tiles.entries(0, 3) is None

@@ -1,7 +1,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import orjson
 import pytest
 
 from gateway.audit.events import Event
@@ -10,7 +9,8 @@ from gateway.audit.record import line
 from gateway.audit.verify import records
 from gateway.audit.verify.files import segments
 from gateway.audit.verify.findings import Findings
-from gateway.audit.verify.records import Head, Records, head_of
+from gateway.audit.verify.heads import Alike
+from gateway.audit.verify.records import Records
 from gateway.core.message import Instant
 from tests.unit.audit.examples import DENIED, EVENTS, NOW, changed, decided, finished
 
@@ -23,7 +23,9 @@ def looked_at(directory: Path, *files: tuple[int, bytes], first: int = 1) -> tup
     for start, data in files:
         (directory / file_name("2026-11-22", start)).write_bytes(data)
     found = Findings()
-    return list(Records(segments(directory), first, found, None)), found
+    leaves = [leaf for some in Records(segments(directory), first, found, None) for leaf in some]
+    assert all(leaf is None or leaf[:1] == b"\0" for leaf in leaves)
+    return [None if leaf is None else bytes(leaf[1:]) for leaf in leaves], found
 
 
 def problems(directory: Path, *files: tuple[int, bytes]) -> list[str]:
@@ -44,31 +46,6 @@ def test_records_in_their_order(tmp_path: Path) -> None:
     assert found.count == 0
     assert found.notices == []
     assert found.records == 6
-
-
-@pytest.mark.parametrize("event", EVENTS.values(), ids=EVENTS.keys())
-def test_every_kind_of_record_is_read_by_its_beginning(event: Event) -> None:
-    made = line(event, 7, "0" * 12)
-    record = orjson.loads(made)
-    about = record["metadata"]
-    correlation = about.get("correlation_uid")
-    wanted = Head(
-        record["time"], about["event_code"].encode(), correlation and correlation.encode(), 7,
-        allowed=False,
-    )  # fmt: skip
-    assert records._HEAD.match(made)
-    for head in (head_of(made), head_of(b" " + made)):  # the second as JSON that looks another way
-        assert head is not None
-        assert head._replace(allowed=False) == wanted
-        assert head.allowed == (record.get("action_id") == 1) or head.kind != b"decision"
-
-
-@pytest.mark.parametrize(
-    "text",
-    [b"", b"{", b"[]", b"{}", b'{"time":1,"metadata":{"sequence":"1","event_code":"x"}}', b"7", b'{"metadata":7}'],
-)
-def test_what_is_no_record(text: bytes) -> None:
-    assert head_of(text) is None
 
 
 def test_a_record_that_is_missing(tmp_path: Path) -> None:
@@ -185,3 +162,53 @@ def test_reading_tells_how_far_it_is(tmp_path: Path) -> None:
     sizes: list[int] = []
     list(Records(segments(tmp_path), 1, Findings(), sizes.append))
     assert sum(sizes) == len(data)
+
+
+def mix(*damage: int) -> bytes:
+    """Records about requests, others between them, and lines that were dropped, doubled, swapped or made longer."""
+    events: list[Event] = [
+        changed(event, at=Instant(NOW + number), request_id=f"r-{number // 2}")
+        for number, event in enumerate([decided(), finished()] * 40)
+    ]
+    events[30] = changed(EVENTS["start"], at=Instant(NOW + 30))
+    events[50] = changed(EVENTS["connection"], at=Instant(NOW - 500))
+    lines = written(events)
+    for kind, place in zip(damage, (10, 29, 44, 61, 78), strict=False):
+        if kind == 1:
+            del lines[place]
+        elif kind == 2:
+            lines.insert(place, lines[place - 3])
+        elif kind == 3:
+            lines[place], lines[place + 1] = lines[place + 1], lines[place]
+        elif kind == 4:
+            lines[place] = lines[place][:-1] + b"x" * 70_000 + b"\n"
+        elif kind == 5:
+            lines[place] = b"rubbish\n"
+    return b"".join(lines)
+
+
+@pytest.mark.parametrize("damage", [(), (1,), (0, 2), (0, 0, 3), (0, 0, 0, 4), (5, 1, 2, 3, 4), (4, 5, 3, 1, 2)])
+def test_all_at_once_says_what_one_by_one_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: tuple[int, ...]
+) -> None:
+    data = mix(*damage)
+    with monkeypatch.context() as patched:
+        patched.setattr(Alike, "run", lambda *_: None)
+        patched.setattr(records, "CHUNK", 10_000_000)
+        read, wanted = looked_at(tmp_path, (1, data))
+    for chunk in (700, 5_000, 20_000, 100_000):
+        monkeypatch.setattr(records, "CHUNK", chunk)
+        again, found = looked_at(tmp_path, (1, data))
+        assert again == read
+        assert (found.problems, found.notices, found.records) == (wanted.problems, wanted.notices, wanted.records)
+    assert wanted.count >= len([kind for kind in damage if kind])
+
+
+def test_most_records_are_read_all_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    each: list[int] = []
+    alone = Records._each
+    monkeypatch.setattr(
+        Records, "_each", lambda self, lines, *place: each.append(len(lines)) or alone(self, lines, *place)
+    )
+    looked_at(tmp_path, (1, b"".join(LINES)))
+    assert each == []
