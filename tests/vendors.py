@@ -47,17 +47,21 @@ def scheme(name: str, **changes: str) -> Scheme[Any]:
 
 
 def definition(name: str, **changes: str) -> Definition:
-    """Give the lines of a policy for a preset."""
+    """Give a preset's definition as it is read from a policy."""
+    top, problems = parse(Path("test.yaml"), definition_text(name, **changes).encode())
+    assert isinstance(top, MappingNode), problems
+    return Definition(top.keys[name], top.values[name])
+
+
+def definition_text(name: str, **changes: str) -> str:
+    """Give the line of a policy for a preset."""
     needed = preset(name)
     lines = {"preset": name, **needed.needs, **changes}
     if needed.settings:
         lines["settings"] = json.dumps(needed.settings)
     if weak(needed):
         lines.setdefault("allow_weak", "{owner: tests, until: 2100-01-01}")
-    text = f"{name}: {{{', '.join(f'{key}: {value}' for key, value in lines.items())}}}"
-    top, problems = parse(Path("test.yaml"), text.encode())
-    assert isinstance(top, MappingNode), problems
-    return Definition(top.keys[name], top.values[name])
+    return f"{name}: {{{', '.join(f'{key}: {value}' for key, value in lines.items())}}}"
 
 
 def is_secret(algorithm: str) -> bool:

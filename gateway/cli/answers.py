@@ -1,4 +1,4 @@
-"""`gateway verify --response`: whether an answer is the gate's, and an answer to this request."""
+"""`gateway verify --response`: an answer of the gate's with its keys, and whether it is one to this request."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -11,6 +11,7 @@ from gateway.cli.messages import Message, split_message
 from gateway.core.message import Headers, Instant
 from gateway.core.policy import SigningKey
 from gateway.core.reasons import Denied
+from gateway.core.secret import Secret
 from gateway.policy import PolicyInvalid, load
 from gateway.signing.algorithms import PublicVerifier
 from gateway.signing.httpsig.answer_check import check_answer, read_answer
@@ -20,6 +21,8 @@ from gateway.signing.outward import SignedAnswers
 from gateway.signing.own import OwnKey
 from gateway.signing.scheme import Scheme
 from gateway.signing.window import Window
+
+_HINT = "name the key with --public-key or --secret"
 
 
 def response_in(raw: bytes, message: Message) -> tuple[Response, bytes]:
@@ -34,12 +37,10 @@ def response_in(raw: bytes, message: Message) -> tuple[Response, bytes]:
 
 
 def verify_answer(
-    scheme: Scheme[Any], response: Response, body: bytes, keys: Callable[[str], Mapping[str, SigningKey]],
+    scheme: HttpMessageScheme, response: Response, body: bytes, keys: Callable[[str], Mapping[str, SigningKey]],
     window: Window, now: Instant,
 ) -> bool:  # fmt: skip
     """Tell whether the answer is signed as the scheme's `responses` say; `keys` gives those that may be of an id."""
-    if not isinstance(scheme, HttpMessageScheme):
-        raise click.UsageError(f"scheme {scheme.name} is none of RFC 9421: its answers are signed as its requests are")
     try:
         signed = read_answer(response, scheme.answers)
     except Denied as denied:
@@ -58,18 +59,25 @@ def verify_answer(
     return True
 
 
-def gateway_keys(policy: Path) -> dict[str, SigningKey]:
-    """Give the keys that the policy's answers are signed with."""
+def answer_keys(policy: Path, scheme: Scheme[Any], partner: str | None) -> dict[str, SigningKey]:
+    """Give the keys that the policy has answers signed with by a scheme: the gate's, or secrets of its partners."""
     try:
-        routes = load(policy, os.environ).policy.routes
+        loaded = load(policy, os.environ).policy
     except PolicyInvalid as invalid:
-        hint = "name the key with --public-key or --secret"
-        raise click.UsageError("\n".join([*map(str, invalid.problems), hint])) from None
-    signers = [route.answers for route in routes if isinstance(route.answers, SignedAnswers)]
-    return {signer.key.id: _public(signer.key) for signer in signers if signer.key is not None}
+        raise click.UsageError("\n".join([*map(str, invalid.problems), _HINT])) from None
+    given = [loaded.answers, *(route.answers for route in loaded.routes)]
+    signers = [each for each in given if isinstance(each, SignedAnswers) and each.scheme.name == scheme.name]
+    found = {signer.key.id: _public(signer.key) for signer in signers if signer.key is not None}
+    algorithms = {algorithm for signer in signers if signer.key is None for algorithm in signer.algorithms}
+    for each in loaded.partners.values():
+        if partner in (None, each.name):
+            found |= {key.id: key for key in each.signing_keys.values() if key.algorithm in algorithms}
+    if not found:
+        raise click.UsageError(f"the policy has no answers signed by scheme {scheme.name}: {_HINT}")
+    return found
 
 
 def _public(key: OwnKey) -> SigningKey:
-    private = key.algorithm.startswith(("ed25519", "ecdsa", "rsa"))
-    material = PublicVerifier(key.algorithm, key.private.key.public_key()) if private else key.secret
-    return SigningKey(key.id, key.algorithm, material)
+    material = key.secret if isinstance(key.material, Secret) else None
+    verifier = PublicVerifier(key.algorithm, key.private.key.public_key()) if material is None else material
+    return SigningKey(key.id, key.algorithm, verifier)

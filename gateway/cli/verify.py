@@ -4,12 +4,13 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from gateway.cli.answers import gateway_keys, response_in, verify_answer
+from gateway.cli.answers import answer_keys, response_in, verify_answer
 from gateway.cli.messages import (
     Message,
     known_key,
@@ -27,9 +28,11 @@ from gateway.policy import PolicyInvalid, load
 from gateway.policy.describe import duration as written
 from gateway.policy.values import Unfit, duration, instant
 from gateway.signing.diagnosis import Failed, explain
-from gateway.signing.httpsig.scheme import PresentedMessage
+from gateway.signing.httpsig.scheme import HttpMessageScheme, PresentedMessage
+from gateway.signing.jws_scheme import JwsScheme
 from gateway.signing.parts import label
-from gateway.signing.scheme import Presented, Scheme, read_whole
+from gateway.signing.scheme import Presented, Scheme, as_answered, read_whole
+from gateway.signing.sigv4 import PresentedSigV4
 from gateway.signing.window import Window
 
 MAX_AGE = 60.0
@@ -62,7 +65,8 @@ def verify(  # noqa: PLR0913 - one parameter for each option
 
     The request stands in a file (--request), or is told as to curl: URL, -X, -H, -d. The key is named by --public-key
     or --secret; without them it is looked up among the keys of the policy's partners. With --response, the gate's
-    answer to the request is checked in its place. Exits with 1 where the signature is not right.
+    answer to the request is checked in its place, by the keys that the policy has answers signed with. Exits with 1
+    where the signature is not right.
     """
     if (url is None) == (file is None):
         raise click.UsageError("name the request: --request FILE, or a URL with -X, -H and -d")
@@ -72,20 +76,22 @@ def verify(  # noqa: PLR0913 - one parameter for each option
     given = (public_key, secret, encoding, algorithm)
     if response is not None:
         answer, body = response_in(read_file(Path(response)), message)
-        if not verify_answer(scheme, answer, body, lambda named: _gates(policy, scheme, named, given), window, now):
-            sys.exit(1)
-        return
+        if isinstance(scheme, HttpMessageScheme):
+            gates = partial(_gates, policy, scheme, given, partner)
+            sys.exit(not verify_answer(scheme, answer, body, gates, window, now))
+        message = Message(as_answered(scheme, message.head, answer.headers.fields), body)
     try:
         presented = read_whole(scheme, *message, lambda _: True)
         string = scheme.string_to_sign(message.head, message.body, presented)
     except Denied as denied:
         _told(False, "form", denied)
         sys.exit(1)
-    keys = (
-        {key.id: key}
-        if (key := _given_key(scheme, presented.key_id or key_id, *given)) is not None
-        else _keys_of(policy, partner)
-    )
+    named = presented.key_id or key_id
+    if response is not None:
+        keys = _gates(policy, scheme, given, partner, named)
+    else:
+        key = _given_key(scheme, named, *given)
+        keys = _keys_of(policy, partner) if key is None else {key.id: key}
     _line("scheme", scheme.name)
     _line("covered", covered(scheme, presented))
     click.echo(f"\nstring to sign, {len(string)} bytes, no line feed at its end:")
@@ -128,6 +134,11 @@ def covered(scheme: Scheme[Any], presented: object) -> str:
     """Name what a signature covers."""
     if isinstance(presented, PresentedMessage):
         return " ".join(each.identifier for each in presented.covered.components)
+    if isinstance(presented, PresentedSigV4):
+        return ", ".join(["method", "path", "query", *(f"field {name}" for name in presented.names.split(";")), "body"])
+    if isinstance(scheme, JwsScheme):
+        target = ["method", "path"] if scheme.payload.signs_target else []
+        return ", ".join(["JOSE header", *target, *(f"field {name}" for name in sorted(scheme.payload.fields)), "body"])
     parts: Iterable[Any] = getattr(scheme, "parts", ())
     return ", ".join(map(label, parts))
 
@@ -175,11 +186,12 @@ def _given_key(
 
 
 def _gates(
-    policy: Path, scheme: Scheme[Any], key_id: str, given: tuple[str | None, str | None, str, str | None]
-) -> dict[str, SigningKey]:
+    policy: Path, scheme: Scheme[Any], given: tuple[str | None, str | None, str, str | None], partner: str | None,
+    key_id: str | None,
+) -> Mapping[str, SigningKey]:  # fmt: skip
     """Give the keys that the gate may have signed an answer with."""
     key = _given_key(scheme, key_id, *given)
-    return gateway_keys(policy) if key is None else {key_id: key}
+    return answer_keys(policy, scheme, partner) if key is None else {key.id: key}
 
 
 def _keys_of(policy: Path, partner: str | None) -> dict[str, SigningKey]:

@@ -85,6 +85,8 @@ class ComposedScheme:
     carried_in_body: bool = field(init=False, repr=False, compare=False)
     carriers: frozenset[str] = field(init=False, repr=False, compare=False)
     """Fields of signature and key id."""
+    sets: frozenset[str] = field(init=False, repr=False, compare=False)
+    """Those, and fields of timestamp and nonce."""
     algorithms: frozenset[str] = field(init=False, repr=False, compare=False)
     """The one algorithm of its keys."""
     _assembly: Assembly | None = field(init=False, repr=False, compare=False)
@@ -114,12 +116,14 @@ class ComposedScheme:
         layout = Layout.of(self.parts, self.separator, self.timestamp_format)
         simple = not any(isinstance(part, (*p.DERIVED, p.Shared)) for part in self.parts)
         carriers = [place.name for place in (self.signature, self.key_id) if isinstance(place, (InHeader, InItems))]
+        own = {place.name for place in places if isinstance(place, (InHeader, InItems))}
         covered = tuple(part.name for part in self.parts if isinstance(part, p.Header) and part.name != "host")
         in_body = any(place.in_body for place in places)
         for name, value in (
             ("needs_body", in_body or any(map(p.needs_body, self.parts))),
             ("carried_in_body", in_body),
             ("carriers", frozenset(carriers)),
+            ("sets", frozenset(own)),
             ("algorithms", frozenset({self.algorithm})),
             ("_assembly", Assembly.of(self.parts, self.separator) if simple else None),
             ("_collection", Collection.of(self.parts, self.separator, layout.guards)),

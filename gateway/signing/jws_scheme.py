@@ -135,6 +135,11 @@ class JwsScheme:
         """The field that carries it."""
         return frozenset({self.header_field}) if self.header_field else frozenset()
 
+    @property
+    def sets(self) -> frozenset[str]:
+        """That field, and those of timestamp and nonce."""
+        return frozenset(name for name in (self.header_field, self.created_field, self.nonce_field) if name)
+
     def weaknesses(self) -> tuple[str, ...]:
         """Give what the scheme leaves unprotected, one sentence each with the way to mend it; for the linter."""
         found = []

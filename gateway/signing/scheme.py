@@ -1,11 +1,11 @@
 """What a signature scheme is to the control that asks for signatures, and to the policy that names it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Protocol
 
 from gateway.core.facts import VerifiedSignature
-from gateway.core.message import Instant, RequestHead
+from gateway.core.message import Headers, Instant, RequestHead
 from gateway.core.policy import SigningKey
 from gateway.core.reasons import Denied, Reason
 from gateway.signing.own import OwnKey, Signed
@@ -68,6 +68,11 @@ class Scheme[P: Presented](Protocol):
         """Names of the fields that carry signature and key id, in lower case."""
         ...
 
+    @property
+    def sets(self) -> AbstractSet[str]:
+        """Names of all fields that `sign` may set, in lower case."""
+        ...
+
     def weaknesses(self) -> tuple[str, ...]:
         """Give what the scheme leaves unprotected, one sentence each with the way to mend it."""
         ...
@@ -116,6 +121,16 @@ def read_whole[P: Presented](scheme: Scheme[P], head: RequestHead, body: bytes, 
     """Read what a request presents whose body is at hand. Raises Denied as `read` and `read_body` do."""
     presented = scheme.read(head, known)
     return scheme.read_body(presented, head, body, known) if scheme.carried_in_body else presented
+
+
+def as_answered[P: Presented](scheme: Scheme[P], head: RequestHead, fields: Iterable[tuple[str, str]]) -> RequestHead:
+    """Give the head that an answer was signed with by a scheme for requests (see `Scheme.sign`).
+
+    It is the request's, but for what the scheme sets: that stands in the answer's `fields`, and nowhere else.
+    """
+    own = [(name, value) for name, value in fields if name in scheme.sets]
+    kept = [(name, value) for name, value in head.headers.fields if name not in scheme.sets]
+    return head._replace(headers=Headers([*kept, *own]))
 
 
 def refusal(reason: Reason, detail: str) -> Denied:

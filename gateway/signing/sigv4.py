@@ -73,6 +73,7 @@ class SigV4Scheme:
     dated: ClassVar[bool] = True
     algorithms: ClassVar[frozenset[str]] = frozenset({KEY_ALGORITHM})
     carriers: ClassVar[frozenset[str]] = frozenset({"authorization"})
+    sets: ClassVar[frozenset[str]] = frozenset({"authorization", _DATE, _CONTENT})
 
     def weaknesses(self) -> tuple[str, ...]:
         """Give what the scheme leaves unprotected; for the linter."""

@@ -92,12 +92,8 @@ def schemes() -> Mapping[str, tuple[str, str]]:
     """Give algorithm and definition of every scheme, by its name."""
     found = {}
     for name in vendors.NAMES:
-        needed = preset(name)
-        lines = [f"preset: {name}", *(f"{key}: {value}" for key, value in needed.needs.items())]
-        if needed.settings:
-            lines.append(f"settings: {{{', '.join(f'{key}: {value}' for key, value in needed.settings.items())}}}")
-        lines += [WEAK] if vendors.weak(needed) else []
-        found[name] = (needed.key["algorithm"], ", ".join(lines))
+        definition = vendors.definition_text(name).partition(": {")[2].removesuffix("}")
+        found[name] = (preset(name).key["algorithm"], definition)
     for name, text in COMPOSED.items():
         found[f"composed-{name}"] = ("digest-sha256" if HASHED in text else "hmac-sha256", text)
     for name, text in COVERED.items():

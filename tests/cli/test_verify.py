@@ -9,8 +9,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from gateway.cli.verify import verify
 from gateway.core.outgoing import Answered
-from tests import messages
-from tests.mint import private_key
+from gateway.policy.presets import preset
+from tests import messages, vendors
+from tests.mint import NOW, private_key
 from tests.policy.files import BASE, ENVIRON, make_files
 
 POLICY = """\
@@ -207,3 +208,58 @@ def test_keys_of_the_policys_answers(tmp_path: Path) -> None:
     (policies / "routes.yaml").write_text("version: 1\n")
     result = CliRunner(env=ENVIRON).invoke(verify, arguments)
     assert (result.exit_code, "name the key with" in result.output) == (2, True)
+
+
+ANSWERING = [name for name in vendors.NAMES if not vendors.signed(name).head.target.count("key=")]
+"""Presets that do not put their signature into the query, which no answer has."""
+
+
+def exchanged(folder: Path, name: str) -> Result:
+    """Write a request, and the gate's answer to it signed by a preset; check the answer."""
+    found, by = preset(name), vendors.scheme(name)
+    head, body = vendors.signed(name) if name != "aws-sigv4" else vendors.sample(name)
+    algorithm = found.key["algorithm"]
+    made = by.sign(head, found.sample.body.encode(), key=vendors.own_key(algorithm), now=NOW, nonce="of-the-answer")
+    answer = found.sample.body.encode() if made.body is None else made.body
+    start, lines = f"{head.method} {head.target} HTTP/1.1", [": ".join(field) for field in head.headers.fields]
+    (folder / "request").write_bytes("\r\n".join([start, *lines, "", ""]).encode("latin-1") + body)
+    fields = [": ".join(field) for field in (*made.fields, ("content-length", str(len(answer))))]
+    (folder / "answer").write_bytes("\r\n".join(["HTTP/1.1 200 OK", *fields, "", ""]).encode("latin-1") + answer)
+    (folder / "policy.yaml").write_text(f"version: 1\nschemes:\n  {vendors.definition_text(name)}\n")
+    return checked_answer(folder, algorithm)
+
+
+def checked_answer(folder: Path, algorithm: str) -> Result:
+    key = ["--secret", f"file:{folder / 'secret'}"]
+    (folder / "secret").write_bytes(vendors.SECRET)
+    (folder / "secret").chmod(0o600)
+    if not vendors.is_secret(algorithm):
+        key = ["--public-key", str(folder / "public.pem")]
+        (folder / "public.pem").write_bytes(messages.public_pem(algorithm))
+    arguments = [str(folder / "policy.yaml"), "--request", str(folder / "request"), "--at", AT, *key]
+    arguments += ["--algorithm", algorithm, "--key-id", vendors.KEY_ID, "--response", str(folder / "answer")]
+    return CliRunner().invoke(verify, arguments)
+
+
+@pytest.mark.parametrize("name", ANSWERING)
+def test_an_answer_signed_by_a_vendors_scheme(tmp_path: Path, name: str) -> None:
+    result = exchanged(tmp_path, name)
+    assert result.exit_code == 0, result.output
+    assert "signature  right" in result.output
+    assert "string to sign, " in result.output
+    assert "covered    \n" not in result.output
+    whole = (tmp_path / "answer").read_bytes()
+    fields = {name for name in vendors.scheme(name).carriers if f"\r\n{name}: ".encode() in whole}
+    if fields:
+        (tmp_path / "answer").write_bytes(whole.replace(f"\r\n{min(fields)}: ".encode(), b"\r\nx-other: "))
+        result = checked_answer(tmp_path, preset(name).key["algorithm"])
+        assert (result.exit_code, "form       signature.missing" in result.output) == (1, True), result.output
+
+
+@pytest.mark.parametrize("name", ["hub88", "uk-open-banking", "worldpay", "aws-sigv4", "standard-webhooks-v1a"])
+def test_an_answer_whose_body_was_changed(tmp_path: Path, name: str) -> None:
+    exchanged(tmp_path, name)
+    whole = (tmp_path / "answer").read_bytes()
+    (tmp_path / "answer").write_bytes(whole[:-1] + b" ")
+    result = checked_answer(tmp_path, preset(name).key["algorithm"])
+    assert (result.exit_code, "signature.mismatch" in result.output or "digest" in result.output) == (1, True)

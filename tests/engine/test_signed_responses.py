@@ -9,11 +9,13 @@ from typing import Any
 import httpx
 import jwt
 import pytest
+from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from http_message_signatures import HTTPMessageVerifier, HTTPSignatureKeyResolver, InvalidSignature, algorithms
 
+from gateway.cli.verify import verify
 from gateway.signing.httpsig.digest import check_digest, write_digest
 from tests import world
 from tests.engine import pki
@@ -259,6 +261,7 @@ async def test_a_vendors_own_scheme_signs_the_answers_too(tmp_path: Path) -> Non
 
     assert [answer.status_code for answer in given] == [200, 404, 200]
     for answer in given:
+        assert "key        gate-2026-11, rsa-v1_5-sha256" in told(folder, answer, "hub")
         signature = b64decode(answer.headers["x-hub88-signature"], validate=True)
         rsa.public_key().verify(signature, answer.content, PKCS1v15(), SHA256())
 
@@ -279,3 +282,28 @@ async def test_a_detached_jws(tmp_path: Path) -> None:
         whole = f"{header}.{urlsafe_b64encode(answer.content).decode().rstrip('=')}.{signature}"
         assert jwt.PyJWS().decode(whole, public, ["EdDSA"]) == answer.content
         assert jwt.get_unverified_header(whole)["kid"] == "gate-2026-11"
+        assert "covered    JOSE header, body" in told(folder, answer, "jws")
+
+
+async def test_answers_by_the_secret_of_the_caller(tmp_path: Path) -> None:
+    async with serving() as upstream:
+        folder = Folder(tmp_path, upstream.port)
+        folder.write()
+        folder.put_policy(**{"schemes:\n": "sign_responses: {scheme: lines, key: partner}\n\nschemes:\n"})
+        async with again(folder, upstream) as up:
+            answer = await ask(up)
+    assert f"key        {world.SIGNING_KEY_ID}, hmac-sha256" in told(folder, answer, "lines")
+
+
+def told(folder: Folder, answer: httpx.Response, scheme: str) -> str:
+    """Have `gateway verify` check an answer by the keys of the policy, and give what it says."""
+    request, files = answer.request, [folder.path / "request.http", folder.path / "answer.http"]
+    starts = (f"{request.method} {request.url.raw_path.decode()} HTTP/1.1", f"HTTP/1.1 {answer.status_code} OK")
+    for file, start, message, body in zip(files, starts, (request, answer), (b"", answer.content), strict=True):
+        dropped = ("transfer-encoding", "content-encoding")
+        lines = [f"{name}: {value}" for name, value in message.headers.items() if name not in dropped]
+        file.write_bytes("\r\n".join([start, *lines, "", ""]).encode("latin-1") + body)
+    arguments = [str(folder.policy), "--request", str(files[0]), "--response", str(files[1]), "--scheme", scheme]
+    result = CliRunner().invoke(verify, [*arguments, "--at", "2026-11-22T13:00:00Z"])
+    assert (result.exit_code, "signature  right" in result.output) == (0, True), result.output
+    return result.output

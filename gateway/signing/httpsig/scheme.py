@@ -107,6 +107,7 @@ class HttpMessageScheme:
     names_key: ClassVar[bool] = True
     dated: ClassVar[bool] = True
     carriers: ClassVar[frozenset[str]] = _CARRIERS
+    sets: ClassVar[frozenset[str]] = _CARRIERS | {CONTENT_DIGEST}
 
     def __post_init__(self) -> None:
         unknown = self.algorithms - frozenset(ALGORITHMS)

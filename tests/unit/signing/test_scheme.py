@@ -4,7 +4,7 @@ import pytest
 
 from gateway.core.message import Instant
 from gateway.core.reasons import Reason
-from gateway.signing.scheme import Scheme, inactive, read_whole, refusal
+from gateway.signing.scheme import Scheme, as_answered, inactive, read_whole, refusal
 from gateway.signing.window import CHALLENGE
 from tests import messages, vendors, world
 
@@ -46,3 +46,18 @@ def test_why_a_key_is_not_in_force() -> None:
 def test_a_message_is_read_whole_wherever_its_signature_stands(name: str) -> None:
     presented = read_whole(vendors.scheme(name), *vendors.signed(name), lambda _: True)
     assert presented.signature
+
+
+def test_what_of_an_answer_counts_is_in_the_answer() -> None:
+    head = vendors.signed("hub88").head
+    answered = as_answered(vendors.scheme("hub88"), head, [("x-other", "a"), ("x-hub88-signature", "of the answer")])
+    assert answered.headers.all("x-hub88-signature") == ("of the answer",)
+    assert "x-other" not in answered.headers
+    assert "x-hub88-signature" not in as_answered(vendors.scheme("hub88"), head, []).headers
+
+
+@pytest.mark.parametrize("name", vendors.NAMES)
+def test_what_a_scheme_sets_is_what_signing_sets(name: str) -> None:
+    by = vendors.scheme(name)
+    made = by.sign(*vendors.sample(name), key=vendors.own_key(min(by.algorithms)), now=world.NOW, nonce="n-1")
+    assert {field for field, _ in made.fields} <= by.sets
