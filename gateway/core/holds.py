@@ -12,9 +12,12 @@ The fate of a key:
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from gateway.core.message import Instant
+
+if TYPE_CHECKING:
+    from gateway.core.chain import Take
 
 type Statuses = frozenset[int]
 
@@ -161,7 +164,13 @@ class Leave(NamedTuple):
     token: object
 
 
-type Settlement = SettleKey | GiveBack | Leave
+class Charge(NamedTuple):
+    """Take from buckets once more, whether it fits or not: what a request turned out to cost."""
+
+    takes: "tuple[Take, ...]"
+
+
+type Settlement = SettleKey | GiveBack | Leave | Charge
 
 
 class Ended(NamedTuple):
@@ -173,6 +182,8 @@ class Ended(NamedTuple):
     """Upstream's, once its head was read."""
     answer: StoredAnswer | None = None
     """All of upstream's answer, where it came whole and fits."""
+    fields: tuple[tuple[str, str], ...] = ()
+    """Those of the answer's fields that a hold keeps, names in lower case."""
 
 
 class Hold(Protocol):

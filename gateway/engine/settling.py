@@ -36,7 +36,7 @@ class Capture:
     def head(self, status: int, fields: Iterable[tuple[bytes, bytes]]) -> None:
         """Note the head."""
         self.status = status
-        if self._left >= 0:
+        if self._fields:
             decoded = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in fields]
             self._kept = tuple(one for one in decoded if one[0] in self._fields and one[0] not in HOP_BY_HOP)
 
@@ -57,7 +57,7 @@ class Capture:
         answer = None
         if self.status is not None and self._whole and self._left >= 0:
             answer = StoredAnswer(self.status, self._kept, b"".join(self._parts))
-        return Ended(sent, self.status, answer)
+        return Ended(sent, self.status, answer, self._kept)
 
 
 NOT_SENT = Ended(sent=False)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from gateway.controls.charged_rates import AnswerCost, ChargedRates
 from gateway.controls.concurrency import Concurrency
 from gateway.controls.demands import Demand, TokenBody
 from gateway.controls.idempotency import BodyKey, FieldKey, Idempotency, SignedKey
@@ -243,7 +244,10 @@ def _rates(control: RateLimits | PartnerRates | Concurrency) -> str:
         return f"{control.most} in flight per partner, lease {duration(control.lease)}"
     if isinstance(control, RateLimits):
         prices = control.prices if isinstance(control, PricedRates) else {}
-        return "; ".join(_route_limit(each, prices.get(each.limit.name)) for each in control.limits)
+        charges = control.charges if isinstance(control, ChargedRates) else {}
+        return "; ".join(
+            _route_limit(each, prices.get(each.limit.name), charges.get(each.limit.name)) for each in control.limits
+        )
     said = [_rates(control.default)]
     members = {
         id(rates): [name for name, own in control.partners.items() if own is rates] for rates in control.tiers.values()
@@ -257,11 +261,22 @@ def _rates(control: RateLimits | PartnerRates | Concurrency) -> str:
     return " | ".join(said)
 
 
-def _route_limit(each: RouteLimit, field: str | None = None) -> str:
+def _route_limit(each: RouteLimit, field: str | None, charge: AnswerCost | None) -> str:
+    if charge is not None:
+        return f"{described_rate(each.limit)} per {', '.join(each.by)}, {_charge(each.cost, charge)}"
     if field is not None:
         return f"{described_rate(each.limit)} per {', '.join(each.by)}, {field} a request (at most {each.cost})"
     cost = "" if each.cost == 1 else f", {each.cost} a request"
     return f"{described_rate(each.limit)} per {', '.join(each.by)}{cost}"
+
+
+def _charge(least: int, charge: AnswerCost) -> str:
+    """Say what a request takes once its answer is known."""
+    if charge.statuses is not None:
+        prices = sorted({cost for cost in charge.statuses.values() if cost > least})
+        return f"{least} a request, {' or '.join(map(str, prices))} by the answer's status"
+    what = charge.field if charge.pointer is None else charge.pointer.text
+    return f"{what} of the answer a request ({least} to {charge.most})"
 
 
 def described_rate(limit: RateLimit) -> str:

@@ -1,11 +1,9 @@
 """What a route says of `idempotency` and `velocity`, and the state they use."""
 
-import re
 from collections.abc import Mapping
 
 from gateway.controls.idempotency import ALWAYS_KEPT, BodyKey, FieldKey, Idempotency, Key, SignedKey
 from gateway.controls.velocity import Amount, Currency, Subject, Velocity, VelocityLimit
-from gateway.core.document import Pointer
 from gateway.core.forwarding import HOP_BY_HOP
 from gateway.core.holds import Statuses
 from gateway.policy.currencies import ISO_DIGITS, MAX_DIGITS, amount, code
@@ -13,7 +11,17 @@ from gateway.policy.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from gateway.policy.problem import quoted
 from gateway.policy.rates import MAX_WINDOW
 from gateway.policy.reader import Reader, suggestion
-from gateway.policy.values import Unfit, duration, field_name, name, size, whole_seconds
+from gateway.policy.values import (
+    CLASSES,
+    Unfit,
+    duration,
+    field_name,
+    json_pointer,
+    name,
+    size,
+    status_or_class,
+    whole_seconds,
+)
 
 DEFAULT_ANSWER = 65_536
 """Bytes."""
@@ -21,14 +29,12 @@ DEFAULT_ANSWER = 65_536
 MIN_REMEMBER = 60.0
 """Seconds: a key that is forgotten before its caller retries is none."""
 
-CLASSES = {f"{first}xx": frozenset(range(first * 100, first * 100 + 100)) for first in range(2, 6)}
 NOT_DONE = frozenset({408, 425, 429})
 """The statuses by which a server says that it did not begin (RFC 9110 15.5.9, RFC 8470, RFC 6585)."""
 
 FINAL = (CLASSES["2xx"] | CLASSES["3xx"] | CLASSES["4xx"]) - NOT_DONE
 RETURNED = CLASSES["4xx"]
 
-_STATUS = re.compile(r"[2-5][0-9]{2}\Z")
 _NEVER_KEPT = HOP_BY_HOP | {"content-length", "date", "set-cookie"}
 
 
@@ -47,7 +53,7 @@ def read_idempotency(reader: Reader, node: Node) -> Idempotency | None:
     answer = reader.fields(fields.get("answer"), optional=("limit", "fields")) or {}
     limit = reader.value_or(answer.get("limit"), size, DEFAULT_ANSWER)
     kept = reader.values(answer.get("fields"), _kept_field, "field names") or ()
-    same = reader.values(fields.get("same"), _pointer, "JSON pointers")
+    same = reader.values(fields.get("same"), json_pointer, "JSON pointers")
     again = _read_unknown(reader, fields.get("unknown"))
     if reader.errors > errors or key is None or remember is None:
         return None
@@ -70,7 +76,7 @@ def _read_key(reader: Reader, node: Node | None) -> Key | None:
         reader.error(node, "one of `header` and `pointer` says where the key stands")
         return None
     header = reader.value(fields.get("header"), field_name)
-    pointer = reader.value(fields.get("pointer"), _pointer)
+    pointer = reader.value(fields.get("pointer"), json_pointer)
     if header is not None:
         return FieldKey(header)
     return None if pointer is None else BodyKey(pointer)
@@ -92,7 +98,7 @@ type _Written = tuple[frozenset[int], frozenset[int]]
 
 
 def _statuses(reader: Reader, node: Node | None) -> _Written | None:
-    texts = reader.values(node, _status, "statuses")
+    texts = reader.values(node, status_or_class, "statuses")
     if texts is None:
         return None
     single = frozenset(int(text) for text in texts if text not in CLASSES)
@@ -155,11 +161,11 @@ def _read_amount(reader: Reader, node: Node) -> Amount | None:
     fields = reader.fields(node, required=("pointer", "currency", "unit"), optional=("type",))
     if fields is None:
         return None
-    pointer = reader.value(fields.get("pointer"), _pointer)
+    pointer = reader.value(fields.get("pointer"), json_pointer)
     written = fields.get("currency")
     if isinstance(written, MappingNode):
         inner = reader.fields(written, required=("pointer",)) or {}
-        currency = Currency(pointer=reader.value(inner.get("pointer"), _pointer))
+        currency = Currency(pointer=reader.value(inner.get("pointer"), json_pointer))
     else:
         currency = Currency(code=reader.value(written, code))
     unit = reader.choice(fields.get("unit"), ("minor", "major"))
@@ -244,24 +250,11 @@ def _subject(text: str) -> Subject:
     if text in ("partner", "token.sub"):
         return "partner" if text == "partner" else "token.sub"
     if text.startswith("/"):
-        return _pointer(text)
+        return json_pointer(text)
     known = ("partner", "token.sub")
     raise Unfit(
         f"nothing is counted by {quoted(text)}", f"{suggestion(text, known)}, or a JSON pointer such as /player"
     )
-
-
-def _pointer(text: str) -> Pointer:
-    try:
-        return Pointer(text)
-    except ValueError:
-        raise Unfit(f"{quoted(text)} is no JSON pointer", "expected one such as /transaction/id (RFC 6901)") from None
-
-
-def _status(text: str) -> str:
-    if text not in CLASSES and not _STATUS.match(text):
-        raise Unfit(f"{quoted(text)} is no status", "expected one such as 409, or a class such as 4xx")
-    return text
 
 
 def _kept_field(text: str) -> str:

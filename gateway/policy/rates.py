@@ -4,10 +4,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from gateway.controls.charged_rates import AnswerCost, charged
 from gateway.controls.priced_rates import priced
 from gateway.controls.rate_limit import Dimension, RateLimits, RouteLimit
 from gateway.core.chain import RateLimit
 from gateway.core.periods import DAY, Calendar
+from gateway.policy.answer_costs import read_answer_cost
 from gateway.policy.nodes import MappingNode, Node, SequenceNode
 from gateway.policy.problem import quoted
 from gateway.policy.reader import Reader, suggestion
@@ -36,6 +38,7 @@ def read_rates(reader: Reader, node: Node) -> RateLimits | None:
     limits: list[RouteLimit] = []
     names: dict[str, Node] = {}
     prices: dict[str, str] = {}
+    charges: dict[str, AnswerCost] = {}
     errors = reader.errors
     for item in items:
         limit = _read_mapping(reader, item) if isinstance(item, MappingNode) else reader.value(item, _written)
@@ -47,9 +50,15 @@ def read_rates(reader: Reader, node: Node) -> RateLimits | None:
             reader.error(item, f"a second limit {quoted(limit.limit.name)} on this route", hint)
         limits.append(limit)
         cost = item.values.get("cost") if isinstance(item, MappingNode) else None
-        if isinstance(cost, MappingNode):
+        if isinstance(cost, MappingNode) and "answer" in cost.values:
+            charge = read_answer_cost(reader, cost, limit)
+            if charge is not None:
+                charges[limit.limit.name] = charge
+        elif isinstance(cost, MappingNode):
             prices[limit.limit.name] = _field(reader, cost) or ""
-    return priced(RateLimits(tuple(limits)), prices) if reader.errors == errors else None
+    if reader.errors > errors:
+        return None
+    return charged(priced(RateLimits(tuple(limits)), prices), charges)
 
 
 def _written(text: str) -> RouteLimit:
@@ -99,9 +108,11 @@ def _burst(reader: Reader, limit: RateLimit, fields: Mapping[str, Node]) -> int 
 
 
 def _cost(reader: Reader, node: Node | None, most: int) -> int:
-    """Read what a request takes: so much, or at most so much."""
+    """Read what a request takes before it is forwarded: so much, at most so much, or so much at least."""
     if not isinstance(node, MappingNode):
         return reader.whole_number(node, 1, most) or 1
+    if "answer" in node.values:
+        return reader.whole_number(node.values.get("least"), 1, most) or 1
     fields = reader.fields(node, required=("header", "most")) or {}
     return reader.whole_number(fields.get("most"), 1, most) or 1
 

@@ -9,6 +9,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from math import floor
 from urllib.parse import urlsplit
 
+from gateway.core.document import Pointer
 from gateway.core.message import Address, Instant
 from gateway.core.networks import Network
 from gateway.policy.problem import quoted
@@ -302,3 +303,24 @@ def sha256_hex(text: str) -> str:
     if not _SHA256.match(digits):
         raise Unfit(f"{quoted(text)} is no SHA-256 fingerprint", "expected 64 hex digits")
     return digits
+
+
+def json_pointer(text: str) -> Pointer:
+    """Read a JSON pointer (RFC 6901) into a body."""
+    try:
+        return Pointer(text)
+    except ValueError:
+        raise Unfit(f"{quoted(text)} is no JSON pointer", "expected one such as /transaction/id (RFC 6901)") from None
+
+
+CLASSES = {f"{first}xx": frozenset(range(first * 100, first * 100 + 100)) for first in range(2, 6)}
+"""Statuses of final answers, by class."""
+
+_STATUS = re.compile(r"[2-5][0-9]{2}\Z")
+
+
+def status_or_class(text: str) -> str:
+    """Read `409`, or one of CLASSES."""
+    if text not in CLASSES and not _STATUS.match(text):
+        raise Unfit(f"{quoted(text)} is no status", "expected one such as 409, or a class such as 4xx")
+    return text

@@ -67,6 +67,12 @@ class Bursts:
         self._set(name, units, at, take.limit.amount)
         return state_of(take, units, taken=True)
 
+    def charge(self, name: str, take: Take, now: Instant) -> None:
+        """Take whether there is room or not."""
+        at = round(now * SECOND)
+        units = self._units(name, take.limit, at) + take.cost * take.limit.window * SECOND
+        self._set(name, units, at, take.limit.amount)
+
     def forget(self, which: Callable[[str], bool]) -> int:
         """Have those begin anew whose name it says; gives how many."""
         found = [name for name in self._levels if which(name)]

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from gateway.core.chain import Claim, ClaimOnce, RateLimit, RateState, RateTaken, Take, TakeRate
 from gateway.core.counters import PartnerCounters
-from gateway.core.holds import Enter, Entered, Remember, Remembered, Reserve, Reserved, Settlement
+from gateway.core.holds import Charge, Enter, Entered, Remember, Remembered, Reserve, Reserved, Settlement
 from gateway.core.memo import Bounded
 from gateway.core.message import Instant
 from gateway.core.reasons import Reason, Unavailable
@@ -70,8 +70,18 @@ class Fallback:
         return self.store.enter(ask, now)
 
     def settle(self, settlement: Settlement, now: Instant) -> Awaitable[None] | None:
-        """Tell the store likewise."""
+        """Tell the store likewise. What a request turned out to cost is taken where its rate is taken now."""
+        if isinstance(settlement, Charge) and self._modes.rate_limit is not OnFailure.DENY:
+            return self._charge(settlement, now)
         return self.store.settle(settlement, now)
+
+    async def _charge(self, charge: Charge, now: Instant) -> None:
+        try:
+            await self.store.charge(charge)
+        except Unavailable:
+            if self._modes.rate_limit is OnFailure.LOCAL:
+                nodes = self._modes.nodes
+                self._rates.charge(tuple(take._replace(limit=_part(take.limit, nodes)) for take in charge.takes), now)
 
     def forget(self, counters: Iterable[PartnerCounters]) -> int:
         """Have own buckets begin anew; those of the store are reset there."""

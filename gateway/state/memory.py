@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gateway.core.chain import Claim, ClaimOnce, RateTaken, TakeRate
 from gateway.core.counters import PartnerCounters
-from gateway.core.holds import Enter, Entered, Leave, Remember, Remembered, Reserve, Reserved, Settlement
+from gateway.core.holds import Charge, Enter, Entered, Leave, Remember, Remembered, Reserve, Reserved, Settlement
 from gateway.core.message import Instant
 from gateway.core.reasons import Reason, Unavailable
 from gateway.core.stores import StateSettings
@@ -84,9 +84,10 @@ class MemoryState:
         return self._in_flight.enter(ask, now)
 
     def settle(self, settlement: Settlement, now: Instant) -> None:
-        """Note what became of a hold."""
-        del now
-        if isinstance(settlement, Leave):
+        """Note what became of a hold. Raises Unavailable(STATE_UNAVAILABLE): a charge that cannot be written."""
+        if isinstance(settlement, Charge):
+            self._rates.charge(settlement.takes, now)
+        elif isinstance(settlement, Leave):
             self._in_flight.leave(settlement)
         else:
             self._money.settle(settlement)

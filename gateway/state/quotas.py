@@ -101,6 +101,15 @@ class Quotas:
             self.behind.append(quota)
         return _state(take.limit, quota.used, left, allowed=True)
 
+    def charge(self, name: str, take: Take, now: Instant) -> None:
+        """Take whether there is room or not, of the day or month that it is now.
+
+        It is on disk before anything further is admitted. Raises Unavailable(STATE_UNAVAILABLE) as `take` does.
+        """
+        counter, left = _counter(name, take.limit, now)
+        quota = self._quotas.get(counter) or self._begin(counter, now, left)
+        self._use(counter, quota, quota.used + take.cost, take.limit)
+
     def forget(self, which: Callable[[str], bool]) -> int:
         """Have those begin anew whose name it says; gives how many. Raises Unavailable(STATE_UNAVAILABLE)."""
         found = [counter for counter in self._quotas if which(counter.partition("/")[0])]

@@ -114,6 +114,12 @@ class Rates:
         states = tuple([window.take(name, take, now) for window, name, take in counted])
         return RateTaken(not [state for state in states if not state.allowed], states)
 
+    def charge(self, takes: tuple[Take, ...], now: Instant) -> None:
+        """Take from each bucket whether it fits or not. Raises Unavailable(STATE_UNAVAILABLE): a quota, not written."""
+        for take in takes:
+            name = self._names[take.limit.window, take.limit.kind, take.key, take.whose]
+            self._counting(take.limit).charge(name, take, now)
+
     def forget(self, counters: Iterable[PartnerCounters]) -> int:
         """Have counters begin anew; gives how many there were. Raises Unavailable(STATE_UNAVAILABLE)."""
         names, marks = set[str](), set[str]()
@@ -191,6 +197,11 @@ class _Fixed:
         used = self._storage.incr(name, take.limit.window, take.cost)
         return self._state(name, take.limit, used, used <= take.limit.amount, now)
 
+    def charge(self, name: str, take: Take, now: Instant) -> None:
+        """Take whether there is room or not."""
+        del now
+        self._storage.incr(name, take.limit.window, take.cost)
+
     def _state(self, name: str, limit: RateLimit, used: int, allowed: bool, now: Instant) -> RateState:
         ends = self._storage.expirations.get(name, now)
         return RateState(limit, allowed, max(limit.amount - used, 0), min(max(ends - now, 0.0), limit.window))
@@ -217,6 +228,11 @@ class _Sliding:
     def take(self, name: str, take: Take, now: Instant) -> RateState:
         """Take where there is room."""
         return self._count(name, take, now, taking=True)
+
+    def charge(self, name: str, take: Take, now: Instant) -> None:
+        """Take whether there is room or not."""
+        _, current = self._storage.sliding_window_keys(name, take.limit.window, now)
+        self._storage.incr(current, 2 * take.limit.window, take.cost)
 
     def _count(self, name: str, take: Take, now: Instant, *, taking: bool) -> RateState:
         limit, counters = take.limit, self._counters

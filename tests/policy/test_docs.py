@@ -28,6 +28,7 @@ from tests.mint import private_key
 from tests.policy.files import BASE, ENVIRON, NOW
 
 PAGE = (Path(__file__).parents[2] / "docs" / "policy.md").read_text()
+LIMITS: list[str] = re.findall(r"^```yaml\n(    rate_limit:.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 HEADER = "version: 1\nname: psp\nowner: payments-security\nreview_by: 2027-05-01\n"
 
 
@@ -44,7 +45,7 @@ def test_the_examples_are_a_valid_policy(world: Path) -> None:
 
 
 def test_the_limits_by_partner_are_a_valid_example(world: Path) -> None:
-    (rates,) = re.findall(r"^```yaml\n(    rate_limit:\n.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    rates = next(each for each in LIMITS if "default:" in each)
     (partner,) = re.findall(r"^```yaml\n(    tier:.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     (world / "tiers").mkdir()
     for file in BASE.iterdir():
@@ -53,6 +54,15 @@ def test_the_limits_by_partner_are_a_valid_example(world: Path) -> None:
             text += partner.replace("withdraw", "deposit")
         (world / "tiers" / file.name).write_text(text)
     assert load(world / "tiers", ENVIRON, now=NOW).warnings == ()
+
+
+@pytest.mark.parametrize("rates", [each for each in LIMITS if "default:" not in each])
+def test_limits_are_valid_examples(world: Path, rates: str) -> None:
+    (world / "limits").mkdir(exist_ok=True)
+    for file in BASE.iterdir():
+        text = re.sub(r"^    rate_limit:.*\n", rates, file.read_text(), flags=re.MULTILINE)
+        (world / "limits" / file.name).write_text(text)
+    assert load(world / "limits", ENVIRON, now=NOW).warnings == ()
 
 
 def test_a_store_of_the_gates_own_is_a_valid_example(world: Path) -> None:

@@ -35,7 +35,12 @@ class Buckets:
             known = self._written.keep(id(ask), (ask, *self._write(ask)))
         return Taking(self._places, self._script, *known)
 
-    def _write(self, ask: TakeRate) -> tuple[int, bytes]:
+    def charge(self, takes: tuple[Take, ...]) -> "Taking":
+        """Give what is to be sent to take what may not fit."""
+        ask = TakeRate(takes)
+        return Taking(self._places, self._script, ask, *self._write(ask, b"1"))
+
+    def _write(self, ask: TakeRate, *forced: bytes) -> tuple[int, bytes]:
         if not ask.takes:
             raise ValueError("nothing to take")
         tag = tag_of(ask.takes[0].key)
@@ -47,7 +52,7 @@ class Buckets:
                 b"%d" % take.limit.amount, b"%d" % take.limit.window, _kind(take.limit), b"%d" % take.cost
             )
         ]  # fmt: skip
-        return slot(tag), self._script.call(keys, *arguments)
+        return slot(tag), self._script.call(keys, *arguments, *forced)
 
 
 class Taking(Asked[RateTaken]):

@@ -11,7 +11,19 @@ from functools import partial
 from typing import Any
 
 from gateway.core.chain import Claim, ClaimOnce, RateTaken, TakeRate
-from gateway.core.holds import Enter, Entered, Leave, Remember, Remembered, Reserve, Reserved, Settlement
+from gateway.core.holds import (
+    Charge,
+    Enter,
+    Entered,
+    GiveBack,
+    Leave,
+    Remember,
+    Remembered,
+    Reserve,
+    Reserved,
+    SettleKey,
+    Settlement,
+)
 from gateway.core.message import Instant
 from gateway.core.reasons import Reason, Unavailable
 from gateway.core.stores import EmbeddedSettings, Layout, Login, StateSettings, ValkeySettings
@@ -132,14 +144,34 @@ class ValkeyState:
     async def settle(self, settlement: Settlement, now: Instant) -> None:
         """Note what became of a hold; a store that does not answer is tried again for a while. Raises Unavailable."""
         del now
-        await self._try(settlement)
+        if isinstance(settlement, Charge):
+            await self._try_charge(settlement)
+        else:
+            await self._try(settlement)
 
-    def _take_back(self, settlement: Settlement) -> None:
+    def charge(self, charge: Charge) -> asyncio.Future[RateTaken]:
+        """Take what a request turned out to cost. Raises Unavailable likewise."""
+        return self._buckets.charge(charge.takes).go()
+
+    async def _try_charge(self, charge: Charge) -> None:
+        """Take it once: it is sent again only where it is known that it was not sent."""
+        for wait in (*TRIES, None):
+            try:
+                charging = self.charge(charge)
+            except Unavailable:
+                if wait is None:
+                    raise
+                await asyncio.sleep(wait)
+            else:
+                await charging
+                return
+
+    def _take_back(self, settlement: SettleKey | GiveBack | Leave) -> None:
         task = asyncio.ensure_future(self._try(settlement))
         self._back.add(task)
         task.add_done_callback(self._back.discard)
 
-    async def _try(self, settlement: Settlement) -> None:
+    async def _try(self, settlement: SettleKey | GiveBack | Leave) -> None:
         for wait in (*TRIES, None):
             try:
                 if isinstance(settlement, Leave):

@@ -2,7 +2,8 @@
 --
 -- KEYS   one for each bucket, all in one slot
 -- ARGV   for each bucket: amount, window (seconds), 1 where it slides, 0 where it is fixed, day or
---        month where it is one of the calendar (UTC), b and the burst where it has one, cost
+--        month where it is one of the calendar (UTC), b and the burst where it has one, cost;
+--        at last, where it is taken even if it does not fit: 1
 -- reply  1 where all was taken, 0 where nothing was; then for each bucket what is used of it, the count of the window of
 --        the clock before, that of the present one, and the milliseconds until the window ends
 --
@@ -47,6 +48,7 @@ local function wait_of(bucket) -- a bucket with a burst
   return (bucket.count - least * bucket.one) / bucket.amount / 1000000
 end
 
+local forced = ARGV[4 * #KEYS + 1]
 local held = redis.call('MGET', unpack(KEYS))
 local buckets, fits = {}, 1
 for i = 1, #KEYS do
@@ -61,7 +63,7 @@ for i = 1, #KEYS do
     local burst, one, at = tonumber(string.sub(slides, 2)), window * 1000000, math.floor(now * 1000000 + 0.5)
     count = math.max((count or 0) - math.max(at - (mark or at), 0) * amount, 0)
     used = math.ceil(count / one)
-    if used + cost > burst then
+    if used + cost > burst and not forced then
       fits = 0
     end
     buckets[i] = {stepped = at < (mark or at), mark = at, count = count, used = used, cost = cost, burst = burst, one = one, amount = amount}
@@ -84,7 +86,7 @@ for i = 1, #KEYS do
     used = count
   end
   if not buckets[i] then
-    if used + cost > amount then
+    if used + cost > amount and not forced then
       fits = 0
     end
     buckets[i] = {mark, count, before, rest, used, cost, window, slides}

@@ -52,11 +52,11 @@ def test_an_answer_within_its_limit_is_kept_with_the_fields_that_were_chosen() -
 
 
 def test_an_answer_beyond_its_limit_is_not_kept() -> None:
-    assert capture(b"abcd", b"e", b"f") == Ended(True, 200, None)
+    assert capture(b"abcd", b"e", b"f") == Ended(True, 200, None, (("content-type", "text/plain"),))
 
 
 def test_an_answer_that_broke_off_is_not_kept() -> None:
-    assert capture(b"ab", whole=False) == Ended(True, 200, None)
+    assert capture(b"ab", whole=False) == Ended(True, 200, None, (("content-type", "text/plain"),))
 
 
 def test_an_empty_answer_is_kept() -> None:

@@ -4,6 +4,7 @@ from pathlib import PurePath
 
 import pytest
 
+from gateway.controls.charged_rates import AnswerCost, ChargedRates
 from gateway.controls.concurrency import Concurrency
 from gateway.controls.credentials import Authentication
 from gateway.controls.demands import BodyTie, Demand, PathTie, TokenBody
@@ -292,6 +293,20 @@ def test_limits_by_partner() -> None:
 def test_quotas_of_the_calendar() -> None:
     quota = RateLimit("quota", 9, 86_400, sliding=False, calendar="day")
     assert describe(route(RateLimits((RouteLimit(quota, ("partner",)),))))["rate_limit"] == "9/calendar-day per partner"
+
+
+@pytest.mark.parametrize(
+    ("cost", "said"),
+    [
+        (AnswerCost(50, "x-cost"), "x-cost of the answer a request (5 to 50)"),
+        (AnswerCost(50, pointer=Pointer("/units")), "/units of the answer a request (5 to 50)"),
+        (AnswerCost(20, statuses={404: 8, 500: 20, 403: 8, 204: 5}), "5 a request, 8 or 20 by the answer's status"),
+    ],
+)
+def test_a_cost_from_the_answer(cost: AnswerCost, said: str) -> None:
+    limit = RouteLimit(RateLimit("units", 90, 60, sliding=True), ("partner",), 5)
+    rates = ChargedRates((limit,), {}, {"units": cost})
+    assert describe(route(rates))["rate_limit"] == f"90/minute per partner, {said}"
 
 
 def test_a_burst() -> None:

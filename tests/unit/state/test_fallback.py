@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.core.chain import Claim, ClaimOnce, RateLimit, RateTaken, Take, TakeRate
-from gateway.core.holds import GiveBack
+from gateway.core.holds import Charge, GiveBack
 from gateway.core.message import Instant
 from gateway.core.reasons import Reason, Unavailable
 from gateway.core.stores import EmbeddedSettings, FailModes, OnFailure, StateSettings
@@ -106,6 +106,60 @@ async def test_own_buckets_have_a_share_of_each_limit(server: Server) -> None:
                 await take(made, TakeRate((Take(few, ("psp", "deposit", "few", "acme")),)))
         asked = TakeRate((Take(steady, ("psp", "deposit", "steady", "acme")),))
         assert [(await take(made, asked)).allowed for _ in range(4)] == [True, True, True, False]
+
+
+async def left(made: Fallback) -> int:
+    return (await take(made)).states[0].remaining
+
+
+async def test_what_a_request_turned_out_to_cost_is_taken_where_rates_are(server: Server) -> None:
+    async with gate(server, LOCAL) as made:
+        charge = Charge((ASK.takes[0]._replace(cost=2),))
+        for settled in (made.settle(charge, NOW), made.settle(charge, NOW)):
+            assert settled is not None
+            await settled
+        assert await left(made) == 5
+        await lose(made, server)
+        assert await left(made) == 2  # of a third of the limit
+        settled = made.settle(charge, NOW)
+        assert settled is not None
+        await settled
+        assert not (await take(made)).allowed
+
+
+async def test_where_rates_are_allowed_meanwhile_a_charge_is_lost(server: Server) -> None:
+    async with gate(server, ALLOW) as made:
+        await lose(made, server)
+        settled = made.settle(Charge(ASK.takes), NOW)
+        assert settled is not None
+        await settled
+
+
+async def test_where_rates_are_denied_meanwhile_a_charge_waits_for_the_store(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "TRIES", (0.005,) * 2_000)
+    async with gate(server, FailModes()) as made:
+        await lose(made, server)
+        settled = made.settle(Charge((ASK.takes[0]._replace(cost=3),)), NOW)
+        assert settled is not None
+        waiting = asyncio.ensure_future(settled)
+        await asyncio.sleep(0)
+        await regain(made, server, NOW)
+        await waiting
+        assert await left(made) == 6
+
+
+async def test_a_charge_whose_store_stays_away_fails_in_the_end(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "TRIES", (0.0,))
+    async with gate(server, FailModes()) as made:
+        await lose(made, server)
+        settled = made.settle(Charge(ASK.takes), NOW)
+        assert settled is not None
+        with pytest.raises(Unavailable):
+            await settled
 
 
 async def test_own_nonces_know_nothing_of_before_the_outage(server: Server) -> None:

@@ -192,6 +192,19 @@ def test_what_was_forgotten_stays_so(tmp_path: Path, orderly: bool) -> None:
     assert used(again, name="b") >= 500
 
 
+def test_a_charge_goes_beyond_the_quota_and_outlives_a_crash(tmp_path: Path) -> None:
+    quotas = opened(tmp_path)
+    taken(quotas, limit=MONTH)
+    for cost in (3, 4):
+        quotas.charge("a", Take(MONTH, ("a",), cost), NOW)
+    quotas.charge("b", Take(MONTH, ("b",), 2), NOW)
+    assert not taken(quotas, limit=MONTH).allowed
+    quotas.close()
+    again = opened(tmp_path)
+    assert not taken(again, limit=MONTH).allowed
+    assert used(again, name="b", limit=MONTH) == 2
+
+
 def test_only_a_limit_of_the_calendar_is_counted_by_it() -> None:
     with pytest.raises(RuntimeError, match="calendar"):
         used(Quotas(9), limit=RateLimit("x", 1, 1, sliding=True))

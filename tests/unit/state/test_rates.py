@@ -1,5 +1,4 @@
 import threading
-from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
@@ -8,7 +7,6 @@ from limits import strategies
 from limits.storage import memory
 
 from gateway.core.chain import RateLimit, RateState, RateTaken, Take, TakeRate
-from gateway.core.counters import PartnerCounters
 from gateway.core.message import Instant
 from gateway.core.reasons import Reason, Unavailable
 from gateway.state.rates import SWEEP, Rates
@@ -139,6 +137,9 @@ def test_the_time_told_is_never_negative_nor_longer_than_the_window(clock: Clock
     assert rates.take(ask, Instant(clock.now + 3600)).states[0].reset_after == 0
 
 
+DAILY = RateLimit("daily", 2, 86_400, sliding=False, calendar="day")
+
+
 # Bursts (test_bursts.py has the rest)
 
 
@@ -174,33 +175,6 @@ def test_a_store_without_room_for_counters_serves_bursts_that_are_counted(clock:
     with pytest.raises(Unavailable):
         take(rates, clock, limit(), limit("other"))
     assert allowed(rates, clock, steady())
-
-
-# Beginning anew
-
-
-def test_a_partners_counters_begin_anew_whatever_they_count_by_and_no_others(clock: Clock) -> None:
-    rates = Rates()
-    kinds = [limit(), limit(sliding=True), steady(), DAILY]
-    kinds = [replace(one, name=f"{at}", amount=3, burst=one.burst and 3) for at, one in enumerate(kinds)]
-
-    def ask(partner: str, route: str = "deposit") -> RateTaken:
-        alone = [Take(one, ("psp", route, one.name, partner)) for one in kinds]
-        mixed = [
-            Take(replace(one, name=f"m{one.name}"), ("psp", route, f"m{one.name}", partner, "192.0.2.1"), 1, partner)
-            for one in kinds
-        ]
-        return rates.take(TakeRate((*alone, *mixed)), clock.now)
-
-    for who in (("acme",), ("blue",), ("acme", "other")):
-        assert [ask(*who).allowed for _ in range(4)] == [True, True, True, False]
-    mine = tuple(Take(one, ("psp", "deposit", one.name, "acme")) for one in kinds)
-    assert rates.forget([PartnerCounters("psp", "deposit", "acme", mine, mixed=True)]) == 8
-    assert [state.remaining for state in ask("acme").states] == [2] * 8
-    assert not ask("blue").allowed
-    assert not ask("acme", "other").allowed
-    clock.forward(200)
-    assert ask("blue").states[0].allowed  # what is let go of later does not trip over what has gone
 
 
 # Several limits
@@ -352,7 +326,6 @@ def test_room_is_made_before_anybody_is_refused(clock: Clock) -> None:
 
 # Days and months of the calendar
 
-DAILY = RateLimit("daily", 2, 86_400, sliding=False, calendar="day")
 MONTHLY = RateLimit("monthly", 3, 31 * 86_400, sliding=False, calendar="month")
 
 

@@ -12,6 +12,7 @@ from limits import strategies
 from limits.storage import memory
 
 from gateway.core.chain import RateLimit, RateTaken, Take, TakeRate
+from gateway.core.holds import Charge
 from gateway.core.message import Instant
 from gateway.state.rates import Rates
 from gateway.state.valkey.buckets import key_of, tag_of
@@ -136,6 +137,21 @@ async def test_a_bucket_is_counted_exactly_however_large_its_burst(gate: Gate) -
     assert await gate.state.operator.look(ask(huge).takes) == [1_000_000_000]
 
 
+@pytest.mark.parametrize(
+    "kind", [limit(amount=5), limit(amount=5, sliding=True), replace(STEADY, amount=5, window=60, burst=5)]
+)
+async def test_a_charge_is_taken_whether_it_fits_or_not(gate: Gate, server: Server, kind: RateLimit) -> None:
+    assert (await take(gate, kind)).states[0].remaining == 4
+    (owed,) = ask(kind, cost=2).takes
+    await gate.state.settle(Charge((owed,)), NOW)
+    assert (await take(gate, kind)).states[0].remaining == 1
+    await gate.state.settle(Charge((owed._replace(cost=7),)), NOW)
+    refused = await take(gate, kind)
+    assert (refused.allowed, refused.states[0].remaining) == (False, 0)
+    server.set_clock(NOW + refused.states[0].reset_after + 0.001)
+    assert (await take(gate, kind)).allowed
+
+
 async def test_nothing_to_take_is_a_fault_of_ours(gate: Gate) -> None:
     with pytest.raises(ValueError, match="nothing"):
         await gate.state.take(TakeRate(()), NOW)
@@ -174,7 +190,7 @@ def test_the_store_counts_as_the_process_does(
         running.set_clock(NOW)
         gate = await Gate(running).start()
         rates = Rates()
-        for step, cost in steps:
+        for number, (step, cost) in enumerate(steps):
             clock.now = Instant(clock.now + step)
             running.set_clock(clock.now)
             asked = ask(*takes, cost=cost)
@@ -183,6 +199,10 @@ def test_the_store_counts_as_the_process_does(
             for one, other in zip(ours.states, theirs.states, strict=True):
                 assert (one.limit, one.allowed, one.remaining) == (other.limit, other.allowed, other.remaining)
                 assert one.reset_after == pytest.approx(other.reset_after, abs=0.01)
+            if number % 3 == 2:
+                owed = asked.takes[number % len(takes) :]
+                rates.charge(owed, clock.now)
+                await gate.state.settle(Charge(owed), clock.now)
         await gate.state.stop()
 
     with pytest.MonkeyPatch.context() as patched:
