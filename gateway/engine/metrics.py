@@ -17,6 +17,9 @@ from gateway.audit.events import ConnectionCut, ConnectionRefused, ControlFailed
 from gateway.core.message import Instant
 from gateway.engine.gate import Gate
 from gateway.policy.inventory import Material
+from gateway.state.fallback import Fallback
+from gateway.state.valkey.circuit import KINDS
+from gateway.state.valkey.store import ValkeyState
 
 logger = logging.getLogger(__name__)
 
@@ -143,6 +146,8 @@ class Metrics:
             "gateway_control_failing", "Controls that fail now: 1 for each.", ("control",),
             (((control,), 1.0) for control in list(gate.health.failing)),
         )  # fmt: skip
+        if isinstance(gate.state, Fallback):
+            yield from _of_store(gate.state.store)
         facts = gate.in_force.facts
         yield _gauge(
             "gateway_policy_info", "The policy in force.", ("name", "digest"), [((facts.name, facts.digest), 1.0)]
@@ -165,8 +170,28 @@ class Metrics:
         )  # fmt: skip
 
 
+def _of_store(store: ValkeyState) -> Iterator[Metric]:
+    """Tell how the servers of a store have served."""
+    nodes = {str(node): node for node in store.places.nodes}
+    circuits = {name: node.circuit for name, node in nodes.items()}
+    server = ("server",)
+    yield _gauge(
+        "gateway_state_up", "Servers of the store: 1 where the server serves, otherwise 0.", server,
+        [((name,), float(node.wire is not None)) for name, node in nodes.items()],
+    )  # fmt: skip
+    outages = {(name,): circuit.outages for name, circuit in circuits.items()}
+    yield _counter("gateway_state_outages", "How often a circuit opened.", server, outages)
+    yield _counter(
+        "gateway_state_outage_seconds", "For how long circuits were open, outages that last included.", server,
+        {(name,): circuit.seconds for name, circuit in circuits.items()},
+    )  # fmt: skip
+    failures = {(name, kind): circuit.failures[kind] for name, circuit in circuits.items() for kind in KINDS}
+    yield _counter("gateway_state_failures", "Failures of a server, by kind.", ("server", "kind"), failures)
+    yield _counter("gateway_state_memory_losses", "How often the store had lost memory.", (), {(): store.losses})
+
+
 def _counter[K: tuple[str, ...]](
-    name: str, about: str, labels: tuple[str, ...], counts: Mapping[K, int]
+    name: str, about: str, labels: tuple[str, ...], counts: Mapping[K, float]
 ) -> CounterMetricFamily:
     made = CounterMetricFamily(name, about, labels=labels)
     for values, count in list(counts.items()):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from libvalkey import ReplyError
 
 from gateway.core.reasons import Reason, Unavailable
+from gateway.state.valkey.circuit import kind_of_code
 from gateway.state.valkey.node import Node, code
 from gateway.state.valkey.script import Script, command
 from gateway.state.valkey.wire import LostError, Reply
@@ -92,8 +93,10 @@ class Asked[T]:
         elif said[0] == "ASK" and len(said) == 3:
             self._ask_at(self._places.asked(said[2]))
         else:
-            if said[0] in _DISTRUSTED and node is not None:
+            if node is not None and said[0] in _DISTRUSTED:
                 node.distrust(f"it answers {said[0]}")
+            elif node is not None:
+                node.circuit.failed(kind_of_code(said[0]))
             self._fail(f"the store answered {code(error)}")
 
     def _ask_at(self, node: Node) -> None:

@@ -17,6 +17,7 @@ from typing import NamedTuple, Protocol
 from libvalkey import ReplyError
 
 from gateway.core.stores import Login
+from gateway.state.valkey.circuit import CONNECTION, PROTOCOL, TIMEOUT, UNFIT, Circuit, kind_of_code
 from gateway.state.valkey.script import Script, command
 from gateway.state.valkey.wire import LostError, Reply, Wire, described
 
@@ -41,6 +42,9 @@ _REFUSALS = frozenset({"WRONGPASS", "NOAUTH", "NOPERM"})
 
 class RefusedError(LostError):
     """A server answers, and will not serve as it is set up."""
+
+    def __init__(self, because: str) -> None:
+        super().__init__(because, UNFIT)
 
 
 class Address(NamedTuple):
@@ -93,6 +97,7 @@ class Node:
         self.because = "not connected yet"
         self.refused = False
         """Whether it answers, and will not serve as it is set up."""
+        self.circuit = Circuit(asyncio.get_running_loop().time)
         self._locate = locate
         self._scripts = scripts
         self._prepare = prepare
@@ -135,7 +140,7 @@ class Node:
     def distrust(self, because: str) -> None:
         """Close the connection: what the server answered shows that another one is to be asked."""
         if self._wire is not None:
-            self._wire.close(because)
+            self._wire.close(because, UNFIT)
 
     async def close(self) -> None:
         """Let go of it for good."""
@@ -158,8 +163,10 @@ class Node:
                     wire = await self._connect()
             except TimeoutError:
                 because = "no connection in time"
+                self.circuit.broke(TIMEOUT)
             except (OSError, ValueError) as error:
                 because = described(error)
+                self.circuit.broke(error.kind if isinstance(error, LostError) else CONNECTION)
                 self.refused = isinstance(error, RefusedError)
             else:
                 wait = FIRST_WAIT
@@ -176,6 +183,7 @@ class Node:
     def _begin(self, wire: Wire) -> None:
         """Send what has waited."""
         self._wire, self._hopeful = wire, True
+        self.circuit.closed()
         waiting, self._waiting = self._waiting, []
         self._changed(self, None)
         for ask in waiting:
@@ -183,6 +191,7 @@ class Node:
 
     def _end(self, error: LostError) -> None:
         self._wire, self.because = None, str(error)
+        self.circuit.broke(error.kind)
         self._changed(self, self.because)
         self._lost.set()
 
@@ -220,9 +229,9 @@ async def look(wire: Wire, scripts: Sequence[Script]) -> bytes:
     lines = b"\r\n".join(answers[: len(_SECTIONS)]).split(b"\r\n")
     facts = dict(line.split(b":", 1) for line in lines if b":" in line)
     if facts.get(b"loading", b"0") != b"0":
-        raise LostError("it is still loading its data")
+        raise LostError("it is still loading its data", UNFIT)
     if facts.get(b"role") != b"master":
-        raise LostError("it is a replica")
+        raise LostError("it is a replica", UNFIT)
     eviction = facts.get(b"maxmemory_policy", b"noeviction")
     if eviction != b"noeviction":
         raise RefusedError(f"it may drop what it holds: set maxmemory-policy noeviction (now {eviction.decode()})")
@@ -264,8 +273,9 @@ def text(reply: Reply) -> bytes:
     if isinstance(reply, bytes):
         return reply
     if isinstance(reply, ReplyError):
-        raise (RefusedError if code(reply) in _REFUSALS else LostError)(f"it refuses with {code(reply)}")
-    raise LostError("an unexpected answer")
+        said = f"it refuses with {code(reply)}"
+        raise RefusedError(said) if code(reply) in _REFUSALS else LostError(said, kind_of_code(code(reply)))
+    raise LostError("an unexpected answer", PROTOCOL)
 
 
 def code(error: ReplyError) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
+from gateway.state.valkey.circuit import TIMEOUT
 from gateway.state.valkey.node import Access, Address, Node, connect, text
 from gateway.state.valkey.script import command
 from gateway.state.valkey.wire import LostError, Reply
@@ -225,4 +226,4 @@ async def _once(address: Address, access: Access, asked: bytes) -> Reply:
             finally:
                 wire.close("asked")
     except TimeoutError:
-        raise LostError("no connection in time") from None
+        raise LostError("no connection in time", TIMEOUT) from None

@@ -86,6 +86,8 @@ class ValkeyState:
         self._strayed = False
         self._told_loss = (b"", 0)
         """The run of the server with which memory was lost last, and up to when requests are refused for it."""
+        self.losses = 0
+        """How often it was found that the store had lost some of its memory."""
         self.tell: Tell = _nobody
         self.places = self._make_places(settings.store, at)
         self._buckets = Buckets(self.places, take)
@@ -330,6 +332,7 @@ class ValkeyState:
         if run == known_run and until <= known_until:
             return  # of another house, by the same loss
         self._told_loss = run, until
+        self.losses += 1
         self.tell("state.claims", None)  # an earlier loss ends with this one
         self.tell("state.claims", f"the store has lost some of its memory: requests dated up to {until} are refused")
         if self._works_at is not None:

@@ -11,6 +11,8 @@ from typing import cast
 
 from libvalkey import ProtocolError, Reader, ReplyError
 
+from gateway.state.valkey.circuit import CONNECTION, PROTOCOL, TIMEOUT
+
 type Reply = bytes | int | list["Reply"] | ReplyError | None
 """What a server replies; an error of a single command as well."""
 
@@ -20,6 +22,11 @@ type Done = Callable[[Reply | Exception], None]
 
 class LostError(ConnectionError):
     """The connection is lost, or could not be made; the text says why, and is fit for the log."""
+
+    def __init__(self, because: str, kind: str = CONNECTION) -> None:
+        super().__init__(because)
+        self.kind = kind
+        """One of `circuit.KINDS`."""
 
 
 class Wire(asyncio.Protocol):
@@ -77,23 +84,23 @@ class Wire(asyncio.Protocol):
             reply = reader.gets()
             while reply is not False:
                 if not waiting:
-                    self.close("a reply that nothing was sent for")
+                    self.close("a reply that nothing was sent for", PROTOCOL)
                     return
                 waiting.popleft()[1](reply)
                 reply = reader.gets()
         except ProtocolError:
-            self.close("what came is not the protocol of Valkey")
+            self.close("what came is not the protocol of Valkey", PROTOCOL)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell everybody."""
         self.close("the connection was closed" if exc is None else f"the connection broke: {described(exc)}")
 
-    def close(self, because: str) -> None:
+    def close(self, because: str, kind: str = CONNECTION) -> None:
         """Give the connection up, once."""
         lost, self._lost = self._lost, None
         if lost is None:
             return
-        error = LostError(because)
+        error = LostError(because, kind)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -116,7 +123,7 @@ class Wire(asyncio.Protocol):
             return
         ends = self._waiting[0][0] + self.timeout
         if ends <= self._loop.time():
-            self.close(f"no answer within {round(self.timeout * 1_000)} ms")
+            self.close(f"no answer within {round(self.timeout * 1_000)} ms", TIMEOUT)
         else:
             self._timer = self._loop.call_at(ends, self._look)
 

@@ -7,15 +7,20 @@ from gateway.audit.events import ConnectionCut, ConnectionRefused, ControlFailed
 from gateway.core.message import Instant
 from gateway.core.policy import Revocation
 from gateway.core.reasons import Reason
+from gateway.core.stores import EmbeddedSettings, StateSettings
 from gateway.engine.metrics import BOUNDS, Metrics, Times
 from gateway.engine.revocation import RevocationCheck
 from gateway.pki.crl import RevocationList
 from gateway.policy.inventory import Material, Owner, Pin, Role
 from gateway.policy.nodes import Place, Trail
+from gateway.state.fallback import Fallback
+from gateway.state.valkey.store import ValkeyState
 from tests import world
 from tests.crls import DAY, crl, der
+from tests.engine.harness import until
 from tests.unit.engine.gates import Made
 from tests.unit.engine.test_revocation import ROOT
+from tests.valkey import serving
 from tests.world import NOW, World
 
 ADDRESS = world.ADDRESS
@@ -117,3 +122,34 @@ def test_times_go_into_the_first_bucket_that_holds_them() -> None:
     counts = dict(times.cumulative())
     assert (counts["0.001"], counts["0.0025"], counts["30.0"], counts["+Inf"]) == (2, 3, 3, 4)
     assert len(counts) == len(BOUNDS) + 1
+
+
+async def test_the_servers_of_a_store_tell_how_they_have_served(made: Made) -> None:
+    with serving() as server:
+        settings = StateSettings(store=EmbeddedSettings(timeout=5.0))
+        store = ValkeyState("psp", settings, None, lambda: NOW, at=server.address)
+        made.gate.state = Fallback(store, settings, None)
+        name = f'server="{server.address}"'
+        metrics = Metrics(made.gate)
+        await store.start(20.0)
+        said = lines(metrics)
+        for line in (
+            f"gateway_state_up{{{name}}} 1.0",
+            f"gateway_state_outages_total{{{name}}} 0.0",
+            f"gateway_state_outage_seconds_total{{{name}}} 0.0",
+            f'gateway_state_failures_total{{kind="timeout",{name}}} 0.0',
+            "gateway_state_memory_losses_total 1.0",  # an empty store of one's own may have been another
+        ):
+            assert line in said
+        server.kill()
+        (node,) = store.places.nodes
+        await until(lambda: node.circuit.open)
+        said = lines(metrics)
+        assert f"gateway_state_up{{{name}}} 0.0" in said
+        assert f"gateway_state_outages_total{{{name}}} 1.0" in said
+        assert f'gateway_state_failures_total{{kind="connection",{name}}} 0.0' not in said
+        await store.stop()
+
+
+def test_a_gate_without_a_store_tells_nothing_of_one(made: Made) -> None:
+    assert not [line for line in lines(Metrics(made.gate)) if line.startswith("gateway_state_")]
