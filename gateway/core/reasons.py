@@ -87,6 +87,12 @@ class Reason(Enum):
         "Key sizes and algorithms are always checked; no policy lifts it.",
         "A certificate that could be forged, or whose key could be found, was refused.",
     )
+    TLS_CERTIFICATE_COSTLY = (
+        "tls.certificate_costly", None, "Client certificates too costly to look at",
+        "Send the client's certificate and its CAs only: see the detail, and docs/identity.md for what is taken.",
+        "Bounds on what a client may send are always checked; no policy lifts them.",
+        "Certificates whose checking would cost too much were refused before anything of them was trusted.",
+    )
     TLS_CERTIFICATE_REVOKED = (
         "tls.certificate_revoked", None, "Client certificate revoked",
         "The issuer took the certificate, or its CA's, back; the partner needs a new one.",

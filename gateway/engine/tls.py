@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from gateway.core.message import Tls
 from gateway.core.policy import ListenerTls
 from gateway.core.reasons import Denied, Reason
+from gateway.engine.openssl import OfferRefused
 from gateway.engine.tls_contexts import server_contexts
 from gateway.pki.chain import Chain
 
@@ -46,6 +47,7 @@ _ERROR_WORDS = (
     ("WRONG_VERSION_NUMBER", Reason.TLS_PLAINTEXT),
     ("PACKET_LENGTH_TOO_LONG", Reason.TLS_PLAINTEXT),
     ("PEER_DID_NOT_RETURN_A_CERTIFICATE", Reason.TLS_NO_CERTIFICATE),
+    ("EXCESSIVE_MESSAGE_SIZE", Reason.TLS_CERTIFICATE_COSTLY),
     ("UNSUPPORTED_PROTOCOL", Reason.TLS_VERSION),
     ("VERSION_TOO_LOW", Reason.TLS_VERSION),
 )
@@ -125,6 +127,8 @@ def _verified_chain(connection: ssl.SSLObject) -> Sequence[bytes]:
 
 def handshake_failure(error: BaseException) -> tuple[Reason, str]:
     """Classify why a handshake failed, with OpenSSL's own words for the log."""
+    if isinstance(error, OfferRefused):
+        return error.denied.reason, error.denied.detail
     if isinstance(error, ssl.SSLCertVerificationError):
         reason = _VERIFY_CODES.get(error.verify_code, Reason.TLS_CERTIFICATE_INVALID)
         return reason, f"{error.verify_message} (OpenSSL {error.verify_code})"

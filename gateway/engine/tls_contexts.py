@@ -1,7 +1,6 @@
 """The OpenSSL contexts of a listener: versions, suites and groups by profile, and a certificate for each name.
 
-The profiles are Mozilla's (Server Side TLS, version 6.0). Groups can be set from CPython 3.15 on; before, OpenSSL's own
-order counts, which begins with X25519 and P-256 and has none below 112 bits.
+The profiles are Mozilla's (Server Side TLS, version 6.0).
 """
 
 import ssl
@@ -9,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import PurePath
 
 from gateway.core.policy import ListenerTls
+from gateway.engine.openssl import Context
 
 _MINIMUM = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
@@ -41,10 +41,11 @@ def server_contexts(settings: ListenerTls) -> tuple[ssl.SSLContext, Mapping[str,
 
 
 def _context(settings: ListenerTls, certificate: PurePath, key: PurePath) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made = Context()
+    context = made.context
     context.minimum_version = _MINIMUM[settings.minimum]
     context.set_ciphers(_SUITES)
-    _set_groups(context)
+    made.set_groups(_GROUPS, _GROUPS_BEFORE)
     context.load_cert_chain(certificate, key)
     context.load_verify_locations(settings.client_ca)
     context.verify_mode = ssl.CERT_REQUIRED if settings.client_certificate_required else ssl.CERT_OPTIONAL
@@ -57,16 +58,6 @@ def _context(settings: ListenerTls, certificate: PurePath, key: PurePath) -> ssl
     context.num_tickets = 0
     context.set_alpn_protocols(list(settings.alpn))
     return context
-
-
-def _set_groups(context: ssl.SSLContext) -> None:
-    set_groups: Callable[[str], None] | None = getattr(context, "set_groups", None)
-    if set_groups is None:
-        return
-    try:
-        set_groups(_GROUPS)
-    except ssl.SSLError:
-        set_groups(_GROUPS_BEFORE)
 
 
 def _choosing(others: Mapping[str, ssl.SSLContext]) -> Callable[[ssl.SSLObject, str | None, ssl.SSLContext], None]:

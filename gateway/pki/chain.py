@@ -18,9 +18,7 @@ from gateway.pki.keys import subject_key_facts
 from gateway.pki.objections import WEAK_HASHES, extension, hash_name, is_authority
 
 MAX_LINKS = 8
-MAX_KEY_BITS = 8_192
-"""Beyond what anybody needs: a longer chain, or larger keys, are there to be slow. OpenSSL has verified them by then,
-since Python's `ssl` lets nobody bound that; so whoever sends them is at least told of in the log, and not let in."""
+"""Beyond what anybody needs. As many may be sent (`offered`); what the listener trusts could make a chain longer."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,8 +79,6 @@ class Chain:
         named = (facts.subject, *facts.san_uri, *facts.san_dns, *facts.san_email)
         if len(self.links) > MAX_LINKS:
             return f"a chain of {len(self.links)} certificates, at most {MAX_LINKS} are taken"
-        if any((subject_key_facts(link.certificate).bits or 0) > MAX_KEY_BITS for link in self.links):
-            return f"a key of more than {MAX_KEY_BITS:,} bits in the chain"
         if leaf.authority:
             return "a CA's own certificate, where that of a client is wanted"
         if leaf.serial[0] & 0x80 or not any(leaf.serial):

@@ -56,7 +56,7 @@ def _facts(der: bytes, chain_not_after: Instant | None, authorities: tuple[str, 
 
 def public_key_pin(der: bytes) -> str:
     """Give the SHA-256 of a certificate's SubjectPublicKeyInfo, lower-case hex. Raises ValueError."""
-    return hashlib.sha256(_public_key_info(der)).hexdigest()
+    return hashlib.sha256(public_key_info(der)).hexdigest()
 
 
 def dns_names(certificate: x509.Certificate) -> tuple[str, ...]:
@@ -84,8 +84,8 @@ _EXPLICIT_VERSION = 0xA0
 """Tag of TBSCertificate.version, which is absent in version 1 (RFC 5280 4.1)."""
 
 
-def _public_key_info(der: bytes) -> bytes:
-    """Cut the SubjectPublicKeyInfo out of a certificate, octet by octet as it was signed.
+def public_key_info(der: bytes) -> bytes:
+    """Cut the SubjectPublicKeyInfo out of a certificate, octet by octet as it was signed. Raises ValueError.
 
     Encoding the loaded key anew could give other octets (compressed points, absent parameters), hence another pin,
     and fails on key types that cryptography does not know.

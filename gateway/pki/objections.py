@@ -10,11 +10,15 @@ from enum import Enum
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from gateway.core.message import Instant
+from gateway.core.reasons import Denied
+from gateway.pki.inspect import public_key_info
 from gateway.pki.keys import subject_key_facts
+from gateway.pki.offered import check_key
 
 WEAK_HASHES = frozenset({"md5", "sha1"})
 
@@ -95,6 +99,11 @@ def _of_strength(certificate: x509.Certificate) -> Iterator[str]:
     weakness = subject_key_facts(certificate).weakness
     if weakness is not None:
         yield weakness
+    else:
+        try:
+            check_key(public_key_info(certificate.public_bytes(Encoding.DER)))
+        except Denied as denied:
+            yield f"{denied.detail}: have it issued for RSA, EC P-256 or Ed25519"
     # Nobody verifies the signature of a root: it is trusted for what it is.
     if hash_name(certificate) in WEAK_HASHES and certificate.issuer != certificate.subject:
         yield f"signed with {(hash_name(certificate) or '').upper()}, which can be forged: have it issued with SHA-256"

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from gateway.core.policy import ListenerTls, NamedCertificate
-from gateway.engine import tls_contexts
 from gateway.engine.tls_contexts import server_contexts
 from tests.engine import pki
 
@@ -36,26 +35,6 @@ def test_suites_are_those_of_mozillas_profile_and_the_client_chooses(settings: L
 def test_keys_below_112_bits_are_refused_by_openssl(settings: ListenerTls) -> None:
     context, _ = server_contexts(settings)
     assert context.security_level >= 2
-
-
-@pytest.mark.parametrize("knows", [True, False])
-def test_groups_are_mozillas_where_python_can_set_them(knows: bool) -> None:
-    asked: list[str] = []
-
-    def set_groups(groups: str) -> None:
-        asked.append(groups)
-        if "MLKEM" in groups and not knows:
-            raise ssl.SSLError("unknown group")
-
-    context: Any = SimpleNamespace(set_groups=set_groups)
-    tls_contexts._set_groups(context)
-    assert asked[-1].endswith("X25519:prime256v1:secp384r1")
-    assert asked[-1].startswith("X25519MLKEM768") is knows
-
-
-def test_a_python_that_cannot_set_groups_leaves_them_to_openssl() -> None:
-    context: Any = SimpleNamespace()
-    tls_contexts._set_groups(context)
 
 
 # A certificate for each name

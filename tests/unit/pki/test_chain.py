@@ -9,7 +9,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
-from gateway.pki import chain as chain_module
 from gateway.pki.authority import Authority, Names, Purpose, Validity
 from gateway.pki.chain import MAX_LINKS, Chain
 from gateway.pki.der import integer
@@ -163,8 +162,3 @@ def test_a_chain_that_is_there_to_be_slow_is_refused() -> None:
     assert replace(made, links=links).objection() is None
     longer = replace(made, links=(*links, made.links[1]))
     assert longer.objection() == f"a chain of {MAX_LINKS + 1} certificates, at most {MAX_LINKS} are taken"
-
-
-def test_a_key_that_is_there_to_be_slow_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chain_module, "MAX_KEY_BITS", 2_047)
-    assert single(key=RSA.public_key()).objection() == "a key of more than 2,047 bits in the chain"
