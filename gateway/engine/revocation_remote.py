@@ -3,9 +3,10 @@
 1. a handshake waits for what its chain needs and nobody has asked for yet, within the policy's time-out
 2. what is known is asked for anew in the background, after the policy's time or once it has ended; answers only for
    certificates whose connection stands
-3. where that fails, what is known counts for as long as its own end and the policy let it; the failure is recorded,
+3. what came is kept on disk, and counts after a restart for as long as it would have without one
+4. where asking fails, what is known counts for as long as its own end and the policy let it; the failure is recorded,
    and so is its end
-4. only hosts that the policy lists are asked, and redirects are not followed: a certificate says where, and whoever
+5. only hosts that the policy lists are asked, and redirects are not followed: a certificate says where, and whoever
    may issue one must not choose whom the gate talks to
 """
 
@@ -82,11 +83,12 @@ class Remote:
         self, clock: Clock, told: Callable[[str, str | None], None], kept: KeptLists,
         make_fetcher: Callable[[], Fetches] = _fetcher,
     ) -> None:  # fmt: skip
-        """Begin with the lists that an earlier run kept.
+        """Begin with the lists that an earlier run kept; its answers are looked up as they are needed.
 
         `told` is called with a name and the failure of each question, or None where it was answered.
         """
         self.learnt = Learnt(lists=kept.load())
+        kept.answers.prune(clock.now())
         self._kept = kept
         self.news = False
         """Whether something was learnt that connections must be looked at for; whoever looks resets it."""
@@ -130,6 +132,7 @@ class Remote:
         if not any(each.ocsp_hosts or each.responder for each in listed):
             self._answers.clear()
             self.learnt.answers.clear()
+            self._kept.answers.prune(None)
 
     async def close(self) -> None:
         """End what is under way, and close the connections."""
@@ -153,9 +156,28 @@ class Remote:
                 await self._ask(self._point(url, settings))
         responders = (settings.responder,) if settings.responder is not None else link.responders
         for url in responders:
-            if unknown() and (url == settings.responder or allowed(url, settings.ocsp_hosts)):
+            if url != settings.responder and not allowed(url, settings.ocsp_hosts):
+                continue
+            if link.fingerprint not in self._answers and unknown():
+                await self._recall(link, authority)
+            if unknown() or self._was_revoked(link):
+                # What was revoked is asked for again too: no connection has it renewed, and a hold may be over.
                 await self._ask(self._answer(url, link, authority, settings))
-                break
+            elif link.fingerprint in self.learnt.answers:
+                self._answer(url, link, authority, settings)  # from now on renewed in the background
+            break
+
+    def _was_revoked(self, link: Link) -> bool:
+        answer = self.learnt.answers.get(link.fingerprint)
+        return answer is not None and answer.revoked
+
+    async def _recall(self, link: Link, authority: Link) -> None:
+        """Take over the answer that an earlier run kept; it is renewed in the background."""
+        kept = await asyncio.to_thread(self._kept.answers.get, link.fingerprint)
+        if kept is not None and link.fingerprint not in self.learnt.answers:
+            nonce, data = kept
+            with contextlib.suppress(ValueError):
+                self.learnt.answers[link.fingerprint] = Question(link, authority, nonce).read(data, self._clock.now())
 
     def _point(self, url: str, settings: Revocation) -> _Asked:
         if url not in self._points:
@@ -176,6 +198,7 @@ class Remote:
                 oldest = next(iter(self._answers))
                 del self._answers[oldest]
                 self.learnt.answers.pop(oldest, None)
+                self._kept.answers.drop(oldest)
 
             async def ask(_: _Asked) -> float:
                 return await self._ask_responder(url, link, authority, settings.refresh)
@@ -235,13 +258,13 @@ class Remote:
             raise FetchError("the list there is older than the one that was there before")
         self.news = self.news or known is None or known.this_update != found[0].this_update
         self.learnt.lists[url] = found[0]
-        await self._keep(url, fetched.body)
+        await self._keep(self._kept.put, url, fetched.body)
         return self._until(found[0].next_update, refresh)
 
-    async def _keep(self, url: str, data: bytes) -> None:
-        """Keep a list for the next run; where that fails, this one goes on all the same."""
+    async def _keep[*Ts](self, put: Callable[[*Ts], None], *what: *Ts) -> None:
+        """Keep something for the next run; where that fails, this one goes on all the same."""
         try:
-            await asyncio.to_thread(self._kept.put, url, data)
+            await asyncio.to_thread(put, *what)
         except OSError as error:
             self._told("revocation.folder", error.strerror or type(error).__name__)
         else:
@@ -261,6 +284,7 @@ class Remote:
             raise FetchError("the answer is older than the one before")
         self.news = self.news or known is None or known != answer
         self.learnt.answers[link.fingerprint] = answer
+        await self._keep(self._kept.answers.put, link.fingerprint, question.nonce, fetched.body)
         return self._until(answer.next_update, refresh)
 
     def _until(self, ends: Instant, refresh: float) -> float:
