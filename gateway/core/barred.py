@@ -3,13 +3,13 @@
 Looked up in dictionaries, so that a list of 100,000 costs a request no more than one of ten.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.core.facts import Claims
 from gateway.core.memo import Bounded
-from gateway.core.message import Address, Instant, Tls
+from gateway.core.message import Address, Certificate, Instant, Tls
 from gateway.core.reasons import Denied, Reason
 
 if TYPE_CHECKING:
@@ -98,6 +98,23 @@ class Barred:
             if claims.token_id is not None:
                 _refuse(self._tokens, f"{claims.issuer}/{claims.token_id}", now, Reason.REVOKED_TOKEN)
             _refuse(self._subjects, f"{claims.issuer}/{claims.subject}", now, Reason.REVOKED_TOKEN)
+
+    def check_connection(self, certificate: Certificate, partners: Iterable[str], now: Instant) -> None:
+        """Look at a connection that stands, by its certificate and all partners that this fits.
+
+        Raises Denied(REVOKED_CERTIFICATE), or (REVOKED_PARTNER) where none of the partners may call any more.
+        """
+        _refuse(self._certificates, certificate.fingerprint, now, Reason.REVOKED_CERTIFICATE)
+        refused = None
+        for name in partners:
+            try:
+                _refuse(self._partners, name, now, Reason.REVOKED_PARTNER)
+            except Denied as denied:
+                refused = denied
+            else:
+                return
+        if refused is not None:
+            raise refused
 
     def check_locked(self, exchange: "Exchange") -> None:
         """Raise Denied(LOCKED_OUT) for a caller who failed too often, before its credentials are looked at."""

@@ -7,11 +7,12 @@ far the log has come.
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from gateway.audit.events import BarChanged
-from gateway.core.barred import Unreadable
+from gateway.core.barred import LOCKED, Unreadable
 from gateway.engine.gate import Gate
 from gateway.state.revocations import Entry, JournalError, Reader, barred
 
@@ -41,6 +42,8 @@ class Barring:
         self._recorded = self._read_recorded()
         self._loaded: tuple[bool, list[Entry]] = False, []
         self._task: asyncio.Task[None] | None = None
+        self.cut: Callable[[], None] | None = None
+        """Called once something was revoked: ends the connections that it is about."""
 
     def load(self) -> None:
         """Read the journal before anything is served. Raises JournalError."""
@@ -79,6 +82,11 @@ class Barring:
             return
         gate.health.worked([NAME], gate.clock.now(), gate.in_force.facts)
         self._record(entries, fresh=fresh)
+        if self.cut is not None and any(one.action == "revoke" and one.thing not in LOCKED for one in entries):
+            try:
+                self.cut()
+            except Exception:  # requests are refused all the same, and the journal is followed on
+                logger.exception("cutting connections of what was revoked")
 
     def _failed(self, detail: str) -> None:
         gate = self._gate

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from enum import Enum
 
+from gateway.core.exchange import Exchange
 from gateway.core.message import Peer, RequestHead
 from gateway.core.policy import Limits, Upstream
 from gateway.engine.body import BodyReader
@@ -66,6 +67,13 @@ class ClientState(ClientTransport):
     def open_requests(self) -> int:
         """Requests that are under way: one, or none."""
         return int(self._handling is not None)
+
+    @property
+    def tunnelled(self) -> Exchange | None:
+        """The request that opened a WebSocket, where one is open."""
+        if self._state is not State.TUNNEL or self._handling is None or self._handling.decision is None:
+            return None
+        return self._handling.decision.exchange
 
     @property
     def last(self) -> bool:

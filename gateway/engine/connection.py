@@ -170,6 +170,11 @@ class GateConnectionHandler(ProxyConnectionHandler):
         """Requests that are under way."""
         return self.connection.open_requests
 
+    @property
+    def tunnelled(self) -> None:
+        """Nothing: mitmproxy's layers open no WebSockets."""
+        return
+
     def drain(self) -> None:
         """End the connection as soon as no request is open."""
         self.connection.closing = True

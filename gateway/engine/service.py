@@ -183,6 +183,7 @@ class Service:
         for line in listeners:
             logger.info("listening: %s", line)
         logger.info("policy %s %s in force", policy.name, policy.digest[:12])
+        self.barring.cut = self.master.standings.barred
         self.barring.start()
         self.resetting.look()
         self.gate.told = self.lockouts.decided if policy.lockout is not None else None

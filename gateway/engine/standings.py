@@ -5,7 +5,8 @@ authorities are taken out. A connection is looked at anew
 
 - once its certificate, or what is known of its revocation, has ended,
 - after each reload, whether of the policy, of authorities or of revocation lists,
-- once something was learnt of revocation over the network.
+- once something was learnt of revocation over the network,
+- once the operator took something out of use: a certificate, a partner, or what opened a WebSocket.
 
 A connection that is cut has no new request allowed. A request that was allowed before may still come to its outcome,
 since upstream may have done the work; one that is not decided yet is denied. What is left after CUT_SECONDS is broken
@@ -17,8 +18,9 @@ from math import inf
 from typing import Protocol
 
 from gateway.audit.events import ConnectionCut
+from gateway.core.exchange import Exchange
 from gateway.core.message import Instant, Peer
-from gateway.core.reasons import Reason
+from gateway.core.reasons import Denied, Reason
 from gateway.engine.gate import Gate
 from gateway.engine.in_force import InForce
 from gateway.engine.tls import ServerContext
@@ -37,6 +39,11 @@ class Handler(Protocol):
     @property
     def peer(self) -> Peer:
         """The other end."""
+        ...
+
+    @property
+    def tunnelled(self) -> Exchange | None:
+        """The request that opened a WebSocket, where one is open: nothing is decided on it any more."""
         ...
 
     def drain(self) -> None:
@@ -95,6 +102,24 @@ class Standings:
                 self._cut(handler, Reason.PARTNER_UNKNOWN, "the reloaded policy has no partner for it", now)
             else:
                 self._look_at(handler, verdicts, now)
+
+    def barred(self) -> None:
+        """Cut the connections of what the operator took out of use."""
+        gate, now = self._gate, self._gate.clock.now()
+        if gate.barred is None:
+            return
+        for handler in list(self._handlers):
+            standing = handler.peer.standing
+            if standing.withdrawn is not None:
+                continue
+            try:
+                if isinstance(standing.chain, Chain):
+                    facts = standing.chain.facts
+                    gate.barred.check_connection(facts, gate.in_force.policy.partners_of(facts), now)
+                if handler.tunnelled is not None:
+                    gate.barred.check(handler.tunnelled)
+            except Denied as denied:
+                self._cut(handler, denied.reason, denied.detail, now)
 
     def _look_at(self, handler: Handler, verdicts: dict[Chain, Verdict], now: Instant) -> None:
         standing = handler.peer.standing

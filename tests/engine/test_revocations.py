@@ -11,7 +11,8 @@ from gateway.cli.revoke import revoke
 from gateway.engine import barring
 from gateway.state.revocations import NAME
 from tests import world
-from tests.engine.harness import get
+from tests.engine import pki
+from tests.engine.harness import get, read_response, read_to_end
 from tests.engine.services import Served, again, served
 
 
@@ -44,6 +45,28 @@ async def test_a_suspended_partner_and_one_that_is_back(up: Served) -> None:
     (added,) = up.folder.records("revocation.added")
     assert added["actor"]["user"]["name"] == "maria"
     assert added["entity"] == {"type": "partner", "type_id": 99, "uid": world.PARTNER}
+
+
+@pytest.mark.parametrize("what", ["partner", "certificate"])
+async def test_connections_that_stand_are_cut_at_once(up: Served, what: str) -> None:
+    state, file = up.directory / "state", str(up.directory / "partner.pem")
+    reader, writer = await up.connect()
+    other, other_writer = await up.connect(tls=pki.client_context(up.directory, "other"))
+    writer.write(get())
+    assert (await read_response(reader)).status == 200
+
+    run(state, what, world.PARTNER if what == "partner" else file)
+
+    assert await read_to_end(reader) == b""
+    writer.close()
+    await up.until_recorded("connection.cut")
+    (cut,) = up.folder.records("connection.cut")
+    assert (cut["status_code"], cut["status_detail"]) == (f"revoked.{what}", "number 1")
+    assert cut["tls"]["certificate"]["subject"] == "CN=casino,O=Acme"
+    other_writer.write(get())
+    assert (await read_response(other)).code == "partner.unknown", "it stands, and is nobody's"
+    other_writer.close()
+    assert (await up.send(get())).code == f"revoked.{what}"
 
 
 async def test_a_token_by_its_id(up: Served) -> None:

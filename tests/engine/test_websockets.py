@@ -14,6 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from gateway.controls.concurrency import Concurrency
 from gateway.controls.websocket import WebSocketHandshake
+from gateway.core.barred import Bar, Barred, Thing
 from gateway.core.policy import Match, Route, Upstream, WebSocketSettings
 from gateway.core.reasons import Reason
 from tests import mint, world
@@ -251,6 +252,18 @@ async def test_a_gate_that_stops_ends_it(tmp_path: Path) -> None:
         await client.recv()
         for handler in list(up.master.handlers):
             handler.drain()
+        await left(client)
+        await up.until_finished()
+        assert up.finished == [Reason.WEBSOCKET_ENDED]
+
+
+@pytest.mark.direct
+async def test_one_whose_token_is_revoked_ends(tmp_path: Path) -> None:
+    async with feed(tmp_path) as up, opened(up) as client:
+        await client.send("odds")
+        await client.recv()
+        up.gate.barred = Barred({(Thing.TOKEN, "operator/token-1"): Bar(1, None)})
+        up.master.standings.barred()
         await left(client)
         await up.until_finished()
         assert up.finished == [Reason.WEBSOCKET_ENDED]

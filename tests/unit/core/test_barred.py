@@ -1,4 +1,5 @@
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -8,7 +9,7 @@ from gateway.core.barred import LOCKED, Bar, Barred, Thing, Unreadable
 from gateway.core.decision import Decision
 from gateway.core.exchange import decide
 from gateway.core.message import Instant
-from gateway.core.reasons import Reason
+from gateway.core.reasons import Denied, Reason
 from tests import world
 from tests.world import NOW, World
 
@@ -92,3 +93,26 @@ def test_a_token_without_an_id_or_a_caller_without_tls_is_no_error() -> None:
 
 def test_values_are_not_shown() -> None:
     assert repr(Barred(bar(Thing.PARTNER, "acme"))) == "Barred(1)"
+
+
+@pytest.mark.parametrize(
+    ("bars", "partners", "reason"),
+    [
+        (bar(Thing.CERTIFICATE, "ab" * 32), (), Reason.REVOKED_CERTIFICATE),
+        (bar(Thing.PARTNER, "one"), ("one",), Reason.REVOKED_PARTNER),
+        (bar(Thing.PARTNER, "one") | bar(Thing.PARTNER, "two"), ("one", "two"), Reason.REVOKED_PARTNER),
+        (bar(Thing.PARTNER, "one"), ("one", "two"), None),
+        (bar(Thing.PARTNER, "one", NOW), ("one",), None),
+        (bar(Thing.PARTNER, "one"), (), None),
+    ],
+)
+def test_a_connection_that_stands_is_looked_at_by_its_certificate(
+    bars: Mapping[tuple[Thing, str], Bar], partners: tuple[str, ...], reason: Reason | None
+) -> None:
+    tls = world.peer().tls
+    assert tls is not None
+    assert tls.certificate is not None
+    expected = nullcontext() if reason is None else pytest.raises(Denied, match="number 7")
+    with expected as caught:
+        Barred(bars).check_connection(tls.certificate, partners, NOW)
+    assert caught is None or caught.value.reason is reason

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -123,3 +124,29 @@ async def test_following_can_be_ended(tmp_path: Path) -> None:
 def test_a_line_for_the_services_log() -> None:
     assert described(ONE) == "revoked by maria: partner acme-casino (number 0)"
     assert described(LIFT) == "lifted by maria: partner acme-casino (number 0)"
+
+
+async def test_what_is_revoked_ends_connections_and_what_is_lifted_or_locked_out_does_not(tmp_path: Path) -> None:
+    up, cut = Followed(tmp_path), []
+    up.barring.cut = lambda: cut.append(up.gate.barred)
+    locked = replace(ONE, thing=Thing.LOCKED_PARTNER, by="gate")
+    for entry, count in ((ONE, 1), (LIFT, 1), (locked, 1), (replace(ONE, thing=Thing.CERTIFICATE, value="0c" * 32), 2)):
+        add(tmp_path, [entry])
+        await up.barring.look()
+        assert len(cut) == count
+    assert cut[0] is not None, "called once requests are refused"
+
+
+async def test_a_failure_over_connections_does_not_end_the_following(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        raise RuntimeError("cut")
+
+    up = Followed(tmp_path)
+    up.barring.cut = fail
+    for entry in (ONE, LIFT):
+        add(tmp_path, [entry])
+        await up.barring.look()
+    assert up.gate.barred is None
+    assert "cutting connections" in caplog.text

@@ -3,7 +3,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from gateway.audit.events import ConnectionCut
-from gateway.core.message import Peer, Standing
+from gateway.core.barred import Bar, Barred, Thing
+from gateway.core.message import Instant, Peer, Standing
 from gateway.core.policy import Revocation
 from gateway.core.reasons import Reason
 from gateway.engine.revocation import RevocationCheck
@@ -29,6 +30,7 @@ class Open:
         until = Standing().until if made is None else made.facts.not_after
         self.peer: Peer = replace(world.peer(), standing=Standing(made, until))
         self.told: list[str] = []
+        self.tunnelled: Any = None
 
     def drain(self) -> None:
         self.told.append("drain")
@@ -158,6 +160,51 @@ def test_what_does_not_end_by_itself_is_broken_off() -> None:
     up.standings.look()
     up.standings.look()
     assert (up.open[0].told, gone.told) == (["drain", "abort"], ["drain"])
+
+
+# What the operator takes out of use
+
+
+def barred(up: Up, *things: tuple[Thing, str], until: Instant | None = None) -> None:
+    up.made.gate.barred = Barred({thing: Bar(7, until) for thing in things})
+    up.standings.barred()
+
+
+def test_a_certificate_that_the_operator_revokes_ends_its_connections_and_no_others() -> None:
+    up = Up(PARTNER, NOBODY)
+    fingerprint = chain(PARTNER, ROOT).facts.fingerprint
+    for _ in range(2):
+        barred(up, (Thing.CERTIFICATE, fingerprint))
+    assert up.cut == [Reason.REVOKED_CERTIFICATE]
+    assert [one.told for one in up.open] == [["drain"], []]
+    assert up.open[0].peer.standing.withdrawn == (Reason.REVOKED_CERTIFICATE, "number 7")
+
+
+def test_a_partner_that_the_operator_revokes_takes_its_connections_along() -> None:
+    up = Up(PARTNER, NOBODY)
+    up.open.append(Open(None))
+    barred(up, (Thing.PARTNER, world.PARTNER), (Thing.KEY, "any"))
+    assert up.cut == [Reason.REVOKED_PARTNER]
+    assert up.open[0].told == ["drain"]
+
+
+def test_a_bar_that_is_over_or_about_others_cuts_nobody() -> None:
+    up = Up(PARTNER, NOBODY)
+    up.standings.barred()
+    barred(up, (Thing.PARTNER, world.PARTNER), until=NOW)
+    barred(up, (Thing.PARTNER, world.OTHER_PARTNER), (Thing.LOCKED_PARTNER, world.PARTNER))
+    assert up.cut == []
+
+
+def test_a_websocket_ends_with_whatever_opened_it() -> None:
+    up = Up()
+    up.open += [Open(None), Open(None)]
+    made = world.World()
+    assert made.decide().allowed
+    up.open[0].tunnelled = made.decide().exchange
+    barred(up, (Thing.TOKEN, "operator/token-1"))
+    assert up.cut == [Reason.REVOKED_TOKEN]
+    assert [one.told for one in up.open] == [["drain"], []]
 
 
 def test_a_request_of_a_connection_that_was_cut_is_denied() -> None:
