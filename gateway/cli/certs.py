@@ -10,6 +10,7 @@ import click
 
 from gateway.cli.certs_inspect import inspect
 from gateway.cli.certs_list import list_material
+from gateway.cli.parsed import Parsed
 from gateway.core.message import Address, Instant
 from gateway.pki.authority import Names, Purpose, Validity
 from gateway.pki.development import MARK, DevelopmentError, Pair, create
@@ -24,25 +25,6 @@ MOST_DAYS = 3_650
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 _TITLE_CHARACTERS = 64
 """Of a common name (RFC 5280 appendix A.1)."""
-
-
-class Parsed[T](click.ParamType[T]):
-    """Text that one of the policy's own readers understands."""
-
-    def __init__(self, name: str, parse: Callable[[str], T]) -> None:
-        self.name = name
-        self._parse = parse
-
-    def convert(self, value: str | T, param: click.Parameter | None, ctx: click.Context | None) -> T:
-        """Give the value; fails as a usage error."""
-        if not isinstance(value, str):
-            return value
-        try:
-            return self._parse(value)
-        except Unfit as unfit:
-            self.fail(f"{unfit.message} ({unfit.hint})" if unfit.hint else unfit.message, param, ctx)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
 
 
 def _file_name(text: str) -> str:

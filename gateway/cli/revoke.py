@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gateway.cli.parsed import Parsed
 from gateway.core.barred import LOCKED, Thing
 from gateway.core.message import Instant
 from gateway.policy.folder import explained, read_bounded
@@ -31,23 +32,6 @@ MAX_LIST_BYTES = 67_108_864
 
 WIDE = 160
 """Columns of the table where the output is no terminal."""
-
-
-class Parsed[T](click.ParamType[T]):
-    """Text that one of the policy's own readers understands."""
-
-    def __init__(self, name: str, parse: Callable[[str], T]) -> None:
-        self.name = name
-        self._parse = parse
-
-    def convert(self, value: str | T, param: click.Parameter | None, ctx: click.Context | None) -> T:
-        """Give the value; fails as a usage error."""
-        if not isinstance(value, str):
-            return value
-        try:
-            return self._parse(value)
-        except Unfit as unfit:
-            self.fail(f"{unfit.message} ({unfit.hint})" if unfit.hint else unfit.message, param, ctx)
 
 
 def _text(text: str) -> str:

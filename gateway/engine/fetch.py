@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
-from typing import Self
+from typing import Protocol, Self
 
 import httpx
 
@@ -34,6 +34,18 @@ class Fetched:
     fields: Mapping[str, str]
     """By lower-case name."""
     body: bytes = field(repr=False)
+
+
+class Fetches(Protocol):
+    """What fetches."""
+
+    async def get(self, url: str, fields: Mapping[str, str] | None = None) -> Fetched:
+        """Fetch a resource. Raises FetchError."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connections."""
+        ...
 
 
 class Fetcher:

@@ -8,15 +8,15 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import NoReturn, Protocol
+from typing import NoReturn
 from urllib.parse import urlsplit
 
 from gateway.core.chain import FetchKeys
 from gateway.core.issuer import Issuer, KeySource
 from gateway.core.reasons import Reason, Unavailable
-from gateway.engine.fetch import Fetched, FetchError
+from gateway.engine.fetch import Fetched, FetchError, Fetches
 from gateway.policy.values import is_loopback
 from gateway.signing.jose import read_object
 from gateway.signing.jwks import KeySet
@@ -35,18 +35,6 @@ _NOT_KEPT = re.compile(r"(?:\A|[,\s])no-(?:store|cache)(?:\Z|[,\s=])", re.IGNORE
 
 _CONFIGURATION = "/.well-known/openid-configuration"
 _METADATA = "/.well-known/oauth-authorization-server"
-
-
-class Fetches(Protocol):
-    """What fetches."""
-
-    async def get(self, url: str, fields: Mapping[str, str] | None = None) -> Fetched:
-        """Fetch a resource. Raises FetchError."""
-        ...
-
-    async def close(self) -> None:
-        """Close the connections."""
-        ...
 
 
 @dataclass(slots=True)

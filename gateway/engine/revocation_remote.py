@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from gateway.core.message import Instant
 from gateway.core.policy import Revocation
 from gateway.engine.clock import Clock
-from gateway.engine.fetch import Fetched, Fetcher, FetchError
+from gateway.engine.fetch import Fetched, Fetcher, FetchError, Fetches
 from gateway.engine.revocation_store import KeptLists
 from gateway.pki.chain import Chain, Link
 from gateway.pki.crl import MAX_BYTES, read_lists
@@ -41,19 +41,11 @@ LEAST_REFRESH = 30.0
 _PORTS = {"http": 80, "https": 443}
 
 
-class Fetches(Protocol):
-    """What fetches."""
-
-    async def get(self, url: str, fields: Mapping[str, str] | None = None) -> Fetched:
-        """Fetch a resource. Raises FetchError."""
-        ...
+class Asks(Fetches, Protocol):
+    """What fetches lists and asks responders."""
 
     async def send(self, url: str, content: bytes, fields: Mapping[str, str]) -> Fetched:
         """Send bytes. Raises FetchError."""
-        ...
-
-    async def close(self) -> None:
-        """Close the connections."""
         ...
 
 
@@ -72,7 +64,7 @@ class _Asked:
     task: "asyncio.Task[None] | None" = None
 
 
-def _fetcher() -> Fetches:
+def _fetcher() -> Asks:
     return Fetcher(timeout=60.0, most=MAX_BYTES)
 
 
@@ -81,7 +73,7 @@ class Remote:
 
     def __init__(
         self, clock: Clock, told: Callable[[str, str | None], None], kept: KeptLists,
-        make_fetcher: Callable[[], Fetches] = _fetcher,
+        make_fetcher: Callable[[], Asks] = _fetcher,
     ) -> None:  # fmt: skip
         """Begin with the lists that an earlier run kept; its answers are looked up as they are needed.
 
@@ -95,7 +87,7 @@ class Remote:
         self._clock = clock
         self._told = told
         self._make_fetcher = make_fetcher
-        self._fetcher: Fetches | None = None
+        self._fetcher: Asks | None = None
         self._points: dict[str, _Asked] = {}
         self._answers: dict[bytes, _Asked] = {}
 
@@ -241,7 +233,7 @@ class Remote:
         self._told(asked.name, detail)
 
     @property
-    def _fetches(self) -> Fetches:
+    def _fetches(self) -> Asks:
         if self._fetcher is None:
             self._fetcher = self._make_fetcher()
         return self._fetcher
