@@ -11,7 +11,7 @@ from gateway.core.reasons import Denied, Reason
 from gateway.engine.body import BodyReader
 from gateway.engine.endpoints import UpstreamFailedError
 from gateway.engine.gate import Handling
-from gateway.engine.response_head import response_bytes
+from gateway.engine.response_head import ResponseFields, response_bytes
 from gateway.engine.signed_requests import signed_request
 from gateway.engine.upstream_connection import HIGH_WATER, UpstreamConnection
 from gateway.engine.upstream_pool import Pool
@@ -189,7 +189,7 @@ class Passage:
 
     # the response
 
-    def response_head(self, status: int, fields: list[tuple[bytes, bytes]], *, ends: bool) -> None:
+    def response_head(self, status: int, fields: ResponseFields, *, ends: bool) -> None:
         """Write the head anew."""
         self._read = status
         if self._capture is not None:

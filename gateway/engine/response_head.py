@@ -1,5 +1,6 @@
 """Responses of HTTP/1.1 towards the client, as bytes."""
 
+from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 
 from gateway.core.forwarding import passed_back
@@ -11,13 +12,40 @@ HEAD_OF_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 
 
+class ResponseFields(list[tuple[bytes, bytes]]):
+    """Header section of an upstream's response, as read; not changed after it was asked for its lines."""
+
+    __slots__ = ("_lines",)
+
+    def __init__(self, fields: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        super().__init__(fields)
+        self._lines: dict[tuple[int | str, ...], tuple[bytes, bool]] = {}
+        """What `lines` gave: the same section may stand in one response after the other."""
+
+    def lines(self, status: int, own: Sequence[tuple[str, str]]) -> tuple[bytes, bool]:
+        """Give what goes on to the client, beside the gate's `own`, and tell whether it declares the body's length."""
+        names = status, *[name for name, _ in own]
+        known = self._lines.get(names)
+        if known is None:
+            if len(self._lines) >= _VERSIONS:
+                self._lines.clear()
+            kept = passed_back(status, self, own)
+            declared = "content-length" in [name for name, _ in kept]
+            known = self._lines[names] = b"".join([b"%b: %b\r\n" % line for _, line in kept]), declared
+        return known
+
+
+_VERSIONS = 8
+"""Sets of fields of the gate's own for which one section is kept as it goes on."""
+
+
 def status_line(status: int) -> str:
     """Give the status line; the phrase is our own, since the upstream's could be anything."""
     return _STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\n"
 
 
 def response_bytes(
-    status: int, fields: list[tuple[bytes, bytes]], handling: Handling, *, bodiless: bool, close: bool
+    status: int, fields: ResponseFields, handling: Handling, *, bodiless: bool, close: bool
 ) -> tuple[bytes, bool]:
     """Write an upstream's head anew, and tell whether its body goes out in chunks.
 
@@ -27,13 +55,12 @@ def response_bytes(
     decision = handling.decision
     assert decision is not None
     own = *decision.response_fields, (handling.identity_field, handling.request_id)
-    kept = passed_back(status, fields, own)
-    chunked = not bodiless and "content-length" not in [name for name, _ in kept]
-    added = "".join([f"{name}: {value}\r\n" for name, value in own])
-    framing = "transfer-encoding: chunked\r\n" if chunked else ""
+    lines, declared = fields.lines(status, own)
+    chunked = not (bodiless or declared)
+    text = "".join([f"{name}: {value}\r\n" for name, value in own])
+    coding = "transfer-encoding: chunked\r\n" if chunked else ""
     end = "connection: close\r\n\r\n" if close else "\r\n"
-    lines = [b"%b: %b\r\n" % line for _, line in kept]
-    return b"".join((status_line(status).encode("ascii"), *lines, f"{added}{framing}{end}".encode("latin-1"))), chunked
+    return b"".join((status_line(status).encode("ascii"), lines, f"{text}{coding}{end}".encode("latin-1"))), chunked
 
 
 def answer_bytes(answer: Answer, *, close: bool, bodiless: bool) -> bytes:

@@ -5,7 +5,7 @@ from gateway.core.forwarding import response_fields
 from gateway.core.outgoing import AnswerSigner
 from gateway.core.reasons import Denied, Reason
 from gateway.engine.passage import Passage
-from gateway.engine.response_head import signed_bytes
+from gateway.engine.response_head import ResponseFields, signed_bytes
 from gateway.engine.signed_answers import HeldAnswer
 
 
@@ -14,7 +14,7 @@ class SignedPassage(Passage):
 
     _held: HeldAnswer | None = None
 
-    def response_head(self, status: int, fields: list[tuple[bytes, bytes]], *, ends: bool) -> None:
+    def response_head(self, status: int, fields: ResponseFields, *, ends: bool) -> None:
         """Hold the head, with the gate's own fields."""
         decision, signer = self._signing()
         if self._capture is not None:

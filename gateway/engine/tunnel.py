@@ -13,7 +13,7 @@ from gateway.core.policy import WebSocketSettings
 from gateway.core.reasons import Reason
 from gateway.engine.deadline import Deadline
 from gateway.engine.passage import Passage
-from gateway.engine.response_head import response_bytes
+from gateway.engine.response_head import ResponseFields, response_bytes
 from gateway.engine.upstream_connection import BrokenAnswerError, UpstreamConnection
 
 _UPGRADE = "upgrade: websocket\r\nconnection: upgrade\r\n"
@@ -47,7 +47,7 @@ class Tunnel(Passage):
         connection.upgrades_to = self
         super()._send(connection)
 
-    def response_head(self, status: int, fields: list[tuple[bytes, bytes]], *, ends: bool) -> None:
+    def response_head(self, status: int, fields: ResponseFields, *, ends: bool) -> None:
         """Write the head anew; one that opens the WebSocket must answer this very handshake."""
         if status != 101:
             super().response_head(status, fields, ends=ends)

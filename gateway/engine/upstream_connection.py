@@ -4,13 +4,14 @@ import asyncio
 import select
 import ssl
 from http import HTTPStatus
-from typing import Protocol, cast
+from typing import NamedTuple, Protocol, cast
 
 import httptools
 
 from gateway.core.forwarding import LOWERED
 from gateway.core.reasons import Reason
 from gateway.engine.endpoints import Place
+from gateway.engine.response_head import ResponseFields
 
 MAX_RESPONSE_HEAD = 65_536
 """Bytes of a response's head; more is an upstream gone wrong."""
@@ -26,7 +27,7 @@ class BrokenAnswerError(Exception):
 class ResponseSink(Protocol):
     """Where a response goes. `response_failed` ends it, as does `response_ended`; exactly one of them is called."""
 
-    def response_head(self, status: int, fields: list[tuple[bytes, bytes]], *, ends: bool) -> None:
+    def response_head(self, status: int, fields: ResponseFields, *, ends: bool) -> None:
         """Take the head; `ends` where no body follows."""
 
     def response_body(self, data: bytes) -> None:
@@ -68,6 +69,16 @@ class Keeper(Protocol):
         """Forget a connection that is closed."""
 
 
+class _Known(NamedTuple):
+    """A response that came in one read, with the length of its body declared."""
+
+    head: bytes
+    size: int
+    """Of head and body."""
+    status: int
+    fields: ResponseFields
+
+
 class UpstreamConnection(asyncio.Protocol):
     """One connection to an endpoint, the `place`, for the pool that keeps it."""
 
@@ -78,10 +89,15 @@ class UpstreamConnection(asyncio.Protocol):
         """When it was given back last, on the loop's clock."""
         self._parser = httptools.HttpResponseParser(self)
         self._sink: ResponseSink | None = None
-        self._fields: list[tuple[bytes, bytes]] = []
+        self._fields = ResponseFields()
+        self._known: _Known | None = None
+        """The last response, where its head may come again byte for byte: then it is not read anew."""
         self._head_bytes = 0
         self._in_body = False
         self._interim = False
+        self._seen_interim = False
+        self._declared = False
+        """Whether Content-Length frames the body."""
         self._until_close = False
         self.upgrades_to: Upgraded | None = None
         """Where another protocol goes, where the request asks for one; the upstream may change to none otherwise."""
@@ -115,26 +131,59 @@ class UpstreamConnection(asyncio.Protocol):
         if self._tunnel is not None:
             self._tunnel.from_upstream(data)
             return
+        known, first = self._known, not self._head_bytes
+        if first and known is not None and self._is_as(known, data):
+            self._read_as(known, data, sink)
+        elif self._feed(data):
+            if self._complete:
+                self._known = self._remembered(data) if first else None
+                self._release(sink)
+            elif self._sink is sink:
+                sink.response_flush()
+
+    def _feed(self, data: bytes) -> bool:
+        """Have llhttp read; False where the connection serves this request no more."""
         if not self._in_body:
             self._head_bytes += len(data)
             if self._head_bytes > MAX_RESPONSE_HEAD and b"\r\n\r\n" not in data:
                 self._fail(Reason.UPSTREAM_BROKEN, f"a response head of more than {MAX_RESPONSE_HEAD} bytes")
-                return
+                return False
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._switch(data[upgrade.args[0] :])
-            return
+            return False
         except (httptools.HttpParserError, BrokenAnswerError) as error:
             if not self._complete:
                 cause = error.__context__ if isinstance(error.__context__, BrokenAnswerError) else error
                 self._fail(Reason.UPSTREAM_BROKEN, f"not an answer: {cause}"[:200])
-                return
+                return False
             self._reusable = False  # bytes after the end of the response
-        if self._complete:
-            self._release(sink)
-        elif self._sink is sink:
-            sink.response_flush()
+        return True
+
+    def _is_as(self, known: _Known, data: bytes) -> bool:
+        """Whether a response is whole, and its head the last one's: llhttp would read it as it read that."""
+        return len(data) == known.size and not self._to_head and data.startswith(known.head)
+
+    def _read_as(self, known: _Known, data: bytes, sink: ResponseSink) -> None:
+        self._head_bytes, self._in_body = len(data), True
+        try:
+            sink.response_head(known.status, known.fields, ends=False)
+            if len(data) > len(known.head):
+                sink.response_body(data[len(known.head) :])
+        except Exception as error:  # noqa: BLE001 - whatever the sink raises, as llhttp takes it from its callbacks
+            self._fail(Reason.UPSTREAM_BROKEN, f"not an answer: {error}"[:200])
+            return
+        self._complete = True
+        self._release(sink)
+
+    def _remembered(self, data: bytes) -> _Known | None:
+        """Give what is kept of a response that is all of `data`; None where its head alone does not tell its end."""
+        end = data.find(b"\r\n\r\n") + 4
+        plain = self._declared and self._reusable and not (self._to_head or self._seen_interim)
+        if not plain or not data.startswith(b"HTTP/1.1 "):
+            return None
+        return _Known(data[:end], len(data), self._parser.get_status_code(), self._fields)
 
     def eof_received(self) -> bool:
         """Take the end of the connection as the end of a body that is framed by it."""
@@ -194,11 +243,12 @@ class UpstreamConnection(asyncio.Protocol):
         if chunked:
             self._check_coding(status, fields)
         if status < 200:
-            self._interim = True  # nobody waits for it (RFC 9110 15.2)
+            self._interim = self._seen_interim = True  # nobody waits for it (RFC 9110 15.2)
             return
         self._in_body = True
         bodiless = self._to_head or status in (204, 304)
-        self._until_close = not (chunked or bodiless or "content-length" in names)
+        self._declared = "content-length" in names and not (chunked or bodiless)
+        self._until_close = not (chunked or bodiless or self._declared)
         self._reusable = self._parser.should_keep_alive() and not self._until_close
         if status == HTTPStatus.NO_CONTENT:  # who declares a body there may well send one
             self._reusable &= all(LOWERED[name] != "content-length" or value == b"0" for name, value in fields)
@@ -250,7 +300,7 @@ class UpstreamConnection(asyncio.Protocol):
         """Note the end; the connection is given back once all that was read is dealt with."""
         if self._interim:
             self._interim = False
-            self._fields = []
+            self._fields = ResponseFields()
         elif not self._until_close:
             self._complete = True
 
@@ -261,9 +311,9 @@ class UpstreamConnection(asyncio.Protocol):
         if self._sink is not None or self.transport is None:
             raise RuntimeError("one request at a time")
         self._sink = sink
-        self._fields = []
+        self._fields = ResponseFields()
         self._head_bytes = 0
-        self._in_body = self._until_close = self._complete = self._interim = False
+        self._in_body = self._until_close = self._complete = self._interim = self._seen_interim = False
         self._to_head = to_head
         self._sent_whole = ends
         self._reusable = True

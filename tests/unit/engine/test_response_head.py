@@ -2,7 +2,7 @@ import pytest
 
 from gateway.engine.gate import Handling
 from gateway.engine.problem import Answer
-from gateway.engine.response_head import answer_bytes, response_bytes, signed_bytes, status_line
+from gateway.engine.response_head import ResponseFields, answer_bytes, response_bytes, signed_bytes, status_line
 from tests import world
 from tests.unit.engine.gates import Made
 
@@ -29,7 +29,7 @@ def test_the_phrase_is_our_own(status: int, line: str) -> None:
 
 async def test_a_response_of_a_declared_length_goes_out_as_it_came(handling: Handling) -> None:
     fields = [(b"Content-Type", b"text/plain"), (b"Content-Length", b"5"), (b"X-A", b"\xe9")]
-    raw, chunked = response_bytes(200, fields, handling, bodiless=False, close=False)
+    raw, chunked = response_bytes(200, ResponseFields(fields), handling, bodiless=False, close=False)
     assert not chunked
     assert split(raw) == (
         "HTTP/1.1 200 OK",
@@ -47,14 +47,14 @@ async def test_a_response_of_a_declared_length_goes_out_as_it_came(handling: Han
 async def test_a_response_without_a_length_goes_out_in_chunks(
     handling: Handling, fields: list[tuple[bytes, bytes]]
 ) -> None:
-    raw, chunked = response_bytes(200, fields, handling, bodiless=False, close=False)
+    raw, chunked = response_bytes(200, ResponseFields(fields), handling, bodiless=False, close=False)
     assert chunked
     assert split(raw)[1]["transfer-encoding"] == "chunked"
     assert raw.count(b"transfer-encoding") == 1
 
 
 async def test_a_response_without_a_body_declares_none(handling: Handling) -> None:
-    raw, chunked = response_bytes(204, [], handling, bodiless=True, close=False)
+    raw, chunked = response_bytes(204, ResponseFields(), handling, bodiless=True, close=False)
     assert not chunked
     assert list(split(raw)[1]) == ["x-gateway-request-id"]
 
@@ -64,20 +64,20 @@ async def test_hop_by_hop_fields_end_here_and_the_gates_own_count(handling: Hand
         (b"Connection", b"keep-alive, X-Hop"), (b"Keep-Alive", b"timeout=5"), (b"X-Hop", b"1"),
         (b"Content-Length", b"0"), (b"X-Gateway-Request-Id", b"forged"),
     ]  # fmt: skip
-    raw, _ = response_bytes(200, fields, handling, bodiless=False, close=False)
+    raw, _ = response_bytes(200, ResponseFields(fields), handling, bodiless=False, close=False)
     assert split(raw)[1] == {"Content-Length": "0", "x-gateway-request-id": handling.request_id}
 
 
 async def test_a_response_carries_what_the_chain_adds() -> None:
     handling = await Made().allowed()
-    raw, _ = response_bytes(200, [(b"RateLimit", b"forged")], handling, bodiless=True, close=False)
+    raw, _ = response_bytes(200, ResponseFields([(b"RateLimit", b"forged")]), handling, bodiless=True, close=False)
     assert split(raw)[1]["ratelimit"] == '"50-per-second";r=49;t=1'
     assert raw.lower().count(b"\r\nratelimit:") == 1
 
 
 @pytest.mark.parametrize("close", [False, True])
 async def test_the_client_is_told_that_the_connection_ends(handling: Handling, close: bool) -> None:
-    raw, _ = response_bytes(200, [(b"connection", b"close")], handling, bodiless=True, close=close)
+    raw, _ = response_bytes(200, ResponseFields([(b"connection", b"close")]), handling, bodiless=True, close=close)
     assert split(raw)[1].get("connection") == ("close" if close else None)
 
 

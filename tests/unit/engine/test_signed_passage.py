@@ -2,6 +2,7 @@ import pytest
 
 from gateway.core.reasons import Denied, Reason
 from gateway.engine.body import BodyReader
+from gateway.engine.response_head import ResponseFields
 from gateway.engine.signed_passage import SignedPassage
 from tests import world
 from tests.engine.upstream import OK
@@ -91,6 +92,6 @@ async def test_it_is_for_routes_that_sign() -> None:
     run = await Run(limited(64)).begin()
     run.handling.decision = None
     with pytest.raises(RuntimeError, match="does not sign"):
-        run.passage.response_head(200, [], ends=False)
+        run.passage.response_head(200, ResponseFields(), ends=False)
     with pytest.raises(RuntimeError, match="without a head"):
         run.passage.response_ended()
