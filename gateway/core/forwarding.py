@@ -36,15 +36,57 @@ def upstream_fields(exchange: Exchange, request_id: str) -> list[tuple[str, str]
     The caller's own fields in order, less hop-by-hop and identity fields; then what the gate verified. Host is
     the caller's, since signatures and links depend on it, where the upstream is not known by another.
     """
-    head, route = exchange.request, exchange.route
-    named = None if route is None else route.upstream.authority
-    identity = exchange.policy.identity
-    covered, prefix = identity.covered, identity.prefix
-    address = address_text(exchange.client_address)
-    fields = [
-        ("host", head.authority if named is None else named),
-        *[line for line in head.headers.fields if line[0] not in _NOT_PASSED_ON and not covered[line[0]]],
+    head, identity = exchange.request, exchange.policy.identity
+    verified, _ = _verified(exchange)
+    return [
+        ("host", _host(exchange)),
+        *[line for line in head.headers.fields if line[0] not in _NOT_PASSED_ON and not identity.covered[line[0]]],
         (identity.request_id, request_id),
+        *verified,
+    ]
+
+
+def upstream_lines(exchange: Exchange, request_id: str) -> str:
+    """Give the same section as HTTP/1.1 has it, each line with its end: put together at once, for every request."""
+    head, identity = exchange.request, exchange.policy.identity
+    covered = identity.covered
+    passed_on = [
+        f"{name}: {value}\r\n"
+        for name, value in head.headers.fields
+        if name not in _NOT_PASSED_ON and not covered[name]
+    ]
+    _, verified = _verified(exchange)
+    return f"host: {_host(exchange)}\r\n{''.join(passed_on)}{identity.request_id}: {request_id}\r\n{verified}"
+
+
+def field_lines(fields: Iterable[tuple[str, str]]) -> str:
+    """Write field lines as HTTP/1.1 has them."""
+    return "".join([f"{name}: {value}\r\n" for name, value in fields])
+
+
+def _host(exchange: Exchange) -> str:
+    named = None if exchange.route is None else exchange.route.upstream.authority
+    return exchange.request.authority if named is None else named
+
+
+def _verified(exchange: Exchange) -> tuple[tuple[tuple[str, str], ...], str]:
+    """Give what the gate says of the caller, as fields and as a message has them."""
+    address = address_text(exchange.client_address)
+    partner = None if exchange.partner is None else exchange.partner.name
+    subject = None if exchange.claims is None else exchange.claims.subject
+    key_id = None if exchange.signature is None else exchange.signature.key_id
+    verified = exchange.policy.identity.verified
+    said = address, partner, subject, key_id, *exchange.marks
+    known = verified.get(said)
+    if known is None:
+        fields = _fields_of(exchange, address)
+        known = verified.keep(said, (fields, field_lines(fields)))
+    return known
+
+
+def _fields_of(exchange: Exchange, address: str) -> tuple[tuple[str, str], ...]:
+    prefix = exchange.policy.identity.prefix
+    fields = [
         (f"{prefix}client-address", address),
         ("x-forwarded-for", address),
         ("x-forwarded-proto", "https"),
@@ -57,7 +99,7 @@ def upstream_fields(exchange: Exchange, request_id: str) -> list[tuple[str, str]
         fields.append((f"{prefix}token-subject", field_text(exchange.claims.subject)))
     if exchange.signature is not None:
         fields.append((f"{prefix}signing-key", exchange.signature.key_id))
-    return fields
+    return tuple(fields)
 
 
 def passed_back[Text: (str, bytes)](

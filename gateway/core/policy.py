@@ -215,11 +215,19 @@ class IdentityFields:
     """Name of the field that carries the request id."""
     covered: Memo[str, bool] = field(init=False, repr=False, compare=False)
     """Whether a caller's field of a (lower-case) name is removed."""
+    verified: Bounded[tuple[str | None, ...], tuple[tuple[tuple[str, str], ...], str]] = field(
+        init=False, repr=False, compare=False
+    )
+    """What the gate says of callers that come again, by what it verified: the fields, and the same as a message has
+    them (`core.forwarding`)."""
 
     def __post_init__(self) -> None:
         names, prefixes = self.names, (self.prefix, *self.prefixes)
         object.__setattr__(self, "request_id", f"{self.prefix}request-id")
         object.__setattr__(self, "covered", Memo(lambda name: name in names or name.startswith(prefixes)))
+        object.__setattr__(
+            self, "verified", Bounded(longest=1_024, size=lambda said: sum(map(len, filter(None, said))))
+        )
 
     def covers(self, name: str) -> bool:
         """Whether a caller's field of this (lower-case) name is removed."""

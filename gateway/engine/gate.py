@@ -13,7 +13,7 @@ from gateway.core.barred import Barred
 from gateway.core.chain import Answer, Ask, ClaimOnce, FetchKeys, Introspect, ReadBody, TakeRate
 from gateway.core.decision import Decision
 from gateway.core.exchange import decide, failure, refuse
-from gateway.core.forwarding import upstream_fields
+from gateway.core.forwarding import upstream_fields, upstream_lines
 from gateway.core.holds import Enter, Remember, Reserve, undone
 from gateway.core.message import Address, Instant, Peer, RequestHead, Tls
 from gateway.core.outgoing import Stamp
@@ -35,6 +35,11 @@ type Step = Decision | ReadBody
 
 type Way = Generator[Ask, Answer, Decision]
 type Question = TakeRate | ClaimOnce | FetchKeys | Introspect | Remember | Reserve | Enter
+
+_METHODS = {TakeRate: "take", ClaimOnce: "claim", Remember: "remember", Reserve: "reserve", Enter: "enter"}
+"""What of the store answers an ask."""
+
+_OF_ISSUERS = (FetchKeys, Introspect)
 
 
 class Gate:
@@ -229,17 +234,9 @@ class Handling:
         return step if isinstance(step, Decision | ReadBody) else await step
 
     def _answer(self, ask: Question) -> Answer:
-        if isinstance(ask, TakeRate):
-            return self.gate.state.take(ask, self._now)
-        if isinstance(ask, ClaimOnce):
-            return self.gate.state.claim(ask, self._now)
-        if isinstance(ask, Remember):
-            return self.gate.state.remember(ask, self._now)
-        if isinstance(ask, Reserve):
-            return self.gate.state.reserve(ask, self._now)
-        if isinstance(ask, Enter):
-            return self.gate.state.enter(ask, self._now)
-        return self.in_force.answer(ask)
+        if isinstance(ask, _OF_ISSUERS):
+            return self.in_force.answer(ask)
+        return getattr(self.gate.state, _METHODS[type(ask)])(ask, self._now)
 
     def _works(self, ask: Question) -> None:
         self._answered = self._answered or set()
@@ -349,6 +346,12 @@ class Handling:
         if not self.allowed or self.decision is None:
             raise RuntimeError("nothing is forwarded before its allow is recorded")
         return upstream_fields(self.decision.exchange, self.request_id)
+
+    def upstream_lines(self) -> str:
+        """Give the same as lines of HTTP/1.1. Raises RuntimeError before the allow is recorded."""
+        if not self.allowed or self.decision is None:
+            raise RuntimeError("nothing is forwarded before its allow is recorded")
+        return upstream_lines(self.decision.exchange, self.request_id)
 
     def answer(self, reason: Reason | None = None) -> problem.Answer:
         """Give the refusal as the caller sees it; `reason` where it failed after the allow."""

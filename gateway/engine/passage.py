@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+from gateway.core.forwarding import field_lines
 from gateway.core.message import RequestHead
-from gateway.core.outgoing import Fields, RequestSigner
+from gateway.core.outgoing import RequestSigner
 from gateway.core.policy import Upstream
 from gateway.core.reasons import Denied, Reason
 from gateway.engine.body import BodyReader
@@ -94,7 +95,7 @@ class Passage:
             self._parts.append(part)
         self._whole = self._body.ended
         if signer is None:
-            self._text = self._write_head(self._head, self._handling.upstream_fields(), self._body.size)
+            self._text = self._write_head(self._head, self._handling.upstream_lines(), self._body.size)
         else:
             try:
                 self._sign(signer)
@@ -130,10 +131,9 @@ class Passage:
         fields = self._handling.upstream_fields()
         head, fields, body = signed_request(self._handling, signer, fields, b"".join(self._parts))
         self._parts = [body] if body else []
-        self._text = self._write_head(head, fields, len(body))
+        self._text = self._write_head(head, field_lines(fields), len(body))
 
-    def _write_head(self, head: RequestHead, upstream_fields: Fields, size: int) -> bytes:
-        fields = "".join([f"{name}: {value}\r\n" for name, value in upstream_fields])
+    def _write_head(self, head: RequestHead, fields: str, size: int) -> bytes:
         framing = self._framing(head, size)
         return f"{head.method} {head.target} HTTP/1.1\r\n{fields}{framing}\r\n".encode("latin-1")
 

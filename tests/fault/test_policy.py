@@ -60,7 +60,8 @@ async def test_a_policy_that_lost_the_listener_denies(up: Running, monkeypatch: 
 async def test_what_fails_after_the_allow_sends_nothing_and_is_recorded(
     up: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gate_module, "upstream_fields", raises)
+    for written in ("upstream_fields", "upstream_lines"):  # the one by mitmproxy's layers, the other by the data path
+        monkeypatch.setattr(gate_module, written, raises)
     reader, writer = await up.connect()
     writer.write(request())
 

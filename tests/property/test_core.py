@@ -14,7 +14,7 @@ from gateway.core.chain import Claim, ClaimOnce, FetchKeys, RateTaken, ReadBody,
 from gateway.core.decision import Decision
 from gateway.core.exchange import decide
 from gateway.core.facts import Claims
-from gateway.core.forwarding import upstream_fields
+from gateway.core.forwarding import field_lines, upstream_fields, upstream_lines
 from gateway.core.message import Address, Headers, Instant, Peer, RequestHead
 from gateway.core.networks import NetworkSet, client_address, normalised
 from gateway.core.reasons import Denied, Reason, Unavailable
@@ -160,6 +160,7 @@ def test_what_goes_upstream_is_fields_that_are_read_the_same(head: RequestHead) 
     lines = [(name.encode(), value.encode("latin-1")) for name, value in fields]
     read = head_of(b"POST", head.target.encode(), "HTTP/1.1", lines, None, ends=False)
     assert list(read.headers.fields) == fields
+    assert upstream_lines(exchange, "request-1") == field_lines(fields)
     assert len(read.headers.all("x-forwarded-for")) == 1
     assert read.headers.all("x-gateway-partner") == ()
 

@@ -2,7 +2,15 @@ import pytest
 
 from gateway.core.exchange import Exchange
 from gateway.core.facts import Claims, VerifiedSignature
-from gateway.core.forwarding import HOP_BY_HOP, field_text, passed_back, response_fields, upstream_fields
+from gateway.core.forwarding import (
+    HOP_BY_HOP,
+    field_lines,
+    field_text,
+    passed_back,
+    response_fields,
+    upstream_fields,
+    upstream_lines,
+)
 from gateway.core.message import Instant
 from gateway.core.policy import IdentityFields
 from tests import world
@@ -30,6 +38,20 @@ class TestTowardsUpstream:
             ("x-gateway-token-subject", "acme%20backend"),
             ("x-gateway-signing-key", world.SIGNING_KEY_ID),
         ]
+
+    def test_lines_are_the_fields(self) -> None:
+        for exchange in (verified(), World().exchange(), verified(**{"x-gateway-partner": "forged", "te": "trailers"})):
+            assert upstream_lines(exchange, "request-1") == field_lines(upstream_fields(exchange, "request-1"))
+
+    def test_what_was_said_of_one_caller_is_not_said_of_another(self) -> None:
+        one, other = verified(), verified()
+        other.policy = one.policy
+        other.signature = other.claims = None
+        other.marks = (world.PARTNER,)
+        for _ in range(2):
+            assert ("x-gateway-signing-key", world.SIGNING_KEY_ID) in upstream_fields(one, "request-1")
+            names = [name for name, _ in upstream_fields(other, "request-1")]
+            assert names[-2:] == ["x-gateway-partner", "x-gateway-marks"]
 
     def test_what_was_not_verified_is_not_said(self) -> None:
         names = [name for name, _ in upstream_fields(World().exchange(), "request-1")]
