@@ -24,7 +24,7 @@ class ResponseFields(list[tuple[bytes, bytes]]):
 
     def lines(self, status: int, own: Sequence[tuple[str, str]]) -> tuple[bytes, bool]:
         """Give what goes on to the client, beside the gate's `own`, and tell whether it declares the body's length."""
-        names = status, *[name for name, _ in own]
+        names: tuple[int | str, ...] = (status, *[name for name, _ in own])
         known = self._lines.get(names)
         if known is None:
             if len(self._lines) >= _VERSIONS:
