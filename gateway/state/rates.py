@@ -106,10 +106,13 @@ class Rates:
         counted = self._count(ask) if known is None else known[1]
         if len(self._expirations) + len(counted) > self._max_counters:
             self._make_room(counted, now)
-        if len(counted) > 1 or counted[0][2].cost > 1:
-            states = tuple([window.look(name, take, now) for window, name, take in counted])
-            if [state for state in states if not state.allowed]:
-                return RateTaken(False, states)
+        if len(counted) == 1 and counted[0][2].cost == 1:
+            window, name, take = counted[0]
+            state = window.take(name, take, now)
+            return RateTaken(state.allowed, (state,))
+        states = tuple([window.look(name, take, now) for window, name, take in counted])
+        if [state for state in states if not state.allowed]:
+            return RateTaken(False, states)
         # Two takes from one bucket may both find room and not both get it: then what was taken stays taken.
         states = tuple([window.take(name, take, now) for window, name, take in counted])
         return RateTaken(not [state for state in states if not state.allowed], states)
