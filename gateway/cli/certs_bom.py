@@ -11,8 +11,9 @@ from gateway.core.policy import Policy, SigningKey
 from gateway.engine.tls import ServerContext
 from gateway.engine.upstream_tls import UpstreamTls
 from gateway.pki.cbom import Bom, Json, Occurrence
+from gateway.pki.crl import RevocationList
 from gateway.pki.keys import key_facts
-from gateway.pki.summary import summarise
+from gateway.pki.summary import signature_name, summarise
 from gateway.policy import Loaded
 from gateway.policy.inventory import Material, Owner, Pin, SystemAuthorities
 from gateway.signing.jwks import VerificationKey
@@ -49,6 +50,9 @@ def _component(bom: Bom, one: Material, now: Instant) -> str | None:
             return bom.signing_key(identifier, algorithm, (one.not_before, one.not_after), now, where)
         case Pin(kind=kind, digest=digest):
             return bom.pinned(kind, digest, where)
+        case RevocationList(fingerprint=fingerprint, algorithm=algorithm, this_update=begins, next_update=ends):
+            name = signature_name(algorithm)
+            return bom.revocation_list(one.label, fingerprint.hex(), name, (begins, ends), len(one.what), now, where)
         case SystemAuthorities():
             return None
 

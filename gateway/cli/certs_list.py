@@ -17,9 +17,11 @@ from rich.text import Text
 from gateway.cli.certs_bom import bill
 from gateway.core.message import Instant
 from gateway.core.policy import SigningKey
+from gateway.engine.expiry import AHEAD_SHARE
+from gateway.pki.crl import RevocationList
 from gateway.pki.development import is_development
 from gateway.pki.keys import key_facts
-from gateway.pki.summary import Summary, days_left, moment, summarise
+from gateway.pki.summary import Summary, days_left, moment, signature_name, summarise
 from gateway.policy import PolicyInvalid, load
 from gateway.policy.inventory import Material, Pin, SystemAuthorities
 from gateway.policy.values import Unfit, duration_or_zero
@@ -59,7 +61,7 @@ class Within(click.ParamType[float]):
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--cbom", is_flag=True, help="Print a CycloneDX 1.6 bill of materials, TLS versions and suites included.")
 def list_material(*, policy: Path, within: float, as_json: bool, cbom: bool) -> None:
-    """List every certificate and key that POLICY trusts or uses, what ends first at the top.
+    """List every certificate, key and revocation list that POLICY trusts or uses, what ends first at the top.
 
     Secrets are never shown. Exits with 1 where something has ended or ends within --within, and with 2 where the
     policy is refused (`gateway check` says why).
@@ -100,6 +102,8 @@ def _by_end(one: Material) -> tuple[float, str, int, int]:
 def _state(one: Material, now: Instant, within: float) -> str:
     if one.not_after is not None and one.not_after <= now:
         return "expired"
+    if isinstance(one.what, RevocationList):  # of a day, it is always near its end: it is late in the last third
+        within = min(within, (one.what.next_update - one.what.this_update) * AHEAD_SHARE)
     if one.not_after is not None and one.not_after <= now + within:
         return "ends soon"
     if one.not_before is not None and one.not_before > now:
@@ -152,6 +156,8 @@ def _facts(one: Material) -> Iterator[str]:
             yield f"{key_facts(public)}, {' '.join(sorted(algorithms))}"
         case SigningKey(algorithm=algorithm):
             yield algorithm
+        case RevocationList(algorithm=algorithm):
+            yield f"{len(one.what):,} entries, {signature_name(algorithm)}"
         case Pin() | SystemAuthorities():
             pass
 
@@ -185,6 +191,9 @@ def _as_json(one: Material, state: str, now: Instant) -> dict[str, object]:
             said |= {"id": identifier, "algorithms": [algorithm]}
         case Pin(kind=kind, digest=digest):
             said |= {kind: digest}
+        case RevocationList(issuer=issuer, number=number, algorithm=algorithm, fingerprint=fingerprint):
+            said |= {"issuer": issuer.rfc4514_string(), "number": number, "entries": len(one.what)}
+            said |= {"signature": signature_name(algorithm), "fingerprint": fingerprint.hex()}
         case SystemAuthorities():
             pass
     return said

@@ -105,6 +105,24 @@ class Bom:
         asset: Json = {"assetType": "related-crypto-material", "relatedCryptoMaterialProperties": material}
         return self._add(f"signing-key:{identifier}", identifier, asset, where)
 
+    def revocation_list(
+        self, name: str, fingerprint: str, algorithm: str, span: tuple[Instant, Instant], entries: int, now: Instant,
+        where: Occurrence,
+    ) -> str:  # fmt: skip
+        """Add a list of revoked certificates. CycloneDX has no type for it."""
+        begins, ends = span
+        material: Json = {
+            "type": "other",
+            "id": fingerprint,
+            "state": "deactivated" if ends <= now else "active",
+            "algorithmRef": self.algorithm(algorithm, "signature", ("verify",)),
+            "creationDate": _dated(begins),
+            "expirationDate": _dated(ends),
+        }
+        asset: Json = {"assetType": "related-crypto-material", "relatedCryptoMaterialProperties": material}
+        extra = {"entries": str(entries), "fingerprint": fingerprint}
+        return self._add(f"revocation-list:{fingerprint}", name, asset, where, extra)
+
     def tls(self, version: str, suites: Iterable[tuple[str, int]], where: Occurrence, refs: Iterable[str] = ()) -> str:
         """Add TLS of a version with its cipher suites, each by OpenSSL's name and IANA's number.
 

@@ -5,6 +5,7 @@ does in one go without letting other threads run: walking the entries, and hashi
 """
 
 import binascii
+import hashlib
 import re
 import time
 from collections.abc import Iterable
@@ -59,7 +60,8 @@ class RevocationList:
     """One list. Which of its authority's certificates are revoked is known only once `signed_by` has said yes."""
 
     __slots__ = (
-        "_authorities", "_serials", "_signed", "issuer", "next_update", "number", "scope", "this_update",
+        "_authorities", "_serials", "_signed", "algorithm", "fingerprint", "issuer", "next_update", "number", "scope",
+        "this_update",
     )  # fmt: skip
 
     def __init__(self, der: bytes) -> None:
@@ -73,11 +75,14 @@ class RevocationList:
             self.next_update = Instant(head.next_update_utc.timestamp())
             self.scope = _scope(head)
             self.number = _number(head)
+            self.algorithm = head.signature_algorithm_oid
             self._signed = Signed(
                 tbs, head.signature, head.signature_hash_algorithm, head.signature_algorithm_parameters
             )
         except (UnsupportedAlgorithm, x509.DuplicateExtension) as error:
             raise ValueError(f"has what is not known here ({type(error).__name__})") from None
+        self.fingerprint = hashlib.sha256(der).digest()
+        """SHA-256 of the list."""
         self._serials = serials
         self._authorities: Bounded[bytes, bool] = Bounded(capacity=256, longest=64)
 

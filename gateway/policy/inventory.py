@@ -1,4 +1,4 @@
-"""The keys and certificates that a policy trusts or uses, each with its place: kept while the policy is read."""
+"""The keys, certificates and revocation lists that a policy trusts or uses, each with its place, kept as it is read."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -8,6 +8,7 @@ from cryptography import x509
 
 from gateway.core.message import Instant
 from gateway.core.policy import SigningKey
+from gateway.pki.crl import RevocationList
 from gateway.policy.nodes import Place, Trail
 from gateway.signing.jwks import VerificationKey
 
@@ -24,6 +25,7 @@ class Role(Enum):
     SIGNATURES = "verifies signatures"
     SIGNS = "signs for the gate"
     PINNED = "recognises the partner"
+    REVOKES = "tells who is revoked"
 
 
 class Owner(NamedTuple):
@@ -49,12 +51,12 @@ class SystemAuthorities:
     """The CAs that the operating system trusts: an upstream without `ca` is verified by them."""
 
 
-type Crypto = x509.Certificate | VerificationKey | SigningKey | Pin | SystemAuthorities
+type Crypto = x509.Certificate | VerificationKey | SigningKey | Pin | SystemAuthorities | RevocationList
 
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """One key or certificate in one use."""
+    """One key, certificate or revocation list in one use."""
 
     owner: Owner
     role: Role
@@ -69,6 +71,8 @@ class Material:
         """When it comes into force; None: no such time is known."""
         if isinstance(self.what, x509.Certificate):
             return Instant(self.what.not_valid_before_utc.timestamp())
+        if isinstance(self.what, RevocationList):
+            return self.what.this_update
         return self.what.not_before if isinstance(self.what, SigningKey) else None
 
     @property
@@ -76,6 +80,8 @@ class Material:
         """When it ends; None: no such time is known."""
         if isinstance(self.what, x509.Certificate):
             return Instant(self.what.not_valid_after_utc.timestamp())
+        if isinstance(self.what, RevocationList):
+            return self.what.next_update
         return self.what.not_after if isinstance(self.what, SigningKey) else None
 
     @property
@@ -90,6 +96,8 @@ class Material:
                 said = f"key {identifier}"
             case Pin(kind=kind, digest=digest):
                 said = f"{kind} {digest}"
+            case RevocationList(issuer=issuer):
+                said = f"revocation list of {issuer.rfc4514_string() or 'a CA without a name'}"
             case SystemAuthorities():
                 said = "the system's CAs"
         return printable(said)

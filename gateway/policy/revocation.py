@@ -117,6 +117,7 @@ def _read(reader: Reader, node: Node, shown: str, data: bytes, stale_for: float)
     while len(_known) > _REMEMBERED:
         _known.popitem(last=False)
     for each in lists:
+        reader.uses(node, Role.REVOKES, each, shown)
         _warn_of_age(reader, node, each, stale_for)
         _refuse_forged(reader, node, each)
     return lists

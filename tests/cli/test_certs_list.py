@@ -1,12 +1,20 @@
 """`gateway certs list`."""
 
 import json
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 from gateway.cli.certs import certs
+from gateway.pki.authority import Authority, Credential
+from tests.crls import crl, pem
 from tests.policy.files import BASE, ENVIRON, make_files
 
 
@@ -92,6 +100,54 @@ def test_json(policies: Path) -> None:
     assert by_role["verifies tokens"]["algorithms"] == ["ES256"]
     assert by_role["recognises the partner"]["fingerprint"] == "ab" * 32
     assert "the system's CAs" in [one["what"] for one in said["material"]]
+
+
+# Revocation lists
+
+
+def revoke(policies: Path, *, begins: float, ends: float) -> None:
+    """Have the listener look certificates up in a list of its CA's."""
+    folder, now = policies.parent / "ca", time.time()
+    certificate = x509.load_pem_x509_certificate((folder / "ca.pem").read_bytes())
+    key: Any = load_pem_private_key((folder / "ca.key").read_bytes(), None)
+    made = crl(Authority(Credential(certificate, key), is_root=True), 5, 6, at=now + begins, ends=now + ends)
+    (folder / "ca.crl").write_bytes(pem(made))
+    file = policies / "gate.yaml"
+    trusted = "    client_ca: ../ca/ca.pem\n"
+    assert trusted in file.read_text()
+    file.write_text(file.read_text().replace(trusted, f"{trusted}    revocation: {{lists: [../ca/ca.crl]}}\n"))
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends", "state", "code"),
+    [
+        (-3_600.0, 82_800.0, "valid", 0),  # of a day, as lists are: not late with most of it left
+        (-80_000.0, 6_400.0, "ends soon", 1),
+        (-80_000.0, -60.0, "expired", 1),
+    ],
+)
+def test_revocation_lists_are_listed(policies: Path, begins: float, ends: float, state: str, code: int) -> None:
+    revoke(policies, begins=begins, ends=ends)
+    result = run(policies, "--json")
+    assert result.exit_code == code
+    (listed,) = [one for one in json.loads(result.output)["material"] if one["role"] == "tells who is revoked"]
+    assert (listed["state"], listed["for"], listed["entries"]) == (state, {"listener": "main"}, 2)
+    assert listed["what"].startswith("revocation list of CN=Development CA")
+    assert (listed["signature"], len(listed["fingerprint"])) == ("ecdsa-with-sha256", 64)
+    assert listed["file"].endswith("ca.crl")
+    assert "2 entries, ecdsa-with-sha256" in run(policies).output
+
+
+def test_revocation_lists_are_in_the_bill_of_materials(policies: Path) -> None:
+    revoke(policies, begins=-60.0, ends=86_400.0)
+    result = run(policies, "--cbom")
+    assert result.exit_code == 0
+    text = result.output
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    found = [one for one in json.loads(text)["components"] if one["bom-ref"].startswith("revocation-list:")]
+    assert [one["evidence"]["occurrences"][0]["additionalContext"] for one in found] == [
+        "listener main: tells who is revoked"
+    ]
 
 
 @pytest.mark.parametrize("option", [(), ("--json",), ("--cbom",)])

@@ -36,6 +36,20 @@ def test_a_certificate_leads_to_its_key_and_algorithms() -> None:
     assert found[key["algorithmRef"]]["name"] == "EC P-256"
 
 
+@pytest.mark.parametrize(("ends", "state"), [(60.0, "active"), (-60.0, "deactivated")])
+def test_a_revocation_list(ends: float, state: str) -> None:
+    bom = Bom()
+    span = Instant(NOW - 3_600), Instant(NOW + ends)
+    bom.revocation_list("revocation list of CN=CA", "cd" * 32, "ecdsa-with-sha256", span, 100_000, NOW, HERE)
+    found = components(bom)[f"revocation-list:{'cd' * 32}"]
+    material = found["cryptoProperties"]["relatedCryptoMaterialProperties"]
+    assert (material["type"], material["state"]) == ("other", state)
+    assert (material["creationDate"], material["algorithmRef"]) == (
+        "2026-11-22T12:00:00Z", "algorithm:ecdsa-with-sha256",
+    )  # fmt: skip
+    assert {"name": "gateway:entries", "value": "100000"} in found["properties"]
+
+
 def test_what_is_used_twice_is_one_component_with_two_places() -> None:
     bom = Bom()
     for where in (HERE, THERE, HERE):

@@ -8,9 +8,11 @@ from gateway.core.message import Instant
 from gateway.core.policy import SigningKey
 from gateway.core.secret import Secret
 from gateway.pki.authority import Authority, Names, Purpose, Validity
+from gateway.pki.crl import RevocationList
 from gateway.policy import Loaded, load
 from gateway.policy.inventory import Crypto, Material, Owner, Pin, Role, SystemAuthorities, printable
 from gateway.policy.nodes import TOP, Place
+from tests.crls import crl, der
 from tests.policy.files import BASE, ENVIRON, NOW, make_files
 from tests.unit.pki.odd import leaf
 
@@ -88,6 +90,13 @@ def test_times_of_certificates_and_signing_keys() -> None:
     assert (of(certificate).not_before, of(certificate).not_after) == (VALID.not_before, VALID.not_after)
     key = SigningKey("k", "hmac-sha256", Secret(b"x" * 32), Instant(1.0), Instant(2.0))
     assert (of(key).not_before, of(key).not_after, of(key).label) == (1.0, 2.0, "key k")
+
+
+def test_a_revocation_list_lasts_until_the_next_one() -> None:
+    made = RevocationList(der(crl(Authority.root("CA", VALID), 5, at=NOW - 60, ends=NOW + 600)))
+    listed = of(made, Role.REVOKES)
+    assert (listed.not_before, listed.not_after) == (NOW - 60, NOW + 600)
+    assert listed.label == "revocation list of CN=CA"
 
 
 @pytest.mark.parametrize("what", [Pin("public_key", DIGEST), SystemAuthorities()])
