@@ -86,6 +86,22 @@ class ConnectionCut:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockState:
+    """What the kernel knows of the machine's clock."""
+
+    synchronised: bool | None
+    """Whether something keeps it right; None: not known."""
+    offset: float | None = None
+    """Seconds that it is still being moved by."""
+    error: float | None = None
+    """Seconds that it is off, as estimated."""
+    most: float | None = None
+    """Seconds that it is off at most."""
+    why: str = ""
+    """Why nothing is known."""
+
+
+@dataclass(frozen=True, slots=True)
 class GateStarted:
     """The gate listens."""
 
@@ -94,6 +110,7 @@ class GateStarted:
     listeners: tuple[str, ...]
     """`name address:port` of each."""
     warnings: tuple[str, ...] = ()
+    clock: ClockState | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +235,18 @@ class LogDeleted:
     """How long the policy keeps files."""
 
 
+@dataclass(frozen=True, slots=True)
+class ClockSeen:
+    """The state of the machine's clock, once an hour and where it changed (PCI DSS 10.6)."""
+
+    at: Instant
+    policy: PolicyFacts
+    clock: ClockState
+    because: str
+    stepped: float | None = None
+    """Seconds by which the clock was set; None: it was not."""
+
+
 type Event = (
     RequestDecided
     | RequestFinished
@@ -233,4 +262,5 @@ type Event = (
     | LimitsReset
     | LogSealed
     | LogDeleted
+    | ClockSeen
 )

@@ -51,6 +51,7 @@ class Kind(Enum):
     CONNECTION = ("connection", 4, 4001, 5)  # Network Activity: Refuse
     CUT = ("connection.cut", 4, 4001, 2)  # Network Activity: Close
     START = ("start", 6, 6002, 3)  # Application Lifecycle: Start
+    CLOCK = ("clock", 6, 6002, 99)  # Application Lifecycle: Other
     STOP = ("stop", 6, 6002, 4)  # Application Lifecycle: Stop
     POLICY_LOADED = ("policy.loaded", 3, 3004, 3)  # Entity Management: Update
     POLICY_REFUSED = ("policy.refused", 3, 3004, 3)

@@ -9,6 +9,8 @@ import orjson
 
 from gateway.audit.events import (
     BarChanged,
+    ClockSeen,
+    ClockState,
     ConnectionCut,
     ConnectionRefused,
     ControlFailed,
@@ -125,11 +127,43 @@ def _(event: GateStarted) -> Json:
     made = envelope(Kind.START, event.at, event.policy, INFORMATIONAL)
     _plain(made, SUCCESS, "gate.started", "Gate started", "")
     made["app"] = PRODUCT
-    made["unmapped"] = {
+    unmapped: Json = {
         "listeners": clean_all(event.listeners),
         "warnings": clean_all(event.warnings, TEXT, 16),
     }
+    if event.clock is not None:
+        unmapped["clock"] = _clock(event.clock)
+    made["unmapped"] = unmapped
     return made
+
+
+@_record.register
+def _(event: ClockSeen) -> Json:
+    kept = event.clock.synchronised is not False
+    made = envelope(Kind.CLOCK, event.at, event.policy, INFORMATIONAL if kept and event.stepped is None else MEDIUM)
+    _plain(made, SUCCESS if kept else FAILURE, "clock.seen", "State of the clock", event.because)
+    made["activity_name"] = "Clock"
+    made["app"] = PRODUCT
+    clock = _clock(event.clock)
+    if event.stepped is not None:
+        clock["stepped_ms"] = _thousandths(event.stepped)
+    made["unmapped"] = {"clock": clock}
+    return made
+
+
+def _clock(state: ClockState) -> Json:
+    known = {
+        "synchronised": state.synchronised,
+        "offset_ms": _thousandths(state.offset),
+        "error_ms": _thousandths(state.error),
+        "error_most_ms": _thousandths(state.most),
+        "why": clean(state.why) or None,
+    }
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def _thousandths(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 3)
 
 
 @_record.register

@@ -153,9 +153,13 @@ REQUIREMENTS = (
         "10.6.1, 10.6.3", "Clocks are right and agree",
         "count(*) FILTER (kind = 'decision' AND signed_at IS NOT NULL) AS signed,"
         " coalesce(round(quantile_cont(abs(epoch(time) - epoch(signed_at)), 0.99)"
-        " FILTER (kind = 'decision' AND signed_at IS NOT NULL), 2), 0) AS apart",
-        "99 % of {signed} signatures are dated within {apart} s of the gate's clock",
-        "gateway audit query clocks", "the gate's own time source",
+        " FILTER (kind = 'decision' AND signed_at IS NOT NULL), 2), 0) AS apart,"
+        " count(*) FILTER (kind IN ('start', 'clock')) AS looks,"
+        " count(*) FILTER (kind IN ('start', 'clock') AND clock_synchronised) AS kept,"
+        " count(*) FILTER (clock_stepped_ms IS NOT NULL) AS steps",
+        "of {looks} looks at the machine's clock {kept} found it synchronised; it was set {steps} times; 99 % of"
+        " {signed} signatures are dated within {apart} s of it",
+        "gateway audit query gate-clock; gateway audit query clocks", "which time source the machine follows",
     ),
     Requirement(
         "10.7.1, 10.7.2, 10.7.3", "Failures of critical controls are detected, reported, answered",

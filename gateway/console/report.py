@@ -58,6 +58,7 @@ def report(
         "with_policy": material is not None,
         "near": Instant(now + NEAR),
         "keys": reading.usual("keys", query),
+        "gate_clock": _looks(reading, span),
         "clocks": reading.usual("clocks", query),
         "back": _set_back(reading, span),
         "unfinished": reading.usual("unfinished", query, 100),
@@ -74,6 +75,19 @@ def _remarks(reading: Reading, span: Span) -> list[str]:
         {"since": timestamp(span.since), "until": timestamp(span.until)},
     )
     return [str(row["remark"]) for row in rows]
+
+
+def _looks(reading: Reading, span: Span) -> Sequence[Row]:
+    """Give for each log how often its machine's clock was looked at, and the worst that was found."""
+    return reading.ask(
+        "SELECT coalesce(nullif(worker, ''), '(this log)') AS log, count(*) AS looks,"
+        " count(*) FILTER (clock_synchronised) AS synchronised,"
+        " count(*) FILTER (clock_synchronised = false) AS not_synchronised,"
+        " round(max(abs(clock_offset_ms)), 3) AS offset_ms_most, round(max(clock_error_ms), 3) AS error_ms_most,"
+        " count(clock_stepped_ms) AS times_set, max(time) AS last FROM records"
+        " WHERE kind IN ('start', 'clock') AND time >= $since AND time < $until GROUP BY worker ORDER BY worker",
+        {"since": timestamp(span.since), "until": timestamp(span.until)},
+    )
 
 
 def _set_back(reading: Reading, span: Span) -> Row:

@@ -27,6 +27,7 @@ from gateway.engine.expiry import Expiries
 from gateway.engine.gate import Gate
 from gateway.engine.in_force import InForce
 from gateway.engine.issuers import Issuers
+from gateway.engine.kernel_clock import ClockWatch
 from gateway.engine.lockouts import Lockouts
 from gateway.engine.master import GateMaster, make_contexts
 from gateway.engine.mode import spec_of
@@ -169,9 +170,11 @@ class Service:
         self.counting.adopt(loaded.material)
         inline = () if self.master.user_addons is None else self.master.user_addons.lines
         warnings = (*inline, *(str(warning) for warning in loaded.warnings))
+        self._clock_watch = ClockWatch(self.gate)
         try:
             # The first record of a run; without it nothing is served.
-            self.log.append(GateStarted(self.clock.now(), self.gate.in_force.facts, listeners, warnings))
+            clock = self._clock_watch.started()
+            self.log.append(GateStarted(self.clock.now(), self.gate.in_force.facts, listeners, warnings, clock))
         except Unavailable as error:
             raise StartError(f"the audit log cannot be written: {error.detail}") from None
         self.transparency.start()
@@ -208,6 +211,7 @@ class Service:
             await self.reload(self._reload_because)
         self.issuers.tick()
         self.resetting.look()
+        self._clock_watch.tick()
         # Off the loop: a slow disk must not hold up requests.
         await asyncio.to_thread(self.log.sync)
         if self.log.failing != self._log_failing:

@@ -139,6 +139,13 @@ QUESTIONS = (
         " WHERE tls_version IS NOT NULL AND kind IN ('decision', 'connection') GROUP BY ALL ORDER BY requests DESC",
     ),
     Question(
+        "gate-clock",
+        "the clock of the gate's machine, as its kernel knew it: at starts, every hour, and where it changed",
+        "SELECT time, worker, kind, clock_synchronised AS synchronised, clock_offset_ms AS offset_ms,"
+        " clock_error_ms AS error_ms, clock_error_most_ms AS error_most_ms, clock_stepped_ms AS set_by_ms, detail"
+        " FROM {source} WHERE kind IN ('start', 'clock') ORDER BY time, worker",
+    ),
+    Question(
         "clocks",
         "how far signers' clocks are from the gate's, in seconds: above zero they are behind",
         "SELECT partner, key_id, count(*) AS signatures, round(quantile_cont(behind, 0.5), 2) AS median_s,"

@@ -8,6 +8,8 @@ from typing import Any
 
 from gateway.audit.events import (
     BarChanged,
+    ClockSeen,
+    ClockState,
     ConnectionCut,
     ConnectionRefused,
     ControlFailed,
@@ -209,7 +211,8 @@ EVENTS: Mapping[str, Event] = {
     "decision, unread": UNREAD,
     "outcome": finished(),
     "connection": refused(),
-    "start": GateStarted(NOW, POLICY, ("public 0.0.0.0:8443",), ("policies/psp.yaml:40:5: rate_limit is off",)),
+    "start": GateStarted(NOW, POLICY, ("public 0.0.0.0:8443",), ("policies/psp.yaml:40:5: rate_limit is off",),
+                         ClockState(True, 0.000012, 0.00031, 0.0041)),
     "stop": GateStopped(NOW, POLICY, "SIGTERM", 2),
     "policy.loaded": PolicyLoaded(NOW, POLICY, PREVIOUS, "file change", ("policies/psp.yaml:40:5: rate_limit is off",)),
     "policy.refused": PolicyRefused(NOW, POLICY, "signal", ("policies/psp.yaml:12:3: routes[0]: unknown key `metod`",)),
@@ -242,4 +245,5 @@ EVENTS: Mapping[str, Event] = {
     "limits.reset": LimitsReset(
         NOW, POLICY, 3, "acme-casino", ("deposit",), 2, Instant(NOW - 0.25), "maria", "INC-4711: their loop is mended",
     ),
+    "clock": ClockSeen(NOW, POLICY, ClockState(False, 0.0, 16.0, 16.0), "it was set", -3.25),
 }  # fmt: skip
