@@ -9,18 +9,13 @@ import click
 from gateway.audit.export.formats import FORMATS, Name
 from gateway.audit.folders import log_folders, read_folders
 from gateway.audit.reader import Damage, Query
+from gateway.cli.log_options import directory_option
 from gateway.cli.output import When
 from gateway.core.message import Instant
 
 
 @click.command()
-@click.option(
-    "--directory",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    default=Path("var/audit"),
-    show_default=True,
-    help="Folder of the log (gateway run --audit).",
-)
+@directory_option
 @click.option(
     "--format", "form", type=click.Choice(get_args(Name.__value__)), default="ocsf", show_default=True,
     help="OCSF as it stands in the log, Elastic Common Schema, Common Event Format, or CSV.",

@@ -17,6 +17,7 @@ from gateway.audit.export.formats import FORMATS
 from gateway.audit.export.forward import Forwarder, Made, Settings
 from gateway.audit.export.sinks import Lines, Sink, SyslogTls, syslog_tls
 from gateway.audit.export.syslog import message
+from gateway.cli.log_options import directory_option
 from gateway.core.message import Instant
 
 type Form = Literal["ocsf", "ecs", "cef"]
@@ -47,13 +48,7 @@ class Receiver(click.ParamType[tuple[str, int]]):
 
 
 @click.command()
-@click.option(
-    "--directory",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    default=Path("var/audit"),
-    show_default=True,
-    help="Folder of the log (gateway run --audit).",
-)
+@directory_option
 @click.option("--stdout", is_flag=True, help="Write lines to standard output, for a collector.")
 @click.option("--syslog", type=Receiver(), help="Send to this syslog receiver over TLS [port: 6514].")
 @click.option("--ca", type=click.Path(exists=True, dir_okay=False), help="CA of the receiver [default: the system's].")

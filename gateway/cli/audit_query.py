@@ -25,6 +25,7 @@ from rich.table import Table
 
 from gateway.audit.export.table import harmless
 from gateway.audit.reader import Query
+from gateway.cli.log_options import directory_option, index_option
 from gateway.cli.output import When, console_for_tables, plain
 from gateway.core.message import Instant
 
@@ -76,16 +77,8 @@ class QueryCommand(click.Command):
 @click.argument("question", type=Asked(), required=False)
 @click.option("--sql", help="Ask this instead: one SELECT over the views `records` and `requests` (docs/query.md).")
 @click.option("--columns", is_flag=True, help="Show the columns of the views.")
-@click.option(
-    "--directory",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    default=Path("var/audit"),
-    show_default=True,
-    help="Folder of the log (gateway run --audit).",
-)
-@click.option(
-    "--index", type=click.Path(path_type=Path, file_okay=False), help="Folder of the index [default: DIRECTORY-index]."
-)
+@directory_option
+@index_option
 @click.option("--partner", help="Only what is about this partner.")
 @click.option("--route", help="Only what is about this route.")
 @click.option("--reason", help="Only this reason, or a pattern: 'token.*'.")

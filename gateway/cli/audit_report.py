@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gateway.audit.folders import log_folders
 from gateway.audit.reader import Query
 from gateway.audit.verify.notes import Key
 from gateway.cli.audit_query import needs_extra, opened
 from gateway.cli.audit_verify import PublicKey
+from gateway.cli.log_options import directory_option, index_option
 from gateway.cli.output import When
 from gateway.core.message import Instant
 from gateway.policy import PolicyInvalid, load
@@ -21,16 +23,8 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option(
-    "--directory",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    default=Path("var/audit"),
-    show_default=True,
-    help="Folder of the log (gateway run --audit).",
-)
-@click.option(
-    "--index", type=click.Path(path_type=Path, file_okay=False), help="Folder of the index [default: DIRECTORY-index]."
-)
+@directory_option
+@index_option
 @click.option("--from", "since", type=When(), help="From this time on [default: the log's beginning].")
 @click.option("--to", "until", type=When(), help="Until before this time [default: the log's end].")
 @click.option(
@@ -59,6 +53,7 @@ def report(  # noqa: PLR0913 - one parameter for each option
     from gateway.console.charts import Span  # noqa: PLC0415
     from gateway.console.integrity import integrity  # noqa: PLC0415
     from gateway.console.report import report as made  # noqa: PLC0415
+    from gateway.console.signed import verified  # noqa: PLC0415
 
     now = Instant(time.time())
     material, remarks = _of(policy, now) if policy is not None else (None, None)
@@ -68,7 +63,9 @@ def report(  # noqa: PLR0913 - one parameter for each option
         start, end = since if since is not None else first, until if until is not None else Instant(last + 0.001)
         span = Span(start, Instant(max(end, start + 1)))
         try:
-            whole = integrity(reading, directory, keys, verify=verify)
+            logs = log_folders(directory) if verify else ()
+            found = {log: findings for log in logs if (findings := verified(log, keys)) is not None}
+            whole = integrity(reading, directory, keys, found)
             output.write_text(made(reading, directory, span, now, material, remarks, whole), "utf-8")
         except OSError as error:
             raise click.ClickException(f"{error.filename or output}: {error.strerror}") from error

@@ -17,6 +17,7 @@ from gateway.audit.verify.findings import Progress as Advance
 from gateway.audit.verify.notes import InvalidNoteError, Key, WitnessKey, notes_of
 from gateway.audit.verify.proof import ProofError, Proven, check_proof
 from gateway.audit.verify.proof import prove as make_proof
+from gateway.cli.log_options import directory_option
 
 PUBLIC_KEY = "log.vkey"
 """The log's public key, in the folder of the transparency log."""
@@ -54,13 +55,6 @@ class PublicWitnessKey(_Parsed[WitnessKey]):
     _parse = staticmethod(WitnessKey.parse)
 
 
-_directory = click.option(
-    "--directory",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    default=Path("var/audit"),
-    show_default=True,
-    help="Folder of the log (gateway run --audit).",
-)
 _key = click.option(
     "--key", "keys", type=PublicKey(), multiple=True,
     help="The log's public key, or a file with it; from elsewhere than the log. May be repeated.",
@@ -68,7 +62,7 @@ _key = click.option(
 
 
 @click.command()
-@_directory
+@directory_option
 @_key
 @click.option(
     "--checkpoint",
@@ -164,7 +158,7 @@ def _progress(log: Path) -> Iterator[Advance | None]:
 
 @click.command()
 @click.argument("sequence", type=click.IntRange(min=1))
-@_directory
+@directory_option
 @_key
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="File to write instead of the output.")
 def prove(sequence: int, directory: Path, keys: tuple[Key, ...], output: Path | None) -> None:

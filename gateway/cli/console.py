@@ -14,6 +14,7 @@ import click
 from gateway.audit.verify.notes import Key
 from gateway.cli.audit_query import filling, needs_extra
 from gateway.cli.audit_verify import PublicKey
+from gateway.cli.log_options import directory_option, index_option
 
 if TYPE_CHECKING:
     from gateway.console.archive import Archive
@@ -23,16 +24,8 @@ PORT = 8600
 
 
 @click.command()
-@click.option(
-    "--directory",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    default=Path("var/audit"),
-    show_default=True,
-    help="Folder of the log (gateway run --audit).",
-)
-@click.option(
-    "--index", type=click.Path(path_type=Path, file_okay=False), help="Folder of the index [default: DIRECTORY-index]."
-)
+@directory_option
+@index_option
 @click.option("--port", type=click.IntRange(0, 65_535), default=PORT, show_default=True, help="Port; 0: a free one.")
 @click.option(
     "--tls", nargs=3, type=click.Path(path_type=Path, exists=True, dir_okay=False), default=None,

@@ -14,6 +14,7 @@ from gateway.audit.query.opening import open_log
 from gateway.audit.query.questions import BY_NAME, compiled
 from gateway.audit.reader import Query, files_of
 from gateway.audit.verify.notes import Key
+from gateway.console.verification import Verification
 from gateway.core.message import Instant
 
 type Row = dict[str, object]
@@ -39,6 +40,7 @@ class Archive:
         """Take note of it; `keys` are the public keys that its checkpoints are verified by."""
         self.directory = directory
         self.keys = keys
+        self.verification = Verification(directory, keys)
         self._place = place
         self._monotonic = monotonic
         self._tell = tell
@@ -56,6 +58,7 @@ class Archive:
 
     def close(self) -> None:
         """Give free what is held."""
+        self.verification.close()
         with self._lock:
             self._shut()
 

@@ -1,11 +1,12 @@
 """Whether the log is whole, as far as a look at it shows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.audit.files import log_files
 from gateway.audit.folders import log_folders
+from gateway.audit.verify.findings import Findings
 from gateway.audit.verify.notes import Key
 from gateway.console.archive import Reading, Row
 from gateway.console.signed import Signed, signed
@@ -60,8 +61,10 @@ class Integrity:
         return not self.unreadable and all(log.sound for log in self.logs)
 
 
-def integrity(reading: Reading, directory: Path, keys: Sequence[Key] = (), *, verify: bool = False) -> Integrity:
-    """Look; with `verify`, hold every record against what was signed. Raises OSError and QuestionError."""
+def integrity(
+    reading: Reading, directory: Path, keys: Sequence[Key] = (), found: Mapping[Path, Findings] | None = None
+) -> Integrity:
+    """Look; `found` is what a verification has found, by the logs' folders. Raises OSError and QuestionError."""
     sequences = {
         row["worker"]: row
         for row in reading.ask(
@@ -81,7 +84,7 @@ def integrity(reading: Reading, directory: Path, keys: Sequence[Key] = (), *, ve
             Log(
                 worker=worker, folder=folder, files=len(files), size=sum(file.path.stat().st_size for file in files),
                 records=records, first=first, last=last, missing=last - first + 1 - numbers, doubled=records - numbers,
-                since=row["since"], until=row["until"], signed=signed(folder, keys, whole=verify),
+                since=row["since"], until=row["until"], signed=signed(folder, keys, (found or {}).get(folder)),
             )
         )  # fmt: skip
     failures = reading.ask(

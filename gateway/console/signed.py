@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gateway.audit.verify.check import check
 from gateway.audit.verify.files import FOLDER
-from gateway.audit.verify.findings import Findings
+from gateway.audit.verify.findings import Findings, Progress
 from gateway.audit.verify.notes import InvalidNoteError, Key, read_checkpoint
 from gateway.core.message import Instant
 
@@ -38,8 +38,8 @@ class Signed:
         return not self.problem and not (self.findings is not None and self.findings.count)
 
 
-def signed(folder: Path, keys: Sequence[Key], *, whole: bool = False) -> Signed | None:
-    """Read the checkpoint of the log in a folder; None where the log has none. `whole`: verify all of the log too.
+def signed(folder: Path, keys: Sequence[Key], findings: Findings | None = None) -> Signed | None:
+    """Read the checkpoint of the log in a folder; None where the log has none. `findings` are those of a verification.
 
     `keys` are those of the folder above for its workers too; without any, the key that lies with the log is taken.
     Raises OSError.
@@ -50,12 +50,28 @@ def signed(folder: Path, keys: Sequence[Key], *, whole: bool = False) -> Signed 
     except FileNotFoundError:
         return None
     try:
-        by = [*keys, *(key.named(f"{key.name}/{folder.name}") for key in keys)] or [_lying(folder)]
-        read = read_checkpoint(text, by)
+        read = read_checkpoint(text, _keys_of(folder, keys))
     except InvalidNoteError as error:
         return Signed(f"{path.name}: {error}", bool(keys), at=at)
-    findings = check(folder, by) if whole else None
     return Signed("", bool(keys), read.origin, read.size, base64.b64encode(read.root).decode(), at, findings)
+
+
+def verified(folder: Path, keys: Sequence[Key], progress: Progress | None = None) -> Findings | None:
+    """Hold every record of the log in a folder against what was signed; None where there is nothing to hold it against.
+
+    Raises OSError.
+    """
+    if not (folder / FOLDER / "checkpoint").exists():
+        return None
+    try:
+        return check(folder, _keys_of(folder, keys), progress=progress)
+    except InvalidNoteError:
+        return None
+
+
+def _keys_of(folder: Path, keys: Sequence[Key]) -> list[Key]:
+    """Give the keys of a log, under the names of its workers too; the one that lies with it where none is given."""
+    return [*keys, *(key.named(f"{key.name}/{folder.name}") for key in keys)] or [_lying(folder)]
 
 
 def _lying(folder: Path) -> Key:

@@ -84,7 +84,9 @@ def shown(archive: Archive, path: str, asked: Mapping[str, str], now: Instant) -
 def _overview(visit: _Visit) -> Shown:
     ends = visit.reading.ends() or (visit.now, visit.now)
     seen = overview(visit.reading, last_of(ends, RANGES[visit.range], visit.now))
-    whole = integrity(visit.reading, visit.archive.directory, visit.archive.keys).whole
+    verified = visit.archive.verification.last
+    found = None if verified is None else verified.found
+    whole = integrity(visit.reading, visit.archive.directory, visit.archive.keys, found).whole
     return Shown("overview.html", {"title": "Overview", "seen": seen, "range": visit.range, "whole": whole})
 
 
@@ -149,10 +151,14 @@ def _policy(visit: _Visit) -> Shown:
 
 
 def _integrity(visit: _Visit) -> Shown:
-    verified = visit.asked.get("verify") == "1"
-    seen = integrity(visit.reading, visit.archive.directory, visit.archive.keys, verify=verified)
+    verification = visit.archive.verification
+    if visit.asked.get("verify") == "1":
+        verification.start(visit.now)
+    verified, percent = verification.last, verification.percent
+    found = None if verified is None else verified.found
+    seen = integrity(visit.reading, visit.archive.directory, visit.archive.keys, found)
     unfinished = visit.reading.ask(f"SELECT count(*) AS n FROM requests WHERE reason = '{UNFINISHED}'")[0]["n"]
-    values = {"title": "Integrity", "seen": seen, "verified": verified, "unfinished": unfinished}
+    values = {"title": "Integrity", "seen": seen, "verified": verified, "percent": percent, "unfinished": unfinished}
     return Shown("integrity.html", values)
 
 

@@ -29,7 +29,13 @@ def shown(reading: Reading, number: str) -> str:
             "10.2.1, 10.2.2",
             f"{len(EVENTS) + 6} records with time and kind; 0 decisions without result, reason or origin",
         ),
-        ("10.6.1, 10.6.3", "99 % of 5 signatures are dated within 3601.13 s of the gate's clock"),
+        (
+            "10.6.1, 10.6.3",
+            (
+                "of 2 looks at the machine's clock 1 found it synchronised; it was set 1 times;"
+                " 99 % of 5 signatures are dated within 3601.13 s of it"
+            ),
+        ),
     ],
 )
 def test_what_the_log_shows(reading: Reading, number: str, says: str) -> None:

@@ -4,13 +4,15 @@ from pathlib import Path
 import pytest
 
 from gateway.audit.files import log_files
+from gateway.audit.verify.findings import Findings
 from gateway.audit.verify.notes import Key
 from gateway.console.archive import Archive
 from gateway.console.integrity import Integrity, integrity
 from gateway.console.overview import last_of
 from gateway.console.pages import page
 from gateway.console.report import report
-from gateway.console.signed import PUBLIC_KEY, Signed, signed
+from gateway.console.signed import PUBLIC_KEY, Signed, signed, verified
+from gateway.console.verification import Verification
 from gateway.console.views import shown
 from gateway.core.message import Instant
 from tests.unit.audit.examples import DAY, DENIED, NOW
@@ -30,8 +32,14 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path / "audit"
 
 
+def ended(verification: Verification) -> None:
+    """Wait until it has come to its end."""
+    assert verification._running is not None
+    verification._running.result()
+
+
 def looked(directory: Path, *keys: Key, verify: bool = False) -> Signed:
-    found = signed(directory, keys, whole=verify)
+    found = signed(directory, keys, verified(directory, keys) if verify else None)
     assert found is not None
     return found
 
@@ -40,9 +48,15 @@ def ours() -> Key:
     return Key.parse(str(signer().public))
 
 
+def found_in(directory: Path) -> dict[Path, Findings]:
+    found = verified(directory, [ours()])
+    assert found is not None
+    return {directory: found}
+
+
 def seen(directory: Path, *, verify: bool = False) -> Integrity:
     with Archive(directory, directory.with_name("index"), lambda: 0.0) as archive, archive.read() as reading:
-        return integrity(reading, directory, [ours()], verify=verify)
+        return integrity(reading, directory, [ours()], found_in(directory) if verify else None)
 
 
 def change(directory: Path) -> None:
@@ -91,19 +105,34 @@ def test_what_is_signed_counts_for_the_log(directory: Path) -> None:
     assert (cut.whole, cut.logs[0].missing, cut.logs[0].beyond) == (False, 0, -3)
 
 
-@pytest.mark.parametrize(("verify", "says"), [("", "Every number has its record"), ("1", "and as it was signed")])
-def test_the_page(directory: Path, verify: str, says: str) -> None:
+def test_the_page(directory: Path) -> None:
     with Archive(directory, directory.with_name("index"), lambda: 0.0, None, [ours()]) as archive:
-        made = shown(archive, "/integrity", {"verify": verify}, Instant(NOW + DAY))
-        html = page(made.template, made.values)
-        assert (says in html, ORIGIN in html, "proves little" in html) == (True, True, False)
+
+        def look(verify: str = "") -> str:
+            made = shown(archive, "/integrity", {"verify": verify}, Instant(NOW + DAY))
+            return page(made.template, made.values)
+
+        html = look()
+        assert ("Every number has its record" in html, ORIGIN in html, "proves little" in html) == (True, True, False)
+        look("1")
+        ended(archive.verification)
+        assert "and as it was signed" in look()
         change(directory)
-        assert "1 problems" in page("integrity.html", shown(archive, "/integrity", {"verify": "1"}, NOW).values)
+        look("1")
+        ended(archive.verification)
+        assert "1 problems" in look()
+        assert "damaged" in look()
+        directory.joinpath("tlog/checkpoint").unlink()
+        directory.joinpath("tlog/checkpoint").mkdir()
+        archive.verification.start(NOW)
+        ended(archive.verification)
+        assert archive.verification.last is not None
+        assert "Is a directory" in archive.verification.last.problem
 
 
 def test_the_report(directory: Path) -> None:
     with Archive(directory, directory.with_name("index"), lambda: 0.0) as archive, archive.read() as reading:
-        whole = integrity(reading, directory, [ours()], verify=True)
+        whole = integrity(reading, directory, [ours()], found_in(directory))
         span = last_of(reading.ends() or (NOW, NOW), 0.0, NOW)
         text = report(reading, directory, span, NOW, whole=whole)
     assert f"8 records signed by {ORIGIN}" in text
