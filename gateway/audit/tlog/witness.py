@@ -3,8 +3,11 @@
 import base64
 import binascii
 import http.client
+import socket
 import ssl
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from hashlib import sha256
 from urllib.parse import urlsplit
 
@@ -19,7 +22,12 @@ COSIGNATURE = b"\x04"
 TIMEOUT = 5.0
 """Seconds that a witness has for each step of its answer; the checkpoint waits meanwhile."""
 
+DEADLINE = 15.0
+"""Seconds that it has for all of an answer: one that sends a byte now and then holds up no checkpoint for longer."""
+
 MAX_ANSWER = 65_536
+
+_LATE = f"it has not answered as a whole within {DEADLINE:.0f} s"
 
 type Prove = Callable[[int], list[bytes]]
 """Gives the proof that the tree goes on from one of that size."""
@@ -77,14 +85,27 @@ class WitnessClient:
             )
         else:
             connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT)
+        late = threading.Event()
+        timer = threading.Timer(DEADLINE, _cut, (connection, late))
+        timer.start()
         try:
             connection.request("POST", f"{self._url.path.rstrip('/')}/add-checkpoint", body.encode())
             answer = connection.getresponse()
-            return answer.status, answer.read(MAX_ANSWER)
-        except http.client.HTTPException as error:
+            read = answer.read(MAX_ANSWER)
+        except (http.client.HTTPException, OSError) as error:
+            if late.is_set():
+                raise WitnessError(_LATE) from None
+            if isinstance(error, ssl.SSLCertVerificationError):
+                raise WitnessError(f"its certificate: {error.verify_message}") from None
+            if isinstance(error, OSError):
+                raise
             raise WitnessError(f"its answer cannot be read: {type(error).__name__}") from None
         finally:
+            timer.cancel()
             connection.close()
+        if late.is_set():
+            raise WitnessError(_LATE)
+        return answer.status, read
 
     def _signed(self, line: str, text: str) -> bool:
         """Whether a line is this witness' signature of the checkpoint's text."""
@@ -98,6 +119,13 @@ class WitnessClient:
         except (binascii.Error, InvalidSignature):
             return False
         return signature[:4] == self._id
+
+
+def _cut(connection: http.client.HTTPConnection, late: threading.Event) -> None:
+    late.set()
+    if connection.sock is not None:
+        with suppress(OSError):
+            connection.sock.shutdown(socket.SHUT_RDWR)
 
 
 def _words(body: bytes) -> str:

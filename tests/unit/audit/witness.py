@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import ssl
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -79,7 +80,13 @@ class Witness:
 
 
 @contextmanager
-def serving(witness: Witness) -> Iterator[Witness]:
+def serving(witness: Witness, tls: ssl.SSLContext | None = None, port: int = 0) -> Iterator[Witness]:
+    """Serve it, over TLS where a context is given."""
+
+    class Server(HTTPServer):
+        def handle_error(self, *_: object) -> None:  # a client that does not trust us, or that left
+            pass
+
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"])).decode()
@@ -93,10 +100,12 @@ def serving(witness: Witness) -> Iterator[Witness]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+    with Server(("127.0.0.1", port), Handler) as server:
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        witness.url = f"http://127.0.0.1:{server.server_port}/w1"
+        witness.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{server.server_port}/w1"
         try:
             yield witness
         finally:

@@ -1,19 +1,24 @@
 import asyncio
 import os
 import signal
+import ssl
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 import pytest
+import trustme
 
 from gateway.audit.events import ControlFailed, ControlRecovered, Event
 from gateway.audit.log import AuditLog
 from gateway.audit.tlog.key import make_key
 from gateway.audit.tlog.process import CONTROL, Done
+from gateway.audit.verify.check import check
+from gateway.audit.verify.notes import Key, WitnessKey
 from gateway.core.message import Instant
 from gateway.core.policy import Policy
 from gateway.core.publication import AuditSettings, Retention
+from gateway.core.publication import Witness as WitnessSettings
 from gateway.engine.gate import Clock, Gate, InForce
 from gateway.engine.health import Health
 from gateway.engine.start import StartError
@@ -24,6 +29,7 @@ from tests import world
 from tests.unit.audit.examples import NOW, changed
 from tests.unit.audit.logs import records
 from tests.unit.audit.published import ORIGIN, Published, events, published, signer, stranger, whole
+from tests.unit.audit.witness import Witness, serving
 from tests.unit.engine.gates import State
 
 WORKER = Worker(2, 3, ())
@@ -202,6 +208,37 @@ async def test_what_goes_wrong_at_the_stop_is_told_on_standard_error(
     (line,) = [record.message for record in caplog.records if record.levelname == "ERROR"]
     assert line == f"{CONTROL}: No such file or directory: {serving.key}"
     assert serving.recorded == []
+
+
+async def test_a_witness_over_tls_its_outage_and_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority, tls = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    one = Witness(signer().public)
+    checkpoint = tmp_path / "tlog/checkpoint"
+    with AuditLog(tmp_path) as log:
+        served = Serving(log, tmp_path)
+        with serving(one, tls):
+            witness = WitnessSettings(one.url, one.public)
+            served.gate.in_force = InForce(policy(witnesses=(witness,)), {})
+            log.append_all(events(300))
+            await served.turn()
+            assert checkpoint.read_text().endswith(one.cosignature(checkpoint.read_text()))
+        log.append_all(events(300, 301))
+        await served.turn()
+        assert checkpoint.read_text().count("— ") == 1  # without it, and published all the same
+        with serving(one, tls, int(one.url.rpartition(":")[2].partition("/")[0])):
+            log.append_all(events(2, 601))
+            await served.turn()
+        await served.transparency.stop()
+    failed, recovered = served.recorded
+    assert isinstance(failed, ControlFailed)
+    assert (failed.control, failed.detail) == ("audit.witness:witness.example/w1", "Connection refused")
+    assert isinstance(recovered, ControlRecovered)
+    assert one.size == 602
+    key = WitnessKey.parse(one.public)
+    assert check(tmp_path, [Key.parse(signer().public)], witnesses=[key]).count == 0
 
 
 DAY = 86_400.0

@@ -1,6 +1,8 @@
 import socket
 import ssl
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
 
@@ -116,24 +118,93 @@ def test_an_answer_that_is_not_http(witness: Witness, monkeypatch: pytest.Monkey
         cosign(witness)
 
 
-def test_a_witness_over_tls(witness: Witness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its certificate is verified by the system's authorities."""
-    authority = trustme.CA()
-    asked: list[ssl.SSLContext] = []
+class Tls:
+    """A witness' certificate, and the authorities of this system."""
 
-    def connection(host: str, port: int, *, timeout: float, context: ssl.SSLContext) -> object:
-        asked.append(context)
-        return module.http.client.HTTPConnection(host, port, timeout=timeout)
+    def __init__(self, directory: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.authority = trustme.CA()
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.authority.issue_cert(name).configure_cert(self.context)
+        self.file = directory / "ca.pem"
+        self.authority.cert_pem.write_to_path(self.file)
+        monkeypatch.setenv("SSL_CERT_FILE", str(self.file))
+        monkeypatch.setenv("SSL_CERT_DIR", str(directory / "none"))
 
-    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-    monkeypatch.setattr(module.http.client, "HTTPSConnection", connection)
+
+def test_a_witness_over_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tls = Tls(tmp_path, "127.0.0.1", monkeypatch)
+    with serving(Witness(signer().public), tls.context) as witness:
+        assert witness.url.startswith("https:")
+        log = Published(tmp_path / "log")
+        client = WitnessClient(witness.url, witness.public)
+        for count in (3, 300, 1):
+            note = grow(log, client, count)
+            assert note.endswith(witness.cosignature(note))
+        log.close()
+    assert witness.size == 304
+
+
+def test_a_witness_whose_certificate_nobody_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tls = Tls(tmp_path, "127.0.0.1", monkeypatch)
+    trustme.CA().cert_pem.write_to_path(tls.file)
+    with serving(Witness(signer().public), tls.context) as witness:
+        with pytest.raises(WitnessError, match="its certificate: unable to get local issuer certificate"):
+            cosign(witness)
+        assert witness.paths == []
+
+
+def test_a_witness_under_anothers_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tls = Tls(tmp_path, "witness.example", monkeypatch)
+    with serving(Witness(signer().public), tls.context) as witness:
+        with pytest.raises(WitnessError, match=r"its certificate: .*not valid for '127\.0\.0\.1'"):
+            cosign(witness)
+        assert witness.paths == []
+
+
+def test_a_witness_that_speaks_no_tls(witness: Witness) -> None:
     witness.url = witness.url.replace("http:", "https:")
-    assert cosign(witness).startswith("— witness.example/w1 ")
-    (context,) = asked
-    assert context.verify_mode is ssl.CERT_REQUIRED
-    assert context.check_hostname
-    assert len(context.get_ca_certs()) == 1
+    with pytest.raises(ssl.SSLError):
+        cosign(witness)
+
+
+def test_a_witness_that_was_away_signs_what_it_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tls = Tls(tmp_path, "127.0.0.1", monkeypatch)
+    one = Witness(signer().public)
+    log = Published(tmp_path / "log")
+    with serving(one, tls.context):
+        client = WitnessClient(one.url, one.public)
+        grow(log, client, 300)
+        port = int(one.url.rpartition(":")[2].partition("/")[0])
+    log.add(300)
+    log.log.sync()
+    with pytest.raises(ConnectionRefusedError):
+        log.publisher.publish(log.log.synced, NOW, client.cosign)
+    log.publish()  # as the publisher does: without its signature
+    with serving(one, tls.context, port):
+        note = grow(log, client, 1)
+    assert note.endswith(one.cosignature(note))
+    assert one.size == 601
+    log.close()
+
+
+@pytest.mark.parametrize("head", [b"HTTP/1.1 2", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"])
+def test_a_witness_that_never_comes_to_an_end(witness: Witness, monkeypatch: pytest.MonkeyPatch, head: bytes) -> None:
+    monkeypatch.setattr(module, "DEADLINE", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def drip() -> None:
+            client, _ = listening.accept()
+            with client, suppress(OSError):
+                client.sendall(head)
+                while client.recv(65_536):
+                    client.sendall(b"0")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        witness.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        with pytest.raises(WitnessError, match="it has not answered as a whole within"):
+            cosign(witness)
+        thread.join()
 
 
 @pytest.mark.parametrize(
