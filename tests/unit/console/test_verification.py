@@ -66,7 +66,13 @@ def test_the_end_of_the_console_ends_it(tmp_path: Path, monkeypatch: pytest.Monk
     one = Verification(directory, KEYS)
     one.start(NOW)
     held.reached.wait()
-    threading.Timer(0.0, held.go_on.set).start()
+    shutdown = one._threads.shutdown
+
+    def released() -> None:
+        held.go_on.set()
+        shutdown()
+
+    monkeypatch.setattr(one._threads, "shutdown", released)
     one.close()
     assert one.last is None
     one.start(NOW)
