@@ -108,8 +108,13 @@ class Money:
         house = self._houses.house(settlement.ask.partner)
         if isinstance(settlement, GiveBack):
             spent = cast("Spent", settlement.token)
-            amounts = [part for each in spent for part in (b"%d" % each.part, b"%d" % each.amount)]
-            return Settling(self, house, self._give_back, tuple(each.counter for each in spent), tuple(amounts))
+            keys = (
+                house.epoch,
+                b"gw:{%b}:back:%b" % (house.tag, spent.name),
+                *(each.counter for each in spent.counted),
+            )
+            amounts = [part for each in spent.counted for part in (b"%d" % each.part, b"%d" % each.amount)]
+            return Settling(self, house, self._give_back, keys, (b"%d" % spent.at, *amounts))
         return Settling(self, house, self._settle, *self._settlement(house, settlement))
 
     def _settlement(self, house: House, settlement: SettleKey) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
@@ -170,8 +175,14 @@ class Counted(NamedTuple):
     amount: int
 
 
-type Spent = tuple[Counted, ...]
-"""The token of reserved amounts."""
+class Spent(NamedTuple):
+    """The token of reserved amounts."""
+
+    name: bytes
+    """Random: by it the store knows that they were given back."""
+    at: int
+    """When they were counted, in milliseconds by the store's clock."""
+    counted: tuple[Counted, ...]
 
 
 class _Called[T](Asked[T]):
@@ -257,7 +268,7 @@ class Reserving(_Called[Reserved]):
 
     def decode(self, reply: Sequence[int]) -> Reserved:
         """Read what the script replied."""
-        kind, *numbers = reply
+        kind, *numbers, at = reply
         spends = self._ask.spends
         if kind not in (_COUNTED, _NOT_COUNTED) or len(numbers) != 2 * len(spends):
             raise ValueError("another number of limits")
@@ -265,7 +276,8 @@ class Reserving(_Called[Reserved]):
         if kind == _NOT_COUNTED:
             return Reserved(reached)
         counted = zip(self._keys[2:], numbers[1::2], spends, strict=True)
-        return Reserved(reached, tuple(Counted(counter, part, spend.amount) for counter, part, spend in counted))
+        spent = tuple(Counted(counter, part, spend.amount) for counter, part, spend in counted)
+        return Reserved(reached, Spent(os.urandom(12).hex().encode(), at, spent))
 
 
 class Settling(_Called[None]):

@@ -5,7 +5,7 @@
 --        counted though a limit is reached; which secret keys the digests; then for each limit: digest of the counter,
 --        window (seconds), most, amount
 -- reply  a list: 1 counted, 0 not counted, 2 the house must be opened first, 3 memory was lost, 4 full; then for each
---        limit 1 where it is reached, and the part of the window that was counted in
+--        limit 1 where it is reached, and the part of the window that was counted in; then when, in milliseconds
 --
 -- A counter is a hash of amounts by part of the window.
 local PARTS = 60
@@ -41,6 +41,7 @@ for i = 1, limits do
   end
   reply[2 * i + 1] = part
 end
+reply[2 * limits + 2] = math.floor(now * 1000)
 if reached and ARGV[4] ~= '1' then
   reply[1] = 0
   return reply

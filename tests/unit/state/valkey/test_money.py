@@ -124,6 +124,31 @@ async def test_a_settlement_is_tried_again_until_the_store_answers(store: Shared
     assert not (await store.reserve(reserve(spend(10)))).reached
 
 
+async def test_an_amount_is_given_back_once_however_often_that_is_asked(store: Shared) -> None:
+    """As where the first answer was lost on its way, and the gate asks again."""
+    first = await store.reserve(reserve(spend(4)))
+    await store.reserve(reserve(spend(6)))
+    for _ in range(3):
+        await store.settle(GiveBack(reserve(spend(4)), first.token))
+    assert not (await store.reserve(reserve(spend(4)))).reached
+    assert (await store.reserve(reserve(spend(1)))).reached
+
+
+async def test_what_was_counted_before_a_loss_is_not_taken_from_what_was_counted_since(
+    store: Shared, server: Server
+) -> None:
+    before = await store.reserve(reserve(spend(9, window=31 * 86_400)))
+    server.ask("FLUSHALL")
+    server.set_clock(store.now)
+    with pytest.raises(Unavailable):
+        await store.reserve(reserve(spend(1, window=31 * 86_400)))  # what was counted is not known
+    store.move(SETTINGS.after_loss + 20)
+    server.set_clock(store.now)
+    assert not (await store.reserve(reserve(spend(10, window=31 * 86_400)))).reached
+    await store.settle(GiveBack(reserve(spend(9, window=31 * 86_400)), before.token))
+    assert (await store.reserve(reserve(spend(1, window=31 * 86_400)))).reached
+
+
 async def test_a_settlement_that_finds_no_store_is_told(
     store: Shared, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
