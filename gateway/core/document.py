@@ -1,6 +1,7 @@
 """A request's body as JSON, read so that nobody downstream can read another text out of it.
 
-Refused is whatever programs read differently: members that stand twice in an object, also where they differ in case
+Refused is whatever programs read differently: a body that its fields declare to be something else, such as a form or
+compressed, as a text can be both; members that stand twice in an object, also where they differ in case
 alone (some readers take either for the other), NaN and Infinity, bytes that are not UTF-8, a byte order mark, nesting
 beyond what a stack holds. Numbers are kept as they are written: nothing here ever becomes a binary fraction.
 """
@@ -10,6 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import NoReturn
 
+from gateway.core.message import Headers
 from gateway.core.reasons import Denied, Reason
 
 MAX_TEXT = 256
@@ -21,6 +23,14 @@ _VISIBLE = re.compile(r"[\x21-\x7e]{1,256}\Z")
 _WHOLE = re.compile(r"(?:0|-?[1-9][0-9]{0,63})\Z")
 _INDEX = re.compile(r"(?:0|[1-9][0-9]{0,8})\Z")
 _ESCAPE = re.compile(r"~(?![01])")
+
+
+_MEDIA = re.compile(
+    r"(?:application/(?:json|[a-z0-9!#$&^_.-]+\+json)|text/(?:json|plain))"
+    r"""(?:[ \t]*+;[ \t]*+(?:charset=(?:"(?:utf-8|us-ascii)"|utf-8|us-ascii))?)*+\Z""",
+    re.IGNORECASE,
+)
+"""Media types that nobody reads but as JSON, in UTF-8. Vendors send JSON as plain text, too, and without any type."""
 
 
 class Number(str):
@@ -77,6 +87,16 @@ class Pointer:
 def is_plain(text: str) -> bool:
     """Whether a text can be a key or what is counted by."""
     return _VISIBLE.match(text) is not None
+
+
+def check_declared(headers: Headers) -> None:
+    """Raise Denied(BODY_NOT_JSON) where the fields declare another kind of body; or FIELD_REPEATED."""
+    media = headers.single("content-type")
+    if media is not None and not _MEDIA.match(media):
+        raise Denied(Reason.BODY_NOT_JSON, "Content-Type does not say JSON in UTF-8")
+    coding = headers.single("content-encoding")
+    if coding is not None and coding.lower() != "identity":
+        raise Denied(Reason.BODY_NOT_JSON, "Content-Encoding says that the body is encoded")
 
 
 def read_document(body: bytes) -> Value:

@@ -13,7 +13,7 @@ from types import TracebackType
 from gateway.core.barred import Barred
 from gateway.core.chain import Answer, Ask, ReadBody, answered
 from gateway.core.decision import Decision
-from gateway.core.document import Value, read_document
+from gateway.core.document import Value, check_declared, read_document
 from gateway.core.facts import Claims, VerifiedSignature
 from gateway.core.holds import Hold
 from gateway.core.message import Address, Instant, Peer, RequestHead
@@ -146,8 +146,9 @@ class Exchange:
         return self.body
 
     def read_document(self) -> Generator[Ask, Answer, Value]:
-        """Give the body as JSON. Raises Denied: BODY_NOT_JSON, BODY_MEMBER_REPEATED, or as `read_body`."""
+        """Give the body as JSON. Raises Denied as `check_declared`, `read_body` and `read_document` do."""
         if self._document is None:
+            check_declared(self.request.headers)
             self._document = (read_document((yield from self.read_body())),)
         return self._document[0]
 

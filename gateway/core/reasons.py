@@ -570,7 +570,7 @@ class Reason(Enum):
     # Body rules: what is read out of the body, idempotency, velocity
     BODY_NOT_JSON = (
         "body.not_json", 400, "Body is not valid JSON",
-        "The body is not JSON in UTF-8 as RFC 8259 has it: NaN, a byte order mark, deep nesting, or something else.",
+        "The body is not JSON in UTF-8 as RFC 8259 has it, or its fields say that it is a form or compressed.",
         "A control of the route reads the body: idempotency or velocity, by a JSON pointer.",
         "What the request asks for could not be read beyond doubt, so it was refused.",
     )

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from gateway.core.reasons import Reason
-from tests.engine.harness import running
+from tests import world
+from tests.engine.harness import request, running
 from tests.engine.money import chain, debit, idempotency, velocity
 
 
@@ -87,4 +88,22 @@ async def test_what_could_go_around_a_limit_is_refused(tmp_path: Path, body: byt
 
         assert answer.code == reason.code
         assert up.decided == [reason]
+        assert up.upstream.untouched
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        {"content-type": "application/x-www-form-urlencoded"},  # read as a form, the last amount may count
+        {"content-type": "application/json; charset=utf-7"},  # +ACI- is a quotation mark there
+        {"content-encoding": "deflate"},  # a text can be JSON and a compressed one
+    ],
+)
+async def test_a_body_that_can_be_read_as_another_one_is_refused(tmp_path: Path, declared: dict[str, str]) -> None:
+    body = b'{"player":"p-1","amount":1,"currency":"EUR","x":"&amount=900000&player=p-2&+ACI-,+ACI-amount+ACI-:9"}'
+    async with running(tmp_path, route={"chain": chain(velocity())}) as up:
+        answer = await up.send(request(world.World(body=body, fields=declared)))
+
+        assert (answer.status, answer.code) == (400, "body.not_json")
+        assert up.decided == [Reason.BODY_NOT_JSON]
         assert up.upstream.untouched

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.document import MAX_TEXT, Number, Pointer, canonical, is_plain, kind_of, read_document
+from gateway.core.document import MAX_TEXT, Number, Pointer, canonical, check_declared, is_plain, kind_of, read_document
+from gateway.core.message import Headers
 from gateway.core.reasons import Denied, Reason
 
 INVALID = Reason.VELOCITY_SUBJECT
@@ -154,3 +155,49 @@ def test_a_kind_has_a_name() -> None:
     assert [kind_of(one) for one in read] == [
         "an object", "an array", "a number", "a string", "true or false", "null",
     ]  # fmt: skip
+
+
+# What the fields declare
+
+
+@pytest.mark.parametrize(
+    "media",
+    [
+        "application/json", "Application/JSON", "application/json; charset=utf-8", 'application/json;charset="UTF-8"',
+        "application/json;", "application/vnd.acme.v2+json; charset=us-ascii", "text/json", "text/plain;charset=UTF-8",
+    ],
+)  # fmt: skip
+def test_a_body_that_is_declared_as_json_is_read(media: str) -> None:
+    check_declared(Headers([("content-type", media), ("content-encoding", "identity")]))
+    check_declared(Headers())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("content-type", "application/x-www-form-urlencoded"),
+        ("content-type", "multipart/form-data; boundary=x"),
+        ("content-type", "application/xml"),
+        ("content-type", "application/json; charset=utf-7"),
+        ("content-type", "application/json; charset=utf-16"),
+        ("content-type", "application/json; charset=utf-8; charset=utf-7"),
+        ("content-type", "application/json, application/x-www-form-urlencoded"),
+        ("content-type", "application/json; boundary=x"),
+        ("content-type", ""),
+        ("content-type", "text/plain" + "; " * 10_000 + "x"),
+        ("content-encoding", "gzip"),
+        ("content-encoding", "deflate"),
+        ("content-encoding", ""),
+    ],
+)
+def test_a_body_that_is_declared_as_something_else_is_not(name: str, value: str) -> None:
+    with pytest.raises(Denied) as caught:
+        check_declared(Headers([(name, value)]))
+    assert caught.value.reason is Reason.BODY_NOT_JSON
+
+
+@pytest.mark.parametrize("name", ["content-type", "content-encoding"])
+def test_a_declaration_that_stands_twice_is_refused(name: str) -> None:
+    with pytest.raises(Denied) as caught:
+        check_declared(Headers([(name, "application/json"), (name, "application/json")]))
+    assert caught.value.reason is Reason.FIELD_REPEATED
