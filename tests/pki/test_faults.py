@@ -134,6 +134,9 @@ def numbered(made: Pki) -> Path:
 
 SMALL = ("rsa", "-pkeyopt", "rsa_keygen_bits:1024")
 P224 = ("ec", "-pkeyopt", "ec_paramgen_curve:P-224")
+SPELT_OUT = ("ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-pkeyopt", "ec_param_enc:explicit")
+BINARY = ("ec", "-pkeyopt", "ec_paramgen_curve:sect571r1")
+EXPONENT = ("rsa", "-pkeyopt", "rsa_keygen_bits:2048", "-pkeyopt", "rsa_keygen_pubexp:4294967311")
 CONSTRAINED = "\nnameConstraints = critical, permitted;DNS:acme.example\n"
 EXCLUDED = "\nnameConstraints = critical, excluded;DNS:psp.example\n"
 NUL = "DER:30:16:82:14:61:63:6d:65:2e:65:78:61:6d:70:6c:65:00:2e:65:76:69:6c:2e:78"
@@ -166,6 +169,17 @@ FAULTS: dict[str, tuple[Callable[[Pki], Path], Reason]] = {
     "small RSA": (issued(key=SMALL), R.TLS_CERTIFICATE_WEAK),
     "small RSA above it": (by("small", key=SMALL), R.TLS_CERTIFICATE_WEAK),
     "a small curve above it": (by("p224", key=P224), R.TLS_CERTIFICATE_WEAK),
+    "a curve spelt out above it": (by("spelt-out", key=SPELT_OUT), R.TLS_CERTIFICATE_COSTLY),
+    "a binary curve above it": (by("binary", key=BINARY), R.TLS_CERTIFICATE_COSTLY),
+    "a long exponent": (issued(key=EXPONENT), R.TLS_CERTIFICATE_COSTLY),
+    "a long exponent above it": (by("exponent", key=EXPONENT), R.TLS_CERTIFICATE_COSTLY),
+    "nine certificates": (
+        lambda made: made.issuing.issue("casino").chained(*[made.issuing] * 8), R.TLS_CERTIFICATE_COSTLY,
+    ),
+    "a book of names": (
+        issued(leaf(subjectAltName=f"{URI}, " + ", ".join(f"DNS:{n}.acme.example" for n in range(500)))),
+        R.TLS_CERTIFICATE_COSTLY,
+    ),
     "expired": (issued(begins=-2 * DAY, ends=-DAY), R.TLS_CERTIFICATE_EXPIRED),
     "not yet valid": (issued(begins=DAY), R.TLS_CERTIFICATE_EXPIRED),
     "self-signed": (self_signed, R.TLS_CERTIFICATE_UNTRUSTED),
@@ -190,11 +204,23 @@ async def test_a_certificate_with_a_fault_is_refused(up: Running, authorities: P
     [
         issued(),
         issued(key=("rsa", "-pkeyopt", "rsa_keygen_bits:2048")),
+        issued(key=("rsa", "-pkeyopt", "rsa_keygen_bits:4096")),
+        issued(key=("ec", "-pkeyopt", "ec_paramgen_curve:P-521")),
+        by("brainpool", key=("ec", "-pkeyopt", "ec_paramgen_curve:brainpoolP384r1")),
         issued(key=("ed25519",)),
         issued(leaf(extendedKeyUsage="")),
         by("constrained", leaf(subjectAltName=f"{URI}, DNS:api.acme.example"), more=CONSTRAINED),
     ],
-    ids=["P-256", "RSA", "Ed25519", "for every purpose", "within its constraints"],
+    ids=[
+        "P-256",
+        "RSA",
+        "RSA-4096",
+        "P-521",
+        "Brainpool above it",
+        "Ed25519",
+        "for every purpose",
+        "within its constraints",
+    ],
 )
 async def test_a_certificate_without_fault_is_served(
     up: Running, authorities: Pki, make: Callable[[Pki], Path]

@@ -176,6 +176,27 @@ async def test_a_responder_that_is_down(up: Up, network: Network) -> None:
     assert up.gate.upstream.untouched
 
 
+async def test_answers_count_after_a_restart_while_the_responder_is_down(up: Up, network: Network) -> None:
+    good, bad, new = (network.issue(responder=True) for _ in range(3))
+    network.root.revoke(bad)
+    await network.respond()
+    up.asks(**responders(network))
+    assert await curl(up.gate, good.chained()) == (0, b"200")
+    await curl(up.gate, bad.chained())
+    network.stop()
+    await up.remote.close()
+
+    kept = KeptLists(up.gate.directory / "kept")
+    up.remote = Remote(up.gate.gate.clock, up.gate.gate.hear, kept)
+    up.asks(**responders(network))
+
+    assert await curl(up.gate, good.chained()) == (0, b"200")
+    await curl(up.gate, bad.chained())
+    await curl(up.gate, new.chained())
+    await up.gate.until_refused(3)
+    assert up.gate.refused[1:] == [Reason.TLS_CERTIFICATE_REVOKED, Reason.TLS_CERTIFICATE_STATUS]
+
+
 async def test_a_responder_of_another_host_is_not_asked(up: Up, network: Network) -> None:
     await network.respond()
     up.asks(ocsp_hosts=frozenset({"ocsp.acme.example"}))
