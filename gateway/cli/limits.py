@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import click
 
@@ -13,7 +14,7 @@ from gateway.cli.revoke import STATE, reasons
 from gateway.controls.concurrency import Concurrency
 from gateway.controls.partner_rates import PartnerRates, counters_of
 from gateway.controls.rate_limit import RateLimits, RouteLimit
-from gateway.core.chain import Take
+from gateway.core.chain import RateLimit, Take
 from gateway.core.holds import Enter
 from gateway.core.message import Instant
 from gateway.core.policy import Policy, Route
@@ -26,6 +27,7 @@ from gateway.policy import PolicyInvalid, load
 from gateway.policy.describe import described_rate
 from gateway.policy.problem import quoted
 from gateway.policy.reader import suggestion
+from gateway.state.looks import Question, Used
 from gateway.state.resets import Reset, ResetsError, add
 from gateway.state.valkey.operator import Operator
 from gateway.state.valkey.store import ValkeyState
@@ -33,7 +35,7 @@ from gateway.state.valkey.store import ValkeyState
 CONNECT_SECONDS = 3.0
 
 TAKEN_SECONDS = 5.0
-"""Time for which a reset waits for the gate that counts in its memory."""
+"""Time for which a command waits for the gate that counts in its memory."""
 
 
 class Refused(click.ClickException):
@@ -58,8 +60,10 @@ def show(policy: Path, partner: str, state: Path) -> None:
     """
     read = _read(policy, (partner,))
     if read.state.store is None:
-        raise Refused("the limits are counted in the memory of the gate: `state: {store: valkey}` can be looked at")
-    for line in _with_store(read, state, lambda operator: _lines(operator, read, partner)):
+        lines = asyncio.run(_lines(_Told(_ask_the_gate(state, partner)), read, partner))
+    else:
+        lines = _with_store(read, state, lambda operator: _lines(operator, read, partner))
+    for line in lines:
         click.echo(line)
 
 
@@ -166,13 +170,57 @@ def _with_store[T](policy: Policy, state: Path, work: Callable[[Operator], Await
         raise Refused(f"the store cannot be asked: {error}") from None
 
 
-async def _lines(operator: Operator, policy: Policy, partner: str) -> list[str]:
+class _Source(Protocol):
+    """Tells what is used."""
+
+    def look(self, takes: Sequence[Take]) -> Awaitable[list[int]]:
+        """Tell it of the buckets of one route."""
+        ...
+
+    def in_flight(self, ask: Enter) -> Awaitable[int]:
+        """Tell how many requests are in flight."""
+        ...
+
+
+class _Told:
+    """What the gate has told that counts in its memory."""
+
+    def __init__(self, used: Used) -> None:
+        self._used = used
+
+    async def look(self, takes: Sequence[Take]) -> list[int]:
+        """Tell it of the buckets of one route."""
+        return [self._used.limits.get(take.key[1], {}).get(take.limit.name, 0) for take in takes]
+
+    async def in_flight(self, ask: Enter) -> int:
+        """Tell how many requests are in flight."""
+        return self._used.in_flight.get(ask.route, 0)
+
+
+def _ask_the_gate(state: Path, partner: str) -> Used:
+    """Ask the gate that runs with this state."""
+    try:
+        question = Question(state, partner)
+    except OSError as error:
+        raise Refused(f"{state}: {error.strerror}: name the folder that gateway run has with --state") from None
+    try:
+        ends = time.monotonic() + TAKEN_SECONDS
+        while (used := question.answer()) is None:
+            if time.monotonic() > ends:
+                raise Refused(f"the limits are counted in the memory of the gate, and none runs with {state}")
+            time.sleep(0.05)
+        return used
+    finally:
+        question.close()
+
+
+async def _lines(operator: _Source, policy: Policy, partner: str) -> list[str]:
     rows = [row for route in policy.routes for row in await _rows(operator, policy, route, partner)]
     wide = [max((len(row[column]) for row in rows), default=0) for column in range(2)]
     return ["  ".join((row[0].ljust(wide[0]), row[1].ljust(wide[1]), row[2])) for row in rows]
 
 
-async def _rows(operator: Operator, policy: Policy, route: Route, partner: str) -> list[tuple[str, str, str]]:
+async def _rows(operator: _Source, policy: Policy, route: Route, partner: str) -> list[tuple[str, str, str]]:
     """Give route, limit and what is used of it."""
     if route.partners is not None and partner not in route.partners:
         return []
@@ -185,14 +233,19 @@ async def _rows(operator: Operator, policy: Policy, route: Route, partner: str) 
         name = each.limit.name
         said = f"counted by {', '.join(each.by)}: one bucket for each"
         if name in used:
-            burst = "" if each.limit.burst is None else f"the burst of {each.limit.burst} at "
-            said = f"used {used[name]} of {burst}{described_rate(replace(each.limit, burst=None))}"
+            said = f"used {used[name]} of {_described(each.limit)}"
         rows.append((route.name, name, said))
     for control in route.chain:
         if isinstance(control, Concurrency):
             ask = Enter(partner, policy.name, route.name, control.most, control.lease)
             rows.append((route.name, control.name, f"{await operator.in_flight(ask)} of {control.most} in flight"))
     return rows
+
+
+def _described(limit: RateLimit) -> str:
+    if limit.burst is None:
+        return described_rate(limit)
+    return f"the burst of {limit.burst} at {described_rate(replace(limit, burst=None, sliding=True))}"
 
 
 def _limits(route: Route, partner: str) -> Iterator[RouteLimit]:

@@ -15,6 +15,7 @@ from gateway.core.counters import PartnerCounters
 from gateway.core.reasons import Unavailable
 from gateway.engine.gate import Gate
 from gateway.state.fallback import Fallback
+from gateway.state.looks import Questions
 from gateway.state.memory import MemoryState
 from gateway.state.resets import Reader, Reset, ResetsError
 
@@ -28,7 +29,7 @@ NAME = "limits.resets"
 
 
 class Resetting:
-    """Follows the journal. `look` is called once a second, and costs one look at a file's status."""
+    """Follows the journal, and answers questions. `look` is called once a second: two looks at the status of files."""
 
     def __init__(self, gate: Gate, shared: Path, own: Path) -> None:
         """Follow the journal in `shared`, the folder of the state that all workers share; `own` is this gate's."""
@@ -36,6 +37,7 @@ class Resetting:
         self._reader = Reader(shared)
         self._own = own / RECORDED
         self._recorded = self._read_recorded()
+        self._questions = Questions(shared)
 
     def look(self) -> None:
         """Do what was asked for since the last look. What cannot be read, or done, is recorded as a failure."""
@@ -53,6 +55,19 @@ class Resetting:
             gate.health.failed(NAME, detail, now, facts)
         else:
             gate.health.worked([NAME], now, facts)
+        self._answer()
+
+    def _answer(self) -> None:
+        """Answer `gateway limits show`, where it is counted here."""
+        gate = self._gate
+        if not isinstance(gate.state, MemoryState):
+            return
+        question = self._questions.next()
+        if question is not None:
+            name, partner = question
+            used = gate.state.used(counters_of(gate.in_force.policy, partner), gate.clock.now())
+            with suppress(OSError):  # whoever asks is told that nobody answers
+                self._questions.answer(name, used)
 
     def _reset(self, reset: Reset) -> None:
         gate = self._gate

@@ -27,6 +27,10 @@ class InFlight:
         places[self._last] = now + ask.lease
         return Entered(True, self._last)
 
+    def taken(self, policy: str, route: str, partner: str, now: Instant) -> int:
+        """Give how many places are taken."""
+        return sum(ends > now for ends in self._places.get((policy, route, partner), {}).values())
+
     def leave(self, leave: Leave) -> None:
         """Free a place, if it is still held."""
         key = (leave.ask.policy, leave.ask.route, leave.ask.partner)

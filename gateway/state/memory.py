@@ -14,6 +14,7 @@ from gateway.core.stores import StateSettings
 from gateway.signing.window import Window
 from gateway.state import run_file
 from gateway.state.in_flight import InFlight
+from gateway.state.looks import Used
 from gateway.state.money import Money
 from gateway.state.nonces import Nonces
 from gateway.state.quotas import Quota
@@ -57,6 +58,14 @@ class MemoryState:
     async def _written(self, taken: RateTaken, behind: list[Quota]) -> RateTaken:
         await self._rates.quotas.synced(behind)
         return taken
+
+    def used(self, counters: Iterable[PartnerCounters], now: Instant) -> Used:
+        """Tell what a partner has used, and change nothing."""
+        listed = list(counters)
+        limits = {one.route: {take.limit.name: self._rates.used(take, now) for take in one.takes} for one in listed}
+        return Used(
+            limits, {one.route: self._in_flight.taken(one.policy, one.route, one.partner, now) for one in listed}
+        )
 
     def forget(self, counters: Iterable[PartnerCounters]) -> int:
         """Have rate counters begin anew; gives how many there were. Raises Unavailable(STATE_UNAVAILABLE)."""

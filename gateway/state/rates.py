@@ -117,6 +117,14 @@ class Rates:
         states = tuple([window.take(name, take, now) for window, name, take in counted])
         return RateTaken(not [state for state in states if not state.allowed], states)
 
+    def used(self, take: Take, now: Instant) -> int:
+        """Tell what is used of a bucket, and change nothing."""
+        name = self._names[take.limit.window, take.limit.kind, take.key, take.whose]
+        try:
+            return take.limit.room - self._counting(take.limit).look(name, take, now).remaining
+        except Unavailable:
+            return 0  # there is no room to count it, so it is not counted
+
     def charge(self, takes: tuple[Take, ...], now: Instant) -> None:
         """Take from each bucket whether it fits or not. Raises Unavailable(STATE_UNAVAILABLE): a quota, not written."""
         for take in takes:

@@ -80,11 +80,18 @@ def test_what_a_partner_has_used_is_shown_and_nothing_is_taken(policies: Path, s
     assert sorted(server.ask("KEYS", "*")) == before
 
 
-def test_what_cannot_be_told_is_said(policies: Path, server: Server) -> None:
+def test_what_cannot_be_told_is_said(policies: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "no partner nobody in this policy" in show(policies, "nobody").output
+    (policies / "state").mkdir()
+    monkeypatch.setattr(module, "TAKEN_SECONDS", 0.0)
     refused = show(policies)
-    assert (refused.exit_code, "in the memory of the gate" in refused.output) == (2, True)
+    assert (refused.exit_code, "in the memory of the gate, and none runs with" in refused.output) == (2, True)
+    assert list((policies / "state").iterdir()) == []
+    (policies / "state").rmdir()
+    refused = show(policies)
+    assert (refused.exit_code, "name the folder that gateway run has" in refused.output) == (2, True)
     server.kill()
+    monkeypatch.setattr(module, "CONNECT_SECONDS", 0.05)
     put(policies, f'{{store: valkey, url: "unix://{server.address.host}", timeout: 5s}}')
     refused = show(policies)
     assert (refused.exit_code, "the store cannot be asked" in refused.output) == (2, True)
@@ -136,7 +143,10 @@ def test_a_reset_is_in_the_journal_and_done_in_the_store(policies: Path, server:
     assert (noted.partner, noted.routes, noted.by, noted.because) == ("acme-casino", ("deposit",), "maria", "INC-1")
 
 
-def test_a_store_that_does_not_answer_is_no_reset(policies: Path, server: Server) -> None:
+def test_a_store_that_does_not_answer_is_no_reset(
+    policies: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CONNECT_SECONDS", 0.05)
     put(policies, f'{{store: valkey, url: "unix://{server.address.host}", timeout: 5s}}')
     (policies / "state").mkdir()
     server.kill()

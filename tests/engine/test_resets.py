@@ -14,9 +14,38 @@ from tests.engine.services import again, served
 QUOTA = {"1000/second per partner": "2/calendar-month per partner"}
 
 
+IN_FLIGHT = 'replay: {off: "reads only"}\n    concurrency: {per_partner: 4}'
+
+
+def show(folder: Path) -> Result:
+    arguments = ["show", str(folder / "policy.yaml"), world.PARTNER, "--state", str(folder / "state")]
+    return CliRunner().invoke(limits, arguments)
+
+
 def run(folder: Path, *arguments: str) -> Result:
     told = ("--because", "INC-1", "--by", "maria", "--state", str(folder / "state"))
     return CliRunner().invoke(limits, ["reset", str(folder / "policy.yaml"), *arguments, *told])
+
+
+async def test_what_is_used_is_shown_where_the_gate_counts_in_its_memory(tmp_path: Path) -> None:
+    async with served(tmp_path) as up:
+        limits = (
+            '{limit: 9/hour, per: partner, burst: 5}, "7/hour per partner, address", "2/calendar-month per partner"'
+        )
+        up.folder.put_policy(**{'"1000/second per partner"': limits, 'replay: {off: "reads only"}': IN_FLIGHT})
+        up.service.request_reload("signal")
+        await up.until_recorded("policy.loaded")
+        assert [(await up.send(get())).status for _ in range(3)] == [200, 200, 429]
+
+        shown = await asyncio.to_thread(show, up.directory)
+        assert shown.exit_code == 0, shown.output
+        assert [line.split(maxsplit=2) for line in shown.output.splitlines() if line.startswith("balance")] == [
+            ["balance", "partner-3600s", "used 2 of the burst of 5 at 9/hour"],
+            ["balance", "partner-address-3600s", "counted by partner, address: one bucket for each"],
+            ["balance", "partner-calendar-month", "used 2 of 2/calendar-month"],
+            ["balance", "concurrency", "0 of 4 in flight"],
+        ]
+        assert (await up.send(get())).status == 429
 
 
 async def test_an_operator_gives_a_partner_its_quota_back(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from gateway.controls.rate_limit import RateLimits, RouteLimit
 from gateway.core.chain import RateLimit, RateTaken, Take, TakeRate
 from gateway.core.stores import StateSettings
 from gateway.engine.resetting import RECORDED, Resetting
+from gateway.state.looks import Question, Used
 from gateway.state.memory import MemoryState
 from gateway.state.resets import NAME, Reset, add
 from tests import world
@@ -70,6 +71,23 @@ def test_other_partners_and_routes_go_on(tmp_path: Path) -> None:
     up.resetting.look()
     assert [up.take() for _ in range(2)] == [True, False]
     assert up.recorded == [(1, 0), (2, 0)]
+
+
+def test_what_is_used_is_told_to_whoever_asks(tmp_path: Path) -> None:
+    up = Counting(tmp_path)
+    up.take()
+    question = Question(tmp_path, PARTNER)
+    up.resetting.look()
+    assert question.answer() == Used({"deposit": {"few": 1}}, {"deposit": 0})
+    assert [up.take() for _ in range(2)] == [True, False]
+
+
+def test_where_another_process_counts_nothing_is_told(tmp_path: Path) -> None:
+    up = Counting(tmp_path)
+    up.made.gate.state = cast("Any", SimpleNamespace())
+    question = Question(tmp_path, PARTNER)
+    up.resetting.look()
+    assert question.answer() is None
 
 
 def test_where_another_process_counts_it_is_recorded_only(tmp_path: Path) -> None:

@@ -55,3 +55,12 @@ def test_the_state_of_a_process_has_places() -> None:
     assert not state.enter(ask(most=1), NOW).allowed
     state.settle(Leave(ask(), taken.token), NOW)
     assert state.enter(ask(most=1), NOW).allowed
+
+
+def test_places_that_are_taken_are_told() -> None:
+    places = InFlight()
+    assert places.taken("psp", "deposit", "acme", NOW) == 0
+    for _ in range(2):
+        places.enter(Enter("acme", "psp", "deposit", 5, 60), NOW)
+    assert places.taken("psp", "deposit", "acme", NOW) == 2
+    assert places.taken("psp", "deposit", "acme", Instant(NOW + 60)) == 0

@@ -62,3 +62,10 @@ def test_a_partners_counters_begin_anew_whatever_they_count_by_and_no_others(clo
     assert not ask("acme", "other").allowed
     clock.forward(200)
     assert ask("blue").states[0].allowed  # what is let go of later does not trip over what has gone
+
+
+def test_a_bucket_that_there_is_no_room_to_count_is_not_used(clock: Clock) -> None:
+    rates = Rates(max_counters=1)
+    take(rates, clock, steady())
+    mine, others = (Take(steady(), (who, "steady")) for who in ("acme", "blue"))
+    assert (rates.used(mine, clock.now), rates.used(others, clock.now)) == (1, 0)
