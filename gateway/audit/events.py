@@ -111,6 +111,8 @@ class GateStarted:
     """`name address:port` of each."""
     warnings: tuple[str, ...] = ()
     clock: ClockState | None = None
+    log_key: str = ""
+    """Name and number of the key that signs the log."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,6 +133,8 @@ def _(event: GateStarted) -> Json:
     }
     if event.clock is not None:
         unmapped["clock"] = _clock(event.clock)
+    if event.log_key:
+        unmapped["log_key"] = clean(event.log_key)
     made["unmapped"] = unmapped
     return made
 

@@ -23,7 +23,9 @@ def key(file: Path, origin: str | None, worker: int | None) -> None:
     try:
         signer = read_key(file) if origin is None else make_key(file, origin)
     except FileExistsError:
-        raise click.ClickException(f"{file} is there already: a log keeps its key for life") from None
+        raise click.ClickException(
+            f"{file} is there already, and is not replaced: make the new key in another file"
+        ) from None
     except OSError as error:
         raise click.ClickException(f"{file}: {error.strerror}") from error
     except NoteError as error:

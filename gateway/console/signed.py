@@ -8,6 +8,7 @@ from pathlib import Path
 from gateway.audit.verify.check import check
 from gateway.audit.verify.files import FOLDER
 from gateway.audit.verify.findings import Findings, Progress
+from gateway.audit.verify.handovers import known
 from gateway.audit.verify.notes import InvalidNoteError, Key, read_checkpoint
 from gateway.core.message import Instant
 
@@ -50,7 +51,7 @@ def signed(folder: Path, keys: Sequence[Key], findings: Findings | None = None) 
     except FileNotFoundError:
         return None
     try:
-        read = read_checkpoint(text, _keys_of(folder, keys))
+        read = read_checkpoint(text, known(folder / FOLDER, _keys_of(folder, keys)).keys)
     except InvalidNoteError as error:
         return Signed(f"{path.name}: {error}", bool(keys), at=at)
     return Signed("", bool(keys), read.origin, read.size, base64.b64encode(read.root).decode(), at, findings)

@@ -73,3 +73,5 @@ class AuditSettings:
     """None: files are neither compressed nor deleted."""
     digests: Digests | None = None
     """None: no value is logged as a digest."""
+    previous_key: PurePath | None = None
+    """File of the key that signed before; None: the key was never another."""

@@ -123,7 +123,7 @@ class Service:
         policy = loaded.policy
         if self.settings.worker is not None and set(self.settings.worker.listeners) != set(listeners_of(policy)):
             raise StartError("the policy's listeners are others than those of the workers: restart the gate")
-        key = key_of(policy, self.settings.audit, self.settings.state, self.settings.worker)
+        key = key_of(policy, self.settings.audit, self.settings.state, self.settings.worker, began)
         self.log = open_log(self.settings.audit, key.size)
         try:
             self.states = States(self.settings.state, alone=self._alone, clock=self.clock)
@@ -173,8 +173,8 @@ class Service:
         self._clock_watch = ClockWatch(self.gate)
         try:
             # The first record of a run; without it nothing is served.
-            clock = self._clock_watch.started()
-            self.log.append(GateStarted(self.clock.now(), self.gate.in_force.facts, listeners, warnings, clock))
+            now, facts, clock = self.clock.now(), self.gate.in_force.facts, self._clock_watch.started()
+            self.log.append(GateStarted(now, facts, listeners, warnings, clock, self.transparency.key.id))
         except Unavailable as error:
             raise StartError(f"the audit log cannot be written: {error.detail}") from None
         self.transparency.start()

@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.audit.events import Event, LogDeleted, LogSealed
+from gateway.audit.files import date_of
 from gateway.audit.log import AuditLog
+from gateway.audit.tlog.handover import checkpoint_under
 from gateway.audit.tlog.key import key_at, read_key
 from gateway.audit.tlog.note import NoteError, Signer
 from gateway.audit.tlog.process import CONTROL, Work
-from gateway.audit.tlog.publisher import TlogError, checkpoint_of
+from gateway.audit.tlog.publisher import TlogError
+from gateway.core.message import Instant
 from gateway.core.policy import Policy
 from gateway.core.publication import AuditSettings
 from gateway.engine.gate import Gate
@@ -42,16 +45,24 @@ class LogKey:
     public: str
     size: int
     """How many records the log's last checkpoint counts."""
+    id: str
+    """Name and number of the key, for the record of the start."""
 
 
-def key_of(policy: Policy, directory: Path, state: Path, worker: Worker | None) -> LogKey:
+def key_of(policy: Policy, directory: Path, state: Path, worker: Worker | None, now: Instant) -> LogKey:
     """Find the key that signs the checkpoints of the log in a folder, and see that it signed the last one.
 
-    `state` is this process' folder of the state. Raises StartError.
+    Where the policy names the key before it, and that one signed the last one, the new key takes over here. `state` is
+    this process' folder of the state. Raises StartError.
     """
     path = policy.audit.key or (state if worker is None else state.parent) / KEY_FILE
     signer = signer_of(policy, state, worker)
-    return LogKey(Path(path), signer.name, signer.public, published_size(directory, signer))
+    old = None if policy.audit.previous_key is None else _read(Path(policy.audit.previous_key)).named(signer.name)
+    try:
+        last = checkpoint_under(directory, signer, old, date_of(now))
+    except (OSError, TlogError) as error:
+        raise StartError(f"audit log in {directory}: {error}") from error
+    return LogKey(Path(path), signer.name, signer.public, 0 if last is None else last.size, signer.id)
 
 
 def signer_of(policy: Policy, state: Path, worker: Worker | None) -> Signer:
@@ -60,33 +71,27 @@ def signer_of(policy: Policy, state: Path, worker: Worker | None) -> Signer:
     `state` is this process' folder of the state. Raises StartError.
     """
     settings, path = policy.audit, policy.audit.key or (state if worker is None else state.parent) / KEY_FILE
+    made_as = None if settings.key is not None else settings.origin or f"gateway/{policy.name}"
+    signer = _read(Path(path), made_as)
+    signer = signer if settings.origin is None else signer.named(settings.origin)
+    return signer if worker is None else signer.named(f"{signer.name}/worker-{worker.number}")
+
+
+def _read(path: Path, made_as: str | None = None) -> Signer:
+    """Read a key, which may be made under a name. Raises StartError."""
     try:
-        if settings.key is not None:
-            signer = read_key(Path(settings.key))
-        else:
-            signer = key_at(Path(path), settings.origin or f"gateway/{policy.name}")
-        signer = signer if settings.origin is None else signer.named(settings.origin)
-        return signer if worker is None else signer.named(f"{signer.name}/worker-{worker.number}")
+        return read_key(path) if made_as is None else key_at(path, made_as)
     except (OSError, NoteError) as error:
         said = error.strerror if isinstance(error, OSError) else error
         raise StartError(f"key for checkpoints {path}: {said}") from error
-
-
-def published_size(directory: Path, signer: Signer) -> int:
-    """Give how many records of the log in a folder were published by an earlier run. Raises StartError."""
-    try:
-        checkpoint = checkpoint_of(directory, signer)
-    except (OSError, TlogError) as error:
-        raise StartError(f"audit log in {directory}: {error}") from error
-    return 0 if checkpoint is None else checkpoint.size
 
 
 class Transparency:
     """Has the log published at every interval, and at the stop."""
 
     def __init__(self, key: LogKey, gate: Gate) -> None:
+        self.key = key
         self._gate = gate
-        self._key = key
         self._log: AuditLog = gate.log
         self._process = PublisherProcess(gate.log.directory, key.path, key.name, self._record)
         self._stopping = asyncio.Event()
@@ -94,7 +99,7 @@ class Transparency:
 
     def start(self) -> None:
         """Begin to publish."""
-        logger.info("checkpoints are signed by %s", self._key.public)
+        logger.info("checkpoints are signed by %s", self.key.public)
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def stop(self) -> None:

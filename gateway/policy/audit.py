@@ -25,7 +25,9 @@ MOST_DIGESTS = 8
 LEAST_INTERVAL, MOST_INTERVAL = 1.0, 3_600.0
 """Seconds: each checkpoint brings some files to the disk; and until the next one, what is new is not bound by any."""
 
-_SETTINGS = ("origin", "key", "interval", "durability", "copies", "witnesses", "retention", "digests")
+_SETTINGS = (
+    "origin", "key", "previous_key", "interval", "durability", "copies", "witnesses", "retention", "digests",
+)  # fmt: skip
 _ORIGIN = re.compile(r"[\x21-\x2a\x2c-\x7e]{1,200}\Z")  # C2SP signed-note: no spaces, no `+`
 _PRIVATE = b"PRIVATE+KEY+"
 
@@ -34,9 +36,12 @@ def read_audit(reader: Reader, node: Node | None) -> AuditSettings:
     """Read it; what it does not say is as `AuditSettings` has it."""
     default = AuditSettings()
     fields = reader.fields(node, optional=_SETTINGS) or {}
+    if "previous_key" in fields and "key" not in fields:
+        reader.error(fields["previous_key"], "a previous key without a new one", "name the new one with `key`")
     return AuditSettings(
         origin=reader.value(fields.get("origin"), _origin),
         key=_key(reader, fields.get("key")),
+        previous_key=_key(reader, fields.get("previous_key")),
         interval=reader.value_or(fields.get("interval"), _interval, default.interval),
         durable=reader.choice(fields.get("durability"), ("os", "fsync"), "durability") == "fsync",
         copies=_copies(reader, fields.get("copies")),

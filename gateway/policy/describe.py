@@ -125,6 +125,7 @@ def described_audit(policy: Policy) -> str:
         "each allow on the disk before it is forwarded" if audit.durable else "each allow with the kernel",
         f"a checkpoint every {duration(audit.interval)}",
         f"as {audit.origin}" if audit.origin is not None else "",
+        f"{audit.key} takes over from {audit.previous_key}" if audit.previous_key is not None else "",
         f"copies to {', '.join(audit.copies)}" if audit.copies else "",
         f"witnessed by {', '.join(witness.name for witness in audit.witnesses)}" if audit.witnesses else "",
         f"digests of {', '.join(of.label for of in audit.digests.of)}" if audit.digests is not None else "",

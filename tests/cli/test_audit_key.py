@@ -27,7 +27,7 @@ def test_a_key_is_not_replaced(tmp_path: Path) -> None:
     key(path, "--new", "a")
     result = key(path, "--new", "b")
     assert result.exit_code == 1
-    assert "is there already: a log keeps its key for life" in result.stderr
+    assert "is there already, and is not replaced" in result.stderr
 
 
 def test_what_is_no_key(tmp_path: Path) -> None:

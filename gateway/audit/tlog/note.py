@@ -81,6 +81,11 @@ class Signer:
         return f"Signer({self.public})"
 
     @property
+    def id(self) -> str:
+        """Name and number of the key."""
+        return f"{self.name}+{self.key_id.hex()}"
+
+    @property
     def public(self) -> str:
         """The public key, for whoever verifies."""
         return f"{self.name}+{self.key_id.hex()}+{base64.b64encode(self._public).decode()}"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from gateway.audit.verify.files import FOLDER, WIDTH, Segment, Tiles, segments
 from gateway.audit.verify.findings import Findings, Progress
+from gateway.audit.verify.handovers import known
 from gateway.audit.verify.notes import Checkpoint, InvalidNoteError, Key, WitnessKey, notes_of, read_checkpoint
 from gateway.audit.verify.records import Leaves, Records
 from gateway.audit.verify.tree import Peaks, leaf, leaf_hashes, subtree
@@ -33,7 +34,7 @@ class _Check:
     def __init__(self, directory: Path, keys: Sequence[Key], progress: Progress | None) -> None:
         self._directory = directory
         self._tiles = Tiles(directory / FOLDER)
-        self._keys = keys
+        self._known = known(self._tiles.directory, keys)
         self._files: list[Segment] = []
         self._progress = progress
         self._found = Findings()
@@ -51,9 +52,12 @@ class _Check:
 
     def run(self, given: Iterable[str], witnesses: Sequence[WitnessKey]) -> Findings:
         # In this order, since the gate may be writing: what is read later is never older than what was read before.
+        for problem in self._known.problems:
+            self._found.problem(problem)
         notes = [*self._history(), *((note, "a checkpoint given") for note in given)]
         own = self._own()
         earlier = [one for note, where in notes if (one := self._read(note, where)) is not None]
+        earlier += [handover.checkpoint for handover in self._known.handovers]
         self._files = segments(self._directory)
         self._first = self._files[0].first if self._files else 1
         for witness in witnesses:
@@ -97,7 +101,9 @@ class _Check:
 
     def _read(self, note: str, where: str) -> Checkpoint | None:
         try:
-            read = read_checkpoint(note, self._keys)
+            read = read_checkpoint(note, self._known.keys)
+            if read.key not in (keys := self._known.of_size(read.size)):
+                read = self._read_by(note, keys, read)
         except InvalidNoteError as error:
             self._found.problem(f"{where}: {error}")
             return None
@@ -105,6 +111,15 @@ class _Check:
             self._found.problem(f"{where} is of the log {read.origin}, not of {read.key.name}")
             return None
         return read
+
+    def _read_by(self, note: str, keys: Sequence[Key], read: Checkpoint) -> Checkpoint:
+        try:
+            return read_checkpoint(note, keys)
+        except InvalidNoteError:
+            key = f"{read.key.name}+{read.key.id.hex()}"
+            raise InvalidNoteError(
+                f"it counts {read.size} entries, for which {key} is not the key any more, or not yet"
+            ) from None
 
     # 2
 

@@ -116,17 +116,22 @@ class Checkpoint:
 
 def read_checkpoint(text: str, keys: Iterable[Key]) -> Checkpoint:
     """Verify a note by one of the keys, and read it as a checkpoint. Raises InvalidNoteError."""
+    body, key = read_note(text, keys)
+    match = _BODY.match(body)
+    if match is None:
+        raise InvalidNoteError("it is signed, but no checkpoint")
+    return Checkpoint(match["origin"], int(match["size"]), base64.b64decode(match["root"]), key, text)
+
+
+def read_note(text: str, keys: Iterable[Key]) -> tuple[str, Key]:
+    """Verify a note by one of the keys; gives what is signed, and by which. Raises InvalidNoteError."""
     body, blank, tail = text.rpartition("\n\n")
     body += "\n"
     if not blank or not tail.endswith("\n") or len(text) > MAX_NOTE:
         raise InvalidNoteError("it is no signed note")
     if any(char < " " and char != "\n" for char in text):
         raise InvalidNoteError("it has control characters")
-    key = _signed_by(body, tail, list(keys))
-    match = _BODY.match(body)
-    if match is None:
-        raise InvalidNoteError("it is signed, but no checkpoint")
-    return Checkpoint(match["origin"], int(match["size"]), base64.b64decode(match["root"]), key, text)
+    return body, _signed_by(body, tail, list(keys))
 
 
 def _signed_by(body: str, tail: str, keys: list[Key]) -> Key:

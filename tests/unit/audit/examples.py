@@ -212,7 +212,7 @@ EVENTS: Mapping[str, Event] = {
     "outcome": finished(),
     "connection": refused(),
     "start": GateStarted(NOW, POLICY, ("public 0.0.0.0:8443",), ("policies/psp.yaml:40:5: rate_limit is off",),
-                         ClockState(True, 0.000012, 0.00031, 0.0041)),
+                         ClockState(True, 0.000012, 0.00031, 0.0041), "audit.example.com/psp+9a1c07d2"),
     "stop": GateStopped(NOW, POLICY, "SIGTERM", 2),
     "policy.loaded": PolicyLoaded(NOW, POLICY, PREVIOUS, "file change", ("policies/psp.yaml:40:5: rate_limit is off",)),
     "policy.refused": PolicyRefused(NOW, POLICY, "signal", ("policies/psp.yaml:12:3: routes[0]: unknown key `metod`",)),

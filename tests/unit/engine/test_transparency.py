@@ -22,13 +22,13 @@ from gateway.core.publication import Witness as WitnessSettings
 from gateway.engine.gate import Clock, Gate, InForce
 from gateway.engine.health import Health
 from gateway.engine.start import StartError
-from gateway.engine.transparency import LogKey, Transparency, key_of, published_size, signer_of
+from gateway.engine.transparency import LogKey, Transparency, key_of, signer_of
 from gateway.engine.worker import Worker
 from gateway.state.store import Store
 from tests import world
 from tests.unit.audit.examples import NOW, changed
 from tests.unit.audit.logs import records
-from tests.unit.audit.published import ORIGIN, Published, events, published, signer, stranger, whole
+from tests.unit.audit.published import ORIGIN, Published, events, published, signer, stranger, verified, whole
 from tests.unit.audit.witness import Witness, serving
 from tests.unit.engine.gates import State
 
@@ -51,7 +51,7 @@ class Serving:
         if not self.key.exists():
             self.key.write_text(signer().private())
             self.key.chmod(0o600)
-        self.transparency = Transparency(LogKey(self.key, ORIGIN, signer().public, 0), self.gate)
+        self.transparency = Transparency(LogKey(self.key, ORIGIN, signer().public, 0, signer().id), self.gate)
 
     async def turn(self) -> None:
         """Have it published once, and told what came of it."""
@@ -89,23 +89,34 @@ def test_a_key_that_cannot_be_used_stops_the_start(tmp_path: Path) -> None:
         signer_of(policy(), tmp_path, None)
 
 
-def test_how_much_an_earlier_run_published(tmp_path: Path) -> None:
-    assert published_size(tmp_path, signer()) == 0
-    published(tmp_path, 7)
-    assert published_size(tmp_path, signer()) == 7
-    with pytest.raises(StartError, match="not signed by this log's key"):
-        published_size(tmp_path, stranger())
-
-
 def test_the_key_of_a_log_and_how_much_it_signed(tmp_path: Path) -> None:
-    first = key_of(policy(), tmp_path / "log", tmp_path, None)
+    first = key_of(policy(), tmp_path / "log", tmp_path, None, NOW)
     assert (first.path, first.name, first.size) == (tmp_path / "audit.key", f"gateway/{world.policy().name}", 0)
     (tmp_path / "audit.key").write_text(signer().private())
     published(tmp_path / "log", 7)
-    assert key_of(policy(), tmp_path / "log", tmp_path, None) == LogKey(
-        tmp_path / "audit.key", ORIGIN, signer().public, 7
+    assert key_of(policy(), tmp_path / "log", tmp_path, None, NOW) == LogKey(
+        tmp_path / "audit.key", ORIGIN, signer().public, 7, signer().id
     )
-    assert key_of(policy(), tmp_path / "other", tmp_path / "worker-2", WORKER).path == tmp_path / "audit.key"
+    assert key_of(policy(), tmp_path / "other", tmp_path / "worker-2", WORKER, NOW).path == tmp_path / "audit.key"
+    (tmp_path / "audit.key").write_text(stranger().private())
+    with pytest.raises(StartError, match="not signed by this log's key"):
+        key_of(policy(), tmp_path / "log", tmp_path, None, NOW)
+
+
+def test_a_new_key_takes_over_at_the_start(tmp_path: Path) -> None:
+    old, new = tmp_path / "old.key", tmp_path / "new.key"
+    former, later = make_key(old, ORIGIN), make_key(new, ORIGIN)
+    log = Published(tmp_path / "log", key=former)
+    log.grow(7)
+    log.close()
+    rotated = policy(key=new, previous_key=old)
+    assert key_of(rotated, tmp_path / "log", tmp_path, None, NOW) == LogKey(new, ORIGIN, later.public, 7, later.id)
+    assert key_of(policy(key=new), tmp_path / "log", tmp_path, None, NOW).size == 7
+    for key in (former, later):
+        assert verified(tmp_path / "log", key=key).problems == []
+    old.unlink()
+    with pytest.raises(StartError, match=r"key for checkpoints .*old\.key: No such file"):
+        key_of(rotated, tmp_path / "log", tmp_path, None, NOW)
 
 
 async def test_what_is_left_is_published_at_the_stop(tmp_path: Path) -> None:

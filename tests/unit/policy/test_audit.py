@@ -124,3 +124,16 @@ def test_too_many_digests_or_a_secret_too_short() -> None:
     many = ", ".join(f"'query:q{number}'" for number in range(9))
     read_audit(used, node(f"{{digests: {{secret: 'env:SHORT_SIGNING_KEY', of: [{many}]}}}}"))
     assert [problem.message for problem in used.problems] == ["the secret has 13 bytes, too few", "too many"]
+
+
+def test_a_key_and_the_one_before(tmp_path: Path) -> None:
+    old, new = tmp_path / "old.key", tmp_path / "new.key"
+    for path in (old, new):
+        path.write_text("PRIVATE+KEY+a+12345678+AAAA\n")
+        path.chmod(0o600)
+    used = reader()
+    read = read_audit(used, node(f"{{key: {new}, previous_key: {old}}}"))
+    assert (read.key, read.previous_key) == (new, old)
+    assert used.problems == []
+    read_audit(used, node(f"{{previous_key: {old}}}"))
+    assert [problem.message for problem in used.problems] == ["a previous key without a new one"]
