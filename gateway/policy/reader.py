@@ -3,6 +3,8 @@
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from cryptography import x509
+
 from gateway.core.message import Instant
 from gateway.core.policy import SwitchedOff
 from gateway.pki.crl import RevocationList
@@ -38,6 +40,8 @@ class Reader:
         """Of what is being read."""
         self.material: list[Material] = []
         """Every key and certificate that was read, in the order of reading."""
+        self.trusted: set[x509.Name] = set()
+        """Names of the CAs that listeners trust."""
         self.revocation_lists: dict[str, list[RevocationList]] = {}
         """By the name of the listener that asks them."""
 
@@ -53,6 +57,8 @@ class Reader:
     def uses(self, node: Node, role: Role, what: Crypto, file: str = "") -> None:
         """Keep what the policy trusts or uses for the inventory; `file` is where it was found."""
         self.material.append(Material(self.owner, role, what, node.place, node.trail, file))
+        if self.owner.kind == "listener" and role is Role.AUTHORITY and isinstance(what, x509.Certificate):
+            self.trusted.add(what.subject)
 
     def _record(self, node: Node, message: str, hint: str, severity: Severity) -> None:
         place = node.place

@@ -93,18 +93,11 @@ def authorities(reader: Reader, node: Node | None) -> Path | None:
 
 def authority_keys(reader: Reader, node: Node | None) -> frozenset[str] | None:
     """Read a PEM file of CA certificates that narrows whom a listener trusts; give their public keys' SHA-256."""
-    if node is None:
-        return None  # before anything is looked for: of 10,000 partners hardly one names a CA
-    trusted = {
-        each.what.subject
-        for each in reader.material
-        if each.owner.kind == "listener" and each.role is Role.AUTHORITY and isinstance(each.what, x509.Certificate)
-    }
     count = len(reader.material)
-    if authorities(reader, node) is None:
+    if node is None or authorities(reader, node) is None:
         return None
     found = [each.what for each in reader.material[count:] if isinstance(each.what, x509.Certificate)]
-    if not any(each.subject in trusted or each.issuer in trusted for each in found):
+    if reader.trusted.isdisjoint([name for each in found for name in (each.subject, each.issuer)]):
         hint = "add its root to a listener's `client_ca`: here it only narrows"
         reader.warning(node, "no listener trusts any of these CAs", hint)
     ders = [each.public_bytes(Encoding.DER) for each in found]

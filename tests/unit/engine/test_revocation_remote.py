@@ -91,6 +91,10 @@ class Up:
 
     async def tick(self, *chains: Chain) -> None:
         self.remote.tick(chains)
+        await self.settled()
+
+    async def settled(self) -> None:
+        """Wait for what is under way."""
         tasks = [each.task for each in (*self.remote._points.values(), *self.remote._answers.values()) if each.task]
         if tasks:
             await asyncio.wait(tasks)
@@ -201,6 +205,7 @@ async def test_a_list_that_does_not_come_in_time_is_given_up() -> None:
     up = Up(timeout=0.001)
     up.server.held = asyncio.Event()
     assert await up.judged(CHAIN) is Status.UNKNOWN
+    await up.settled()
     assert up.told == [(f"revocation.fetch:{POINT}", "no whole answer within 0.001 s")]
 
 
