@@ -20,6 +20,7 @@ from rich.text import Text
 from gateway.cli.parsed import Parsed
 from gateway.core.barred import LOCKED, Thing
 from gateway.core.message import Instant
+from gateway.pki.objections import is_authority
 from gateway.policy.folder import explained, read_bounded
 from gateway.policy.values import Unfit, duration, instant, sha256_hex
 from gateway.state.revocations import Entry, JournalError, add, in_force, read_all
@@ -247,9 +248,14 @@ def _fingerprint(text: str) -> str:
     if not path.is_file():
         return sha256_hex(text)
     try:
-        return x509.load_pem_x509_certificate(path.read_bytes()).fingerprint(SHA256()).hex()
+        found = x509.load_pem_x509_certificate(path.read_bytes())
+        authority = is_authority(found)
     except (OSError, ValueError):
         raise Unfit(f"{text} has no readable certificate", "expected PEM, or a SHA-256 fingerprint") from None
+    if authority:
+        hint = "take it out of `client_ca`, or have its issuer put it on a list; clients' own certificates count here"
+        raise Unfit(f"{text} is a CA's certificate", hint)
+    return found.fingerprint(SHA256()).hex()
 
 
 def _read(state: Path) -> list[Entry]:

@@ -12,8 +12,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -23,14 +23,17 @@ from gateway.engine.clock import Clock
 from gateway.engine.fetch import Fetched, Fetcher, FetchError, Fetches
 from gateway.engine.revocation_store import KeptLists
 from gateway.pki.chain import Chain, Link
-from gateway.pki.crl import MAX_BYTES, read_lists
+from gateway.pki.crl import MAX_BYTES, RevocationList, read_lists
 from gateway.pki.ocsp import MAX_BYTES as MAX_ANSWER
 from gateway.pki.ocsp import Question
 from gateway.pki.revocation import Learnt, Lists, Status, judge_link, to_be_checked
 
 MAX_POINTS = 256
-MAX_ANSWERS = 20_000
 """Known at the same time: beyond that the oldest is forgotten, and asked for again where it is needed."""
+MAX_AUTHORITIES = 16
+"""Of one list: a CA that changes its key has two."""
+MAX_ANSWERS = 20_000
+"""Likewise."""
 
 FIRST_RETRY, LAST_RETRY = 5.0, 300.0
 """Seconds until what failed is tried again: doubled each time, from the first to the last."""
@@ -58,10 +61,18 @@ class _Asked:
     name: str
     """Under which a failure is recorded."""
     timeout: float
+    authorities: dict[bytes, Link] = field(default_factory=dict)
+    """Of a list: who may have signed it, by fingerprint. It is not fetched before a chain has told."""
     due: float = float("-inf")
     """By the monotonic clock."""
     retry: float = FIRST_RETRY
     task: "asyncio.Task[None] | None" = None
+
+    def add(self, authority: Link) -> None:
+        """Take lists that this authority signed, too."""
+        self.authorities[authority.fingerprint] = authority
+        if len(self.authorities) > MAX_AUTHORITIES:
+            del self.authorities[next(iter(self.authorities))]
 
 
 def _fetcher() -> Asks:
@@ -102,7 +113,7 @@ class Remote:
         """Begin to ask anew where it is time to; `chains` are those of the connections that stand."""
         now = self._clock.monotonic()
         for asked in self._points.values():
-            if asked.due <= now:
+            if asked.due <= now and asked.authorities:
                 self._begin(asked)
         if self._answers:
             for link in {id(link): link for chain in chains for link in chain.links}.values():
@@ -143,9 +154,26 @@ class Remote:
             )
             return verdict.status is Status.UNKNOWN
 
+        await self._learn_lists(settings, link, authority, unknown)
+        await self._learn_answer(settings, link, authority, unknown)
+
+    async def _learn_lists(
+        self, settings: Revocation, link: Link, authority: Link, unknown: Callable[[], bool]
+    ) -> None:
         for url in link.points:
-            if unknown() and allowed(url, settings.point_hosts):
-                await self._ask(self._point(url, settings))
+            if not allowed(url, settings.point_hosts) or not (unknown() or url in self._points):
+                continue
+            asked = self._point(url, settings)
+            if authority.fingerprint not in asked.authorities:
+                asked.add(authority)
+                if unknown():
+                    asked.due = float("-inf")  # whatever was refused may be this one's
+            if unknown():
+                await self._ask(asked)
+
+    async def _learn_answer(
+        self, settings: Revocation, link: Link, authority: Link, unknown: Callable[[], bool]
+    ) -> None:
         responders = (settings.responder,) if settings.responder is not None else link.responders
         for url in responders:
             if url != settings.responder and not allowed(url, settings.ocsp_hosts):
@@ -178,8 +206,8 @@ class Remote:
                 del self._points[oldest]
                 self.learnt.lists.pop(oldest, None)
 
-            async def fetch(_: _Asked) -> float:
-                return await self._fetch_list(url, settings.refresh)
+            async def fetch(asked: _Asked) -> float:
+                return await self._fetch_list(url, asked.authorities.values(), settings.refresh)
 
             self._points[url] = _Asked(fetch, f"revocation.fetch:{url}", settings.timeout)
         return self._points[url]
@@ -238,14 +266,19 @@ class Remote:
             self._fetcher = self._make_fetcher()
         return self._fetcher
 
-    async def _fetch_list(self, url: str, refresh: float) -> float:
+    async def _fetch_list(self, url: str, authorities: Collection[Link], refresh: float) -> float:
         fetched = await self._fetches.get(url)
         if fetched.status != 200:
             raise FetchError(f"the server of the list answered {fetched.status}")
         found = await asyncio.to_thread(read_lists, fetched.body)
         if len(found) != 1:
             raise FetchError("more than one list")
+        # Over plain HTTP anybody on the way can answer: what nobody signed must not stand in the way of what is.
+        if not _signed(found[0], authorities):
+            raise FetchError("the list is not signed by the issuer of the certificates that name it")
         known = self.learnt.lists.get(url)
+        if known is not None and not _signed(known, authorities):
+            known = None
         if known is not None and found[0].this_update < known.this_update:
             raise FetchError("the list there is older than the one that was there before")
         self.news = self.news or known is None or known.this_update != found[0].this_update
@@ -281,6 +314,13 @@ class Remote:
 
     def _until(self, ends: Instant, refresh: float) -> float:
         return min(refresh, ends - self._clock.now())
+
+
+def _signed(found: RevocationList, authorities: Collection[Link]) -> bool:
+    return any(
+        found.issuer == each.certificate.subject and found.signed_by(each.certificate, each.fingerprint)
+        for each in authorities
+    )
 
 
 def allowed(url: str, hosts: frozenset[str]) -> bool:

@@ -134,3 +134,10 @@ def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     result = run(tmp_path / "nowhere", "partner", "a", *WHY)
     assert "is no folder" in result.output
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_cas_certificate_is_not_looked_for_in_chains(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_bytes(pki.pki().partners.certificate_pem())
+    result = run(tmp_path, "certificate", str(tmp_path / "ca.pem"), *WHY)
+    assert result.exit_code == 2
+    assert "is a CA's certificate (take it out of `client_ca`" in result.output

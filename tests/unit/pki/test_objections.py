@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
 
@@ -136,3 +136,15 @@ def test_extensions_that_cannot_be_read_are_one_objection() -> None:
     (found,) = objections(broken, NOW)
     assert found.startswith("its extensions cannot be read (ValueError)")
     assert LEAF_KEY.public_key() == broken.public_key()
+
+
+@pytest.mark.parametrize(
+    ("curve", "said"),
+    [
+        (ec.SECP256K1(), "an elliptic curve that is not taken: have it issued for RSA, EC P-256 or Ed25519"),
+        (ec.BrainpoolP256R1(), None),
+    ],
+)
+def test_keys_that_are_too_costly_to_look_at(curve: ec.EllipticCurve, said: str | None) -> None:
+    found = objections(leaf(public=ec.generate_private_key(curve).public_key()), NOW, Use.CLIENT)
+    assert found == ([] if said is None else [said])
