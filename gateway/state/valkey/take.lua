@@ -37,37 +37,18 @@ local function end_of(window, slides)
   return (slides == 'day' and day + 1 or day_after_month_of(day)) * 86400
 end
 
-local function wait_of(bucket) -- a bucket with a burst
-  if bucket.used == 0 then
-    return 0
-  end
-  local least = bucket.used - 1
-  if bucket.used + bucket.cost > bucket.burst then
-    least = bucket.burst - bucket.cost
-  end
-  return (bucket.count - least * bucket.one) / bucket.amount / 1000000
-end
-
 local forced = ARGV[4 * #KEYS + 1]
 local held = redis.call('MGET', unpack(KEYS))
 local buckets, fits = {}, 1
 for i = 1, #KEYS do
   local at = 4 * i
   local amount, window, slides, cost = tonumber(ARGV[at - 3]), tonumber(ARGV[at - 2]), ARGV[at - 1], tonumber(ARGV[at])
-  local mark, count, before, rest, used
+  local mark, count, before, rest, used, burst
   if held[i] then
     mark, count, before = string.match(held[i], '^(%d+) (%d+) (%d+)$')
     mark, count, before = tonumber(mark), tonumber(count), tonumber(before)
   end
-  if string.byte(slides) == 98 then
-    local burst, one, at = tonumber(string.sub(slides, 2)), window * 1000000, math.floor(now * 1000000 + 0.5)
-    count = math.max((count or 0) - math.max(at - (mark or at), 0) * amount, 0)
-    used = math.ceil(count / one)
-    if used + cost > burst and not forced then
-      fits = 0
-    end
-    buckets[i] = {stepped = at < (mark or at), mark = at, count = count, used = used, cost = cost, burst = burst, one = one, amount = amount}
-  elseif slides == '1' then
+  if slides == '1' then
     local index = math.floor(now / window)
     if not mark then
       mark, count, before = index, 0, 0
@@ -78,6 +59,13 @@ for i = 1, #KEYS do
     end
     rest = math.min((mark + 1) * window - now, window)
     used = math.floor(before * rest / window + count)
+  elseif string.byte(slides) == 98 then
+    burst = tonumber(string.sub(slides, 2))
+    local micros = math.floor(now * 1000000 + 0.5)
+    before, mark = mark and micros < mark, mark or micros -- whether the clock has stepped back
+    count = math.max((count or 0) - math.max(micros - mark, 0) * amount, 0)
+    mark, rest, used = micros, amount, math.ceil(count / window / 1000000)
+    amount = burst
   else
     if not mark or mark <= now * 1000 then
       mark, count, before = math.ceil(end_of(window, slides) * 1000), 0, 0
@@ -85,37 +73,34 @@ for i = 1, #KEYS do
     rest = mark / 1000 - now
     used = count
   end
-  if not buckets[i] then
-    if used + cost > amount and not forced then
-      fits = 0
-    end
-    buckets[i] = {mark, count, before, rest, used, cost, window, slides}
+  if used + cost > amount and not forced then
+    fits = 0
   end
+  buckets[i] = {mark, count, before, rest, used, cost, window, slides, burst}
 end
 local reply = {fits}
 for i, bucket in ipairs(buckets) do
-  local at = 4 * i
-  if bucket.burst then
+  local mark, count, before, rest, used, cost, window, slides, burst = unpack(bucket, 1, 9)
+  if burst then
+    local amount, stepped = rest, before
     if fits == 1 then
-      bucket.count, bucket.used = bucket.count + bucket.cost * bucket.one, bucket.used + bucket.cost
-      bucket.cost = 0 -- it is taken
+      count, used, cost = count + cost * window * 1000000, used + cost, 0 -- it is taken, and costs no more
     end
-    if fits == 1 or bucket.stepped then -- where the clock has stepped back, it leaks from now on
-      local lives = bucket.count / bucket.amount / 1000 + 1000
-      redis.call('SET', KEYS[i], string.format('%.0f %.0f 0', bucket.mark, bucket.count), 'PX', math.ceil(lives))
+    if fits == 1 or stepped then -- where the clock has stepped back, it leaks from now on
+      local lives = math.ceil(count / amount / 1000 + 1000)
+      redis.call('SET', KEYS[i], string.format('%.0f %.0f 0', mark, count), 'PX', lives)
     end
-    reply[at - 2], reply[at - 1], reply[at], reply[at + 1] = bucket.used, 0, 0, math.ceil(wait_of(bucket) * 1000)
-  else
-    local mark, count, before, rest, used, cost, window, slides = unpack(bucket)
-    if fits == 1 then
-      count, used = count + cost, used + cost
-      local lives = rest + 1
-      if slides == '1' then
-        lives = lives + window -- the next window still looks at it
-      end
-      redis.call('SET', KEYS[i], string.format('%d %d %d', mark, count, before), 'PX', math.ceil(lives * 1000))
+    local least = used + cost > burst and burst - cost or used - 1 -- what may be in it for the request, or for one more
+    before, count, rest = 0, 0, used == 0 and 0 or (count - least * window * 1000000) / amount / 1000000
+  elseif fits == 1 then
+    count, used = count + cost, used + cost
+    local lives = rest + 1
+    if slides == '1' then
+      lives = lives + window -- the next window still looks at it
     end
-    reply[at - 2], reply[at - 1], reply[at], reply[at + 1] = used, before, count, math.ceil(rest * 1000)
+    redis.call('SET', KEYS[i], string.format('%d %d %d', mark, count, before), 'PX', math.ceil(lives * 1000))
   end
+  local at = 4 * i
+  reply[at - 2], reply[at - 1], reply[at], reply[at + 1] = used, before, count, math.ceil(rest * 1000)
 end
 return reply

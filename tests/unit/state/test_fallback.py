@@ -15,6 +15,7 @@ from gateway.core.stores import EmbeddedSettings, FailModes, OnFailure, StateSet
 from gateway.signing.window import Window
 from gateway.state.fallback import Fallback
 from gateway.state.valkey import store as store_module
+from gateway.state.valkey.money import Spent
 from gateway.state.valkey.store import ValkeyState
 from tests.engine.harness import until
 from tests.unit.state.money_store import Asking, reserve
@@ -232,7 +233,7 @@ async def test_a_new_policy_brings_its_own_modes(server: Server, monkeypatch: py
         made.adopt(StateSettings(1_000, on_failure=LOCAL), None, NOW)
         monkeypatch.setattr(store_module, "TRIES", ())
         money = Asking(made)
-        for asking in (money.remember(), money.reserve(), money.settle(GiveBack(reserve(), ()))):
+        for asking in (money.remember(), money.reserve(), money.settle(GiveBack(reserve(), Spent(b"1", 1, ())))):
             with pytest.raises(Unavailable):
                 await asking
         made.close()
