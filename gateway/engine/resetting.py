@@ -11,7 +11,6 @@ from pathlib import Path
 
 from gateway.audit.events import LimitsReset
 from gateway.controls.partner_rates import counters_of
-from gateway.core.counters import PartnerCounters
 from gateway.core.reasons import Unavailable
 from gateway.engine.gate import Gate
 from gateway.state.fallback import Fallback
@@ -38,6 +37,8 @@ class Resetting:
         self._own = own / RECORDED
         self._recorded = self._read_recorded()
         self._questions = Questions(shared)
+        self._undone: list[Reset] = []
+        """What could not be recorded or done yet."""
 
     def look(self) -> None:
         """Do what was asked for since the last look. What cannot be read, or done, is recorded as a failure."""
@@ -47,9 +48,9 @@ class Resetting:
             resets = self._reader.read()
             if resets and resets[-1].number < self._recorded:
                 self._recorded = 0  # another journal, which counts anew
-            for reset in resets:
-                if reset.number > self._recorded:
-                    self._reset(reset)
+            self._undone += [reset for reset in resets if reset.number > self._recorded]
+            while self._undone and self._reset(self._undone[0]):
+                del self._undone[0]
         except (ResetsError, Unavailable) as error:
             detail = error.detail if isinstance(error, Unavailable) else str(error)
             gate.health.failed(NAME, detail, now, facts)
@@ -69,30 +70,26 @@ class Resetting:
             with suppress(OSError):  # whoever asks is told that nobody answers
                 self._questions.answer(name, used)
 
-    def _reset(self, reset: Reset) -> None:
+    def _reset(self, reset: Reset) -> bool:
+        """Record a reset, then do it; tells whether it was recorded. Otherwise it is for the next look."""
         gate = self._gate
-        counted = self._forget(counters_of(gate.in_force.policy, reset.partner, reset.routes))
-        logger.info("limits of %s reset by %s (number %d)", reset.partner, reset.by, reset.number)
-        gate.record(
-            LimitsReset(
-                gate.clock.now(), gate.in_force.facts, reset.number, reset.partner, reset.routes, counted, reset.at,
-                reset.by, reset.because,
-            )
+        state, counters = gate.state, counters_of(gate.in_force.policy, reset.partner, reset.routes)
+        counted = state.count(counters) if isinstance(state, MemoryState) else None
+        event = LimitsReset(
+            gate.clock.now(), gate.in_force.facts, reset.number, reset.partner, reset.routes, counted, reset.at,
+            reset.by, reset.because,
         )  # fmt: skip
+        if reset.number > self._recorded and not gate.record(event):
+            return False
         self._recorded = reset.number
+        if isinstance(state, MemoryState | Fallback):
+            state.forget(counters)
+        logger.info("limits of %s reset by %s (number %d)", reset.partner, reset.by, reset.number)
         written = self._own.with_name(f".{RECORDED}.new")
         with suppress(OSError):  # at worst it is reset and recorded twice
             written.write_text(f"{self._recorded}\n", encoding="ascii")
             written.replace(self._own)
-
-    def _forget(self, counters: list[PartnerCounters]) -> int | None:
-        """Have what this process counts begin anew; gives how many counters, None where another process counts."""
-        state = self._gate.state
-        if isinstance(state, MemoryState):
-            return state.forget(counters)
-        if isinstance(state, Fallback):
-            state.forget(counters)
-        return None
+        return True
 
     def _read_recorded(self) -> int:
         try:

@@ -75,10 +75,14 @@ class Bursts:
 
     def forget(self, which: Callable[[str], bool]) -> int:
         """Have those begin anew whose name it says; gives how many."""
-        found = [name for name in self._levels if which(name)]
+        found = self.found(which)
         for name in found:
             del self._levels[name]
         return len(found)
+
+    def found(self, which: Callable[[str], bool]) -> list[str]:
+        """Give those whose name it says."""
+        return [name for name in self._levels if which(name)]
 
     def _units(self, name: str, limit: RateLimit, at: int) -> int:
         level = self._levels.get(name)

@@ -67,6 +67,10 @@ class MemoryState:
             limits, {one.route: self._in_flight.taken(one.policy, one.route, one.partner, now) for one in listed}
         )
 
+    def count(self, counters: Iterable[PartnerCounters]) -> int:
+        """Tell how many counters would begin anew."""
+        return self._rates.count(counters)
+
     def forget(self, counters: Iterable[PartnerCounters]) -> int:
         """Have rate counters begin anew; gives how many there were. Raises Unavailable(STATE_UNAVAILABLE)."""
         return self._rates.forget(counters)

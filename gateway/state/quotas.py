@@ -112,12 +112,16 @@ class Quotas:
 
     def forget(self, which: Callable[[str], bool]) -> int:
         """Have those begin anew whose name it says; gives how many. Raises Unavailable(STATE_UNAVAILABLE)."""
-        found = [counter for counter in self._quotas if which(counter.partition("/")[0])]
+        found = self.found(which)
         for counter in found:
             if self._journal is not None:
                 self._journal.append([counter, 0], self._quotas[counter].over)
             del self._quotas[counter]
         return len(found)
+
+    def found(self, which: Callable[[str], bool]) -> list[str]:
+        """Give those whose name it says."""
+        return [counter for counter in self._quotas if which(counter.partition("/")[0])]
 
     async def synced(self, behind: list[Quota]) -> None:
         """Wait until what is behind is on disk. Raises Unavailable(STATE_UNAVAILABLE)."""

@@ -13,7 +13,7 @@ system's clock, which the library reads itself: where that steps back, the windo
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
 from heapq import heappop, heappush
 from math import floor
@@ -131,22 +131,32 @@ class Rates:
             name = self._names[take.limit.window, take.limit.kind, take.key, take.whose]
             self._counting(take.limit).charge(name, take, now)
 
+    def count(self, counters: Iterable[PartnerCounters]) -> int:
+        """Tell how many counters would begin anew."""
+        which = self._which(counters)
+        return len(self._found(which)) + len(self._bursts.found(which)) + len(self.quotas.found(which))
+
     def forget(self, counters: Iterable[PartnerCounters]) -> int:
         """Have counters begin anew; gives how many there were. Raises Unavailable(STATE_UNAVAILABLE)."""
+        which = self._which(counters)
+        found = self._found(which)
+        for key in found:
+            self._storage.storage.pop(key, None)
+            del self._expirations[key]
+        return len(found) + self._bursts.forget(which) + self.quotas.forget(which)
+
+    def _found(self, which: Callable[[str], bool]) -> list[str]:
+        return [key for key in self._expirations if which(key.partition("/")[0])]
+
+    def _which(self, counters: Iterable[PartnerCounters]) -> Callable[[str], bool]:
+        """Give what tells by their names which counters are meant."""
         names, marks = set[str](), set[str]()
         for each in counters:
             names.update(self._names[one.limit.window, one.limit.kind, one.key, None] for one in each.takes)
             if each.mixed:
                 marks.add(each.mark)
 
-        def which(name: str) -> bool:
-            return name in names or name.rpartition(":")[2] in marks
-
-        found = [key for key in self._expirations if which(key.partition("/")[0])]
-        for key in found:
-            self._storage.storage.pop(key, None)
-            del self._expirations[key]
-        return len(found) + self._bursts.forget(which) + self.quotas.forget(which)
+        return lambda name: name in names or name.rpartition(":")[2] in marks
 
     def _count(self, ask: TakeRate) -> "Counted":
         limits = [take.limit for take in ask.takes]

@@ -17,11 +17,13 @@ from click.testing import CliRunner
 from gateway.audit.log import AuditLog
 from gateway.audit.tlog.key import read_key
 from gateway.cli.audit import audit
+from gateway.cli.limits import limits
 from gateway.engine.service import Service
 from gateway.engine.start import StartError
 from gateway.engine.worker import Worker
 from gateway.policy import PolicyInvalid
 from gateway.state.unshared import Unshared
+from tests import world
 from tests.engine.harness import SAFETY, check_outcomes, get, kind_of, read_records, read_response, serving, until
 from tests.engine.services import EMBEDDED, STATELESS, Folder, again
 from tests.engine.test_run import connect, current, free_port, listens
@@ -299,3 +301,17 @@ async def test_a_worker_does_not_start_with_a_policy_that_needs_shared_state(tmp
     folder.write()
     with pytest.raises(PolicyInvalid, match="several workers need a store they share for rate_limit"):
         await Service(folder.settings(worker=told())).run()
+
+
+async def test_a_quota_of_all_workers_is_reset_once_and_recorded_by_each(tmp_path: Path) -> None:
+    quota = EMBEDDED | {"1000/second per partner": "2/calendar-month per partner"}
+    async with supervised(tmp_path, quota) as up:
+        await up.until_said("2 workers accept")
+        told = ["--because", "INC-1", "--by", "maria", "--state", str(up.folder.path / "state")]
+        command = ["reset", str(up.folder.policy), world.PARTNER, *told]
+        assert [await up.look() for _ in range(3)] == [200, 200, 429]
+        done = await asyncio.to_thread(CliRunner().invoke, limits, command)
+        assert (done.exit_code, done.output) == (0, f"reset: {world.PARTNER} (number 1; counters in use: 1)\n")
+        assert [await up.look() for _ in range(3)] == [200, 200, 429]
+        await until(lambda: all("limits.reset" in up.kinds(number) for number in (1, 2)))
+        assert [up.kinds(number).count("limits.reset") for number in (1, 2)] == [1, 1]

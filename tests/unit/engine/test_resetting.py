@@ -7,6 +7,7 @@ import pytest
 from gateway.audit.events import ControlFailed, ControlRecovered, LimitsReset
 from gateway.controls.rate_limit import RateLimits, RouteLimit
 from gateway.core.chain import RateLimit, RateTaken, Take, TakeRate
+from gateway.core.reasons import Reason, Unavailable
 from gateway.core.stores import StateSettings
 from gateway.engine.resetting import RECORDED, Resetting
 from gateway.state.looks import Question, Used
@@ -71,6 +72,35 @@ def test_other_partners_and_routes_go_on(tmp_path: Path) -> None:
     up.resetting.look()
     assert [up.take() for _ in range(2)] == [True, False]
     assert up.recorded == [(1, 0), (2, 0)]
+
+
+def test_what_cannot_be_recorded_is_not_done_until_it_can(tmp_path: Path) -> None:
+    up = Counting(tmp_path)
+    assert [up.take() for _ in range(3)] == [True, True, False]
+    add(tmp_path, [ONE, ONE])
+    up.made.log.error = Unavailable(Reason.AUDIT_UNAVAILABLE, "full")
+    up.resetting.look()
+    assert not up.take()
+    up.made.log.error = None
+    up.resetting.look()
+    assert up.take()
+    assert [number for number, _ in up.recorded] == [1, 2]
+
+
+def test_what_cannot_be_done_is_tried_again_and_recorded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> int:
+        raise Unavailable(Reason.STATE_UNAVAILABLE, "the journal cannot be written")
+
+    up = Counting(tmp_path)
+    assert [up.take() for _ in range(3)] == [True, True, False]
+    add(tmp_path, [ONE])
+    with monkeypatch.context() as patched:
+        patched.setattr(up.state, "forget", fail)
+        up.resetting.look()
+    up.resetting.look()
+    assert up.take()
+    assert up.recorded == [(1, 1)]
+    assert [event.control for event in up.made.log.of(ControlRecovered)] == ["limits.resets"]
 
 
 def test_what_is_used_is_told_to_whoever_asks(tmp_path: Path) -> None:
