@@ -54,6 +54,10 @@ class Row:
         """Give the spread of one of the figures of `Sample`."""
         return Spread.of([getattr(sample, figure) for sample in self.samples])
 
+    def microseconds(self) -> float:
+        """Give what a request takes of a core, by all processes of the server: the median of the rounds."""
+        return median(10_000 * one.cpu_percent / one.requests_per_second for one in self.samples)
+
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
@@ -132,6 +136,8 @@ class Run:
     policy_load_seconds: Spread | None = None
     """To read and compile the policy with 10,000 partners."""
     growth: Growth | None = None
+    verified_per_second: Spread | None = None
+    """Records of the log of the row `audit` that `gateway audit verify` holds against what was signed, by CPU time."""
     notes: tuple[str, ...] = field(default=())
     """What could not be measured, and why."""
 

@@ -13,6 +13,8 @@ from benchmarks.machine import Cores, busy_seconds, usage
 from benchmarks.processes import running
 from benchmarks.servers import Gate, Server, absence, upstream
 from benchmarks.workloads import REFERENCE, Workload
+from gateway.audit.verify.check import check
+from gateway.audit.verify.notes import Key
 from gateway.policy import load as load_policy
 
 WARM_UP_SECONDS = 2
@@ -21,6 +23,7 @@ GROWTH_MOST_SECONDS = 900.0
 """A gate that is too slow for a million requests is looked at after this time."""
 
 POLICY_LOADS = 3
+VERIFICATIONS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,20 @@ class Measurer:
         first = next((each for each in sizes if each[0] >= few), sizes[0])
         last = sizes[-1]
         return Growth((first[0], last[0]), (first[1], last[1]))
+
+    def verification(self) -> Spread:
+        """Time the verification of the log that the gate wrote last, by the CPU time it takes. Raises BenchError."""
+        log = self.lab.folder / Gate.name / "audit"
+        key = Key.parse((log / "tlog" / "log.vkey").read_text())
+        rates = []
+        for number in range(VERIFICATIONS):
+            self.tell(f"audit: verifying {number + 1} of {VERIFICATIONS}")
+            began = time.process_time()
+            found = check(log, [key])
+            rates.append(found.records / (time.process_time() - began))
+            if found.count or not found.signed:
+                raise BenchError(f"the log of the gate is not whole: {found.first}")
+        return Spread.of(rates)
 
     def policy_load(self) -> Spread:
         """Time the reading of the policy with 10,000 partners."""

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from benchmarks.figures import Measured, Ratio, Row, Run, Sample, Spread
 from benchmarks.targets import Target, targets
+from benchmarks.workloads import AUDIT
 
 _FOREIGN_PERCENT = 5.0
 """Where others took more than this of the server's core, figures are not to be trusted."""
@@ -62,6 +63,7 @@ def as_json(run: Run) -> str:
             "versions": run.versions,
             "workloads": {each.workload.name: _workload(each) for each in run.measured},
             "policy_load_seconds": _rounded(run.policy_load_seconds) if run.policy_load_seconds else None,
+            "verified_per_second": _rounded(run.verified_per_second) if run.verified_per_second else None,
             "growth": asdict(run.growth) if run.growth else None,
             "targets": [{**asdict(target), "met": target.met} for target in targets(run)],
             "notes": run.notes,
@@ -167,9 +169,25 @@ def remarks(run: Run) -> Iterator[str]:
                 yield from (f"{where}: {doubt}" for doubt in _doubts(row))
     if run.policy_load_seconds:
         yield f"the policy with 10,000 partners and 100,000 networks loads in {_written(run.policy_load_seconds, 2)} s"
+    if run.verified_per_second:
+        yield f"gateway audit verify: {_written(run.verified_per_second, 0)} records a second of one core"
+    yield from _costs(run)
     if run.growth:
         (few, many), (before, after) = run.growth.requests, run.growth.resident_mb
         yield f"resident size of the gate after {few:,} requests {before:.0f} MB, after {many:,} {after:.0f} MB"
+
+
+def _costs(run: Run) -> Iterator[str]:
+    """Say what a request costs with the log and without it, all processes of the gate together."""
+    measured = run.workload(AUDIT.name)
+    rows = [measured.row(name) for name in AUDIT.servers] if measured else []
+    if rows and all(rows):
+        with_log, without = (row.microseconds() for row in rows if row is not None)
+        share = 100 * (1 - without / with_log)
+        yield (
+            f"CPU for a request, all processes of the gate together: {with_log:.0f} µs with its audit log,"
+            f" {without:.0f} µs without: the log takes {share:.0f} % of it"
+        )
 
 
 def _doubts(row: Row) -> Iterator[str]:

@@ -16,7 +16,7 @@ from benchmarks.packages import Packages
 from benchmarks.policies import UPSTREAM_PORT
 from benchmarks.processes import check_free
 from benchmarks.servers import servers
-from benchmarks.workloads import ALL, POLICY_SIZE, WORKLOADS
+from benchmarks.workloads import ALL, AUDIT, POLICY_SIZE, WORKLOADS
 
 ROOT = HERE.parent
 
@@ -47,12 +47,15 @@ def perform(plan: Plan, packages: Packages, tell: Callable[[str], None]) -> Run:
     notes: list[str] = []
     load: Spread | None = None
     growth: Growth | None = None
+    verified: Spread | None = None
     with _folder(plan.lab) as folder:
         measurer = Measurer(make(folder), cores, plan.rounds, plan.seconds, tell)
         for workload in WORKLOADS:
             if workload.name in plan.names:
                 with _noted(workload.name, notes):
                     measured.append(measurer.measure(workload, contestants))
+                    if workload is AUDIT:
+                        verified = measurer.verification()
         if POLICY_SIZE.name in plan.names:
             with _noted("the time to load a policy", notes):
                 load = measurer.policy_load()
@@ -71,6 +74,7 @@ def perform(plan: Plan, packages: Packages, tell: Callable[[str], None]) -> Run:
         measured=tuple(measured),
         policy_load_seconds=load,
         growth=growth,
+        verified_per_second=verified,
         notes=tuple(notes),
     )
 

@@ -20,6 +20,8 @@ from gateway.core.barred import Thing
 from gateway.core.message import Instant
 from gateway.state.revocations import Entry, add
 
+ROOT = str(HERE.parent)
+
 _LUA = ("ndk_http_module.so", "ngx_http_lua_module.so")
 
 INTROSPECTED = (
@@ -202,6 +204,25 @@ class DurableGate(Gate):
         return policies.durable(lab.folder, self.port)
 
 
+class UnauditedGate(Gate):
+    """The gate without its log, which only these benchmarks can do."""
+
+    name = "gate-unaudited"
+    title = "gate, nothing recorded"
+    port = 9453
+
+    def policy(self, lab: Lab, workload: Workload) -> Path:
+        """Give the reference on another port."""
+        del workload
+        return policies.on_port(lab.folder, self.name, self.port)
+
+    def command(self, lab: Lab, workload: Workload) -> Command:
+        """Run it by the module that silences the log."""
+        audited = super().command(lab, workload)
+        _, *rest = audited.arguments
+        return Command([sys.executable, "-m", "benchmarks.unaudited", *rest], {**audited.environ, "PYTHONPATH": ROOT})
+
+
 class RevokingGate(Gate):
     """The gate that looks client certificates up in a long revocation list."""
 
@@ -261,7 +282,16 @@ class WorkersGate(StoreGate):
 
 def servers(packages: Packages) -> dict[str, Server]:
     """Give all of them by name."""
-    gates = (Gate(), LargeGate(), DurableGate(), RevokingGate(), BarringGate(), StoreGate(), WorkersGate())
+    gates = (
+        Gate(),
+        LargeGate(),
+        UnauditedGate(),
+        DurableGate(),
+        RevokingGate(),
+        BarringGate(),
+        StoreGate(),
+        WorkersGate(),
+    )
     return {each.name: each for each in (*gates, NginxLua(), Envoy(packages), Mitmdump())}
 
 

@@ -28,7 +28,7 @@ class Target:
 
 def targets(run: Run) -> list[Target]:
     """Hold a run against all bounds; ratios are those of medians."""
-    return [*_speed(run), *_scale(run)]
+    return [*_speed(run), *_log(run), *_scale(run)]
 
 
 def _speed(run: Run) -> Iterator[Target]:
@@ -39,6 +39,13 @@ def _speed(run: Run) -> Iterator[Target]:
     yield Target("reference: p99, gate to nginx-lua", 1.2, False, ratio.p99.median if ratio else None)
     rate = _rate(run, "new-connections", "nginx-lua")
     yield Target("new connection for each request: requests/s, gate to nginx-lua", 0.5, True, rate)
+
+
+def _log(run: Run) -> Iterator[Target]:
+    yield Target("audit log to none: requests/s", 0.9, True, _rate(run, "audit", "gate-unaudited"))
+    verified = run.verified_per_second
+    rate = verified.median / 1000 if verified else None
+    yield Target("gateway audit verify: records of one core", 100.0, True, rate, "thousand/s")
 
 
 def _scale(run: Run) -> Iterator[Target]:

@@ -59,6 +59,10 @@ TOKENS = {
 REFERENCE = Workload("reference", "reference: 32 kept-alive connections, body of 160 B")
 POLICY_SIZE = Workload("policy-size", "10,000 partners, 100,000 networks", servers=("gate-10000", "gate"))
 
+AUDIT = Workload(
+    "audit", "what the audit log costs: beside a gate that records nothing", servers=("gate", "gate-unaudited")
+)
+
 WORKLOADS = (
     REFERENCE,
     Workload("new-connections", "a new connection for each request", keep_alive=False),
@@ -68,6 +72,7 @@ WORKLOADS = (
     Workload("body-1m", "body of 1 MiB", body_bytes=1_048_576),
     Workload("bad-signature", "bad signature, refused", good_signature=False),
     POLICY_SIZE,
+    AUDIT,
     Workload("audit-fsync", "each allow on the disk before it is forwarded", servers=("gate-fsync", "gate")),
     Workload("revocation", "a revocation list of 100,000 entries", servers=("gate-revocation", "gate")),
     Workload("store", "state on an embedded Valkey", servers=("gate-valkey", "gate")),

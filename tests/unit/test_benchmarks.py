@@ -2,6 +2,8 @@
 
 import json
 import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from benchmarks.figures import Growth, Measured, Row, Run, Sample, Spread
 from benchmarks.lab import Lab, _make_keys, make_keys, revocation_list
 from benchmarks.load import read_h2load, read_wrk
 from benchmarks.machine import usage
+from benchmarks.report import remarks
 from benchmarks.targets import targets
 from gateway.controls.signature import SignatureControl
 from gateway.controls.token import TokenControl
@@ -55,6 +58,9 @@ def measured(name: str, **rates: list[float]) -> Measured:
 
 def run(*found: Measured, growth: Growth | None = None) -> Run:
     return Run("2026-11-22T13:00:00Z", "c0ffee", 3, 8, {}, {}, found, growth=growth)
+
+
+ROOT = Path(__file__).parents[2]
 
 
 def met(found: Run) -> dict[str, bool]:
@@ -133,6 +139,15 @@ class TestTargets:
     def test_refusals_are_compared_to_what_is_served(self) -> None:
         found = met(run(measured("reference", gate=[100.0]), measured("bad-signature", gate=[99.0])))
         assert found == {"bad signatures to good ones: requests/s": False}
+
+    @pytest.mark.parametrize(("gate", "verified", "said"), [(910.0, 120_000.0, True), (890.0, 90_000.0, False)])
+    def test_what_the_log_may_cost(self, gate: float, verified: float, said: bool) -> None:
+        rows = measured("audit", gate=[gate], gate_unaudited=[1_000.0])
+        found = replace(run(rows), verified_per_second=Spread.of([verified]))
+        assert set(met(found).values()) == {said}
+        (verify, share) = list(remarks(found))
+        assert verify.startswith(f"gateway audit verify: {verified:,.0f}")
+        assert "the log takes" in share
 
     @pytest.mark.parametrize(("requests", "said"), [(1_000_000, [True]), (400_000, [])])
     def test_growth_counts_after_a_million_requests(self, requests: int, said: list[bool]) -> None:
@@ -224,6 +239,19 @@ class TestPolicies:
         several = servers.WorkersGate().command(lab, workloads.REFERENCE)
         assert several.arguments[-2:] == ["--workers", "2"]
         assert len(several.arguments) == len(alone.arguments) + 2
+
+    def test_nothing_is_recorded_for_the_row_without_a_log(self, lab: Lab, tmp_path: Path) -> None:
+        audited = servers.Gate().command(lab, workloads.AUDIT)
+        command = servers.UnauditedGate().command(lab, workloads.AUDIT)
+        assert command.arguments[1:4] == ["-m", "benchmarks.unaudited", "run"]
+        assert len(command.arguments) == len(audited.arguments) + 2
+        code = (
+            "import sys; from pathlib import Path; from benchmarks.unaudited import silence; silence();"
+            "from gateway.audit.log import AuditLog; log = AuditLog(Path(sys.argv[1]));"
+            "assert log.append_all([0, 0]) == [None, None]; log.append(0); log.close()"
+        )
+        subprocess.run([sys.executable, "-c", code, tmp_path], check=True, cwd=ROOT)
+        assert [path.name for path in tmp_path.iterdir()] == ["lock"]
 
     def test_with_partners(self, lab: Lab, tmp_path: Path) -> None:
         policy = load(policies.with_partners(tmp_path, 9447, count=30), lab.environ).policy
