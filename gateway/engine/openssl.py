@@ -31,10 +31,11 @@ _NO_CERTIFICATE_COMPRESSION = 3 << 32
 """SSL_OP_NO_TX_CERTIFICATE_COMPRESSION and its kin for what is received: since OpenSSL 3.2, unknown before."""
 
 _HANDSHAKE = 22
-_CERTIFICATE, _FINISHED, _COMPRESSED_CERTIFICATE = 11, 20, 25
+_CLIENT_HELLO, _CERTIFICATE, _FINISHED, _COMPRESSED_CERTIFICATE = 1, 11, 20, 25
 _CERTIFICATES = frozenset({_CERTIFICATE, _COMPRESSED_CERTIFICATE})
 _TLS13 = 0x0304
-_HEADER_BYTES = 4
+_RECORD_BYTES, _HEADER_BYTES = 5, 4
+"""Of the headers of a record and of a handshake message."""
 
 
 _FUNCTIONS = (
@@ -63,7 +64,10 @@ class _Here(threading.local):
     """What happens in this thread: OpenSSL calls back in the thread that called it."""
 
     def __init__(self) -> None:
-        self.made: list[int] = []
+        self.made: list[int] | None = None
+        """Contexts; None: nobody asks."""
+        self.alone = False
+        """Whether the step under way has nothing to read but a ClientHello."""
         self.refused: Denied | None = None
         self.connection: int | None = None
         """Whose message was seen last, of the handshake under way."""
@@ -73,11 +77,18 @@ _here = _Here()
 
 
 class GuardedConnection(ssl.SSLObject):
-    """A connection whose handshake tells why certificates were not read."""
+    """A connection whose handshake tells why certificates were not read.
+
+    Being called back for each of the gate's own messages would cost a tenth of the handshake. So where the first thing
+    to be read is a ClientHello, with nothing behind it, the callback rests until that was answered.
+    """
+
+    incoming: ssl.MemoryBIO | None = None
+    """What the client sent; None once a step of the handshake has read any of it."""
 
     def do_handshake(self) -> None:
         """Go on with the handshake. Raises OfferRefused, and what `ssl` raises."""
-        _here.refused = None
+        _here.refused, _here.alone = None, self._is_alone()
         try:
             super().do_handshake()
         except ssl.SSLError as error:
@@ -85,9 +96,23 @@ class GuardedConnection(ssl.SSLObject):
                 raise OfferRefused(_here.refused) from error
             raise
         finally:
-            _here.connection = None
+            if _here.alone and _here.connection is not None:
+                _library().SSL_set_msg_callback(_here.connection, _ON_MESSAGE)
+            _here.connection, _here.alone = None, False
         if _here.refused is not None:
             raise OfferRefused(_here.refused)
+
+    def _is_alone(self) -> bool:
+        """Whether the first bytes of the client are one record with one ClientHello, and nothing else has come."""
+        incoming = self.incoming
+        if incoming is None or not incoming.pending:
+            return False
+        self.incoming = None
+        data = incoming.read()
+        incoming.write(data)
+        record, message = int.from_bytes(data[3:5]), int.from_bytes(data[6:9])
+        whole = len(data) == _RECORD_BYTES + record and record == _HEADER_BYTES + message
+        return whole and (data[0], data[5]) == (_HANDSHAKE, _CLIENT_HELLO)
 
     @property
     def context(self) -> ssl.SSLContext:
@@ -103,17 +128,35 @@ class GuardedConnection(ssl.SSLObject):
         _library().SSL_set_msg_callback(_here.connection, _ON_MESSAGE)
 
 
+class _ServerContext(ssl.SSLContext):
+    """A context whose connections can see what they are about to read."""
+
+    def wrap_bio(
+        self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, server_side: bool = False,
+        server_hostname: str | bytes | None = None, session: ssl.SSLSession | None = None,
+    ) -> ssl.SSLObject:  # fmt: skip
+        """Make a connection."""
+        connection = super().wrap_bio(incoming, outgoing, server_side, server_hostname, session)
+        if isinstance(connection, GuardedConnection):
+            connection.incoming = incoming
+        return connection
+
+
 class Context:
     """A context of a server, and where OpenSSL has it."""
 
     def __init__(self) -> None:
         """Make one that reads only certificates that are cheap to read. Raises ssl.SSLError."""
         self._library = _library()
-        _here.made = []
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        if len(set(_here.made)) != 1:
+        made: list[int] = []
+        _here.made = made
+        try:
+            self.context: ssl.SSLContext = _ServerContext(ssl.PROTOCOL_TLS_SERVER)
+        finally:
+            _here.made = None
+        if len(set(made)) != 1:
             raise _failed("the OpenSSL that was found is not the one that Python's ssl uses")
-        self._place, *_ = _here.made
+        self._place, *_ = made
         library, place = self._library, self._place
         options = library.SSL_CTX_set_options(place, _NO_CERTIFICATE_COMPRESSION)
         if options & 0x7FFFFFFF != int(self.context.options) & 0x7FFFFFFF:
@@ -151,7 +194,8 @@ def _failed(message: str) -> ssl.SSLError:
 
 
 def _made(parent: int, *_: object) -> None:
-    _here.made.append(parent)
+    if _here.made is not None:
+        _here.made.append(parent)
 
 
 def _arrived(written: int, version: int, kind: int, place: int, length: int, connection: int, _: int) -> None:
@@ -160,6 +204,8 @@ def _arrived(written: int, version: int, kind: int, place: int, length: int, con
         return
     _here.connection = connection
     message = ctypes.string_at(place, 1)[0]
+    if message == _CLIENT_HELLO and _here.alone:
+        _library().SSL_set_msg_callback(connection, _NOTHING)  # until it is answered
     if message in _CERTIFICATES:
         refused = _refused(message, version, ctypes.string_at(place, length)[_HEADER_BYTES:])
         if refused is not None:

@@ -4,7 +4,7 @@ import ctypes
 import ssl
 import sys
 from pathlib import Path
-from types import FrameType
+from types import FrameType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -98,6 +98,78 @@ def test_more_bytes_than_can_be_needed_are_not_even_received(
     with pytest.raises(ssl.SSLError) as caught:
         pair(settings, offers.client(tmp_path, big), version).shake_hands()
     assert caught.value.reason == "EXCESSIVE_MESSAGE_SIZE"
+
+
+def hello(client: ssl.SSLContext) -> bytes:
+    """Give what a client begins with: one record."""
+    client.maximum_version = VERSIONS[0]
+    received, sent = ssl.MemoryBIO(), ssl.MemoryBIO()
+    with pytest.raises(ssl.SSLWantReadError):
+        client.wrap_bio(received, sent, server_hostname="localhost").do_handshake()
+    return sent.read()
+
+
+def certificates() -> bytes:
+    """Give a Certificate message that must not be read, in the clear as TLS 1.2 has it."""
+    body = offers.message(offers.certificate(offers.spelt_out()), with_context=False)
+    return b"\x0b" + len(body).to_bytes(3) + body
+
+
+def record(content: bytes) -> bytes:
+    return b"\x16\x03\x03" + len(content).to_bytes(2) + content
+
+
+def step(connection: ssl.SSLObject, bio: ssl.MemoryBIO, data: bytes) -> None:
+    bio.write(data)
+    connection.do_handshake()
+
+
+@pytest.mark.parametrize("way", ["behind it", "in its record", "bit by bit", "in pieces that look like records"])
+def test_certificates_that_come_with_the_hello_are_looked_at_too(
+    settings: ListenerTls, tmp_path: Path, way: str
+) -> None:
+    first, bio = hello(pki.client_context(tmp_path)), ssl.MemoryBIO()
+    connection = server_contexts(settings)[0].wrap_bio(bio, ssl.MemoryBIO(), server_side=True)
+    parts = {
+        "behind it": [first + record(certificates())],
+        "in its record": [record(first[5:] + certificates())],
+        "bit by bit": [bytes((octet,)) for octet in first + record(certificates())],
+        "in pieces that look like records": [first[:7], first[7:], record(certificates())],
+    }[way]
+    with pytest.raises(ssl.SSLWantReadError):
+        connection.do_handshake()
+    for part in parts[:-1]:
+        with pytest.raises(ssl.SSLWantReadError):
+            step(connection, bio, part)
+    with pytest.raises(OfferRefused):
+        step(connection, bio, parts[-1])
+
+
+@pytest.mark.parametrize(
+    "data", [b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03", b"\x16\x03\x01\0\0", b"\x16\x03\x01\0\x04\x01\0\0\0"]
+)
+def test_what_is_no_hello_is_openssls_to_refuse(settings: ListenerTls, data: bytes) -> None:
+    bio = ssl.MemoryBIO()
+    connection = server_contexts(settings)[0].wrap_bio(bio, ssl.MemoryBIO(), server_side=True)
+    with pytest.raises(ssl.SSLError):
+        step(connection, bio, data)
+
+
+def test_the_gates_own_messages_are_not_looked_at(
+    settings: ListenerTls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def watch(written: int, version: int, kind: int, *others: Any) -> None:
+        seen.append((written, kind))
+        openssl._arrived(written, version, kind, *others)
+
+    monkeypatch.setattr(openssl, "_ON_MESSAGE", openssl._MESSAGE(watch))
+    for version in VERSIONS:
+        pair(settings, pki.client_context(tmp_path), version).shake_hands()
+        assert seen.count((0, 22)) == 2, "the hello, and the certificates"
+        assert not [each for each in seen if each[0]]
+        seen.clear()
 
 
 def test_certificates_are_looked_at_whatever_name_was_asked_for(settings: ListenerTls, tmp_path: Path) -> None:
@@ -212,22 +284,10 @@ def test_without_openssls_functions_there_is_no_context(monkeypatch: pytest.Monk
 
 
 def test_another_openssl_than_pythons_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Deaf(list[int]):
-        def append(self, _: int) -> None:
-            """Hear of no context."""
-
-    made = openssl._here
-
-    class Elsewhere:
-        refused = None
-
-        def __setattr__(self, name: str, value: object) -> None:
-            object.__setattr__(self, name, Deaf() if name == "made" else value)
-
-    monkeypatch.setattr(openssl, "_here", Elsewhere())
+    monkeypatch.setattr(openssl, "_here", SimpleNamespace(made=None))
+    monkeypatch.setattr(openssl, "_ServerContext", lambda _: None)
     with pytest.raises(ssl.SSLError, match="not the one that Python's ssl uses"):
         Context()
-    assert made is not openssl._here
 
 
 def test_a_place_that_is_no_context_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
