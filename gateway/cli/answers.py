@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from gateway.cli.messages import Message, split_message
+from gateway.cli.messages import Message
+from gateway.cli.wire import split_message
 from gateway.core.message import Headers, Instant
 from gateway.core.policy import SigningKey
 from gateway.core.reasons import Denied
@@ -28,12 +29,12 @@ _HINT = "name the key with --public-key or --secret"
 def response_in(raw: bytes, message: Message) -> tuple[Response, bytes]:
     """Read an answer as it stands in a file, to the request that it answers."""
     bodiless = message.head.method == "HEAD" or raw.split(b" ", 2)[1:2] in ([b"204"], [b"304"])
-    start, fields, body = split_message(raw, bodiless=bodiless)
+    start, fields, body, trailers = split_message(raw, bodiless=bodiless)
     words = start.split(b" ", 2)
     if len(words) < 2 or not words[0].startswith(b"HTTP/") or not words[1].isdigit():
         raise click.UsageError("the answer does not begin with a status line such as `HTTP/1.1 200 OK`")
     headers = Headers([(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in fields])
-    return Response(int(words[1]), headers, Request.of(message.head)), body
+    return Response(int(words[1]), headers, Request.of(message.head), trailers), body
 
 
 def verify_answer(

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -10,6 +9,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from gateway.cli.wire import split_message
 from gateway.core.message import RequestHead
 from gateway.core.policy import SigningKey
 from gateway.core.reasons import Denied
@@ -29,7 +29,7 @@ from gateway.signing.scheme import Scheme
 MAX_BODY = 67_108_864
 """Bytes."""
 
-_BLANK_LINE = re.compile(rb"\r?\n\r?\n")
+_FRAMING = (b"content-length", b"transfer-encoding")
 
 
 class Message(NamedTuple):
@@ -85,41 +85,14 @@ def request_of(url: str, method: str | None, headers: Sequence[str], data: str |
 
 def request_in(raw: bytes) -> Message:
     """Read a request as it stands in a file: lines may end with LF alone, and Content-Length may be missing."""
-    start, fields, body = split_message(raw)
+    start, fields, body, trailers = split_message(raw)
     words = start.split(b" ")
     if len(words) != 3 or not words[2].startswith(b"HTTP/"):
         raise click.UsageError("it does not begin with a request line such as `POST /v1/deposits HTTP/1.1`")
-    if body and not any(name.lower() == b"content-length" for name, _ in fields):
+    if body and not any(name.lower() in _FRAMING for name, _ in fields):
         fields.append((b"content-length", str(len(body)).encode()))
-    return _read(words[0].decode("latin-1"), words[1].decode("latin-1"), fields, body)
-
-
-def split_message(raw: bytes, *, bodiless: bool = False) -> tuple[bytes, list[tuple[bytes, bytes]], bytes]:
-    """Give start line, fields and body of a message in a file; Content-Length says where the body ends.
-
-    A `bodiless` one has none, whatever length it states.
-    """
-    head, *rest_of = _BLANK_LINE.split(raw, maxsplit=1)
-    body = rest_of[0] if rest_of else b""
-    start, *rest = head.replace(b"\r\n", b"\n").rstrip(b"\n").split(b"\n")
-    fields = [(name.strip(), value.strip()) for name, _, value in (line.partition(b":") for line in rest)]
-    known = {name.lower(): value for name, value in fields}
-    if b"transfer-encoding" in known:
-        raise click.UsageError("write the body as it is, with Content-Length in place of Transfer-Encoding")
-    if bodiless:
-        return start, fields, b""
-    if known.get(b"content-length", b"").isdigit():
-        body = _cut(body, int(known[b"content-length"]))
-    return start, fields, body
-
-
-def _cut(body: bytes, length: int) -> bytes:
-    """Leave out the line feed that an editor put at the end; any other difference is told."""
-    if len(body) == length + 1 and body.endswith(b"\n"):
-        return body[:-1]
-    if len(body) != length:
-        raise click.UsageError(f"Content-Length is {length}, the body in the file has {len(body)} bytes")
-    return body
+    head, _ = _read(words[0].decode("latin-1"), words[1].decode("latin-1"), fields, body)
+    return Message(head._replace(trailers=trailers), body)
 
 
 def _read(method: str, target: str, fields: list[tuple[bytes, bytes]], body: bytes) -> Message:

@@ -39,7 +39,7 @@ class SignatureControl:
         4. only then the body is asked for, where the scheme signs it, so that a stranger cannot have the gate hold it;
            a scheme that carries signature or key id in the body needs it before 1 is done
         5. its digests are the body's: SIGNATURE_DIGEST; the signature is the key's over what was received:
-           SIGNATURE_MISMATCH
+           SIGNATURE_MISMATCH; where trailers may follow, every one is covered: SIGNATURE_COVERAGE
 
         Raises Denied with those reasons.
         """
@@ -56,9 +56,9 @@ class SignatureControl:
         partner = exchange.partner or self._claimed_partner(exchange, presented.key_id)
         keys: Mapping[str, SigningKey] = partner.signing_keys
         admitted = scheme.admit(presented, keys, self.window, exchange.now)
-        body = (yield from exchange.read_body()) if scheme.needs_body else b""
+        body = (yield from exchange.read_body(trailers=presented.trailers)) if scheme.needs_body else b""
         try:
-            exchange.signature = scheme.match(head, body, presented, admitted, self.window)
+            exchange.signature = scheme.match(exchange.request, body, presented, admitted, self.window)
         except Denied as denied:
             raise self._explained(denied, exchange, partner, Failed(scheme, presented, admitted, self.window)) from None
         exchange.identify(partner, Reason.SIGNATURE_KEY_UNKNOWN)

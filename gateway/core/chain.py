@@ -15,6 +15,7 @@ from gateway.core.periods import Calendar
 
 if TYPE_CHECKING:
     from gateway.core.exchange import Exchange
+    from gateway.core.trailers import Trailers
 
 ORDER = ("mutual_tls", "ip_allowlist", "token", "rate_limit", "signature", "replay")
 """Cheap and identifying controls first; the rate is taken before the body is read and before costly crypto;
@@ -32,6 +33,8 @@ class ReadBody(NamedTuple):
     """
 
     limit: int
+    trailers: "Trailers | None" = None
+    """Where trailers go. None: they are refused."""
 
 
 @dataclass(frozen=True, slots=True)

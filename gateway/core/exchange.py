@@ -20,6 +20,7 @@ from gateway.core.message import Address, Instant, Peer, RequestHead
 from gateway.core.networks import client_address
 from gateway.core.policy import Partner, Policy, Route
 from gateway.core.reasons import Denied, Reason, Unavailable
+from gateway.core.trailers import Trailers
 
 
 def decide(
@@ -134,15 +135,20 @@ class Exchange:
         if self.barred is not None:
             self.barred.check(self)
 
-    def read_body(self) -> Generator[Ask, Answer, bytes]:
+    def read_body(self, *, trailers: bool = False) -> Generator[Ask, Answer, bytes]:
         """Give the whole body as received; asks the engine for it once.
+
+        Trailers become the head's where they are asked for, and are refused otherwise.
 
         Raises Denied(BODY_TOO_LARGE) where the declared length is beyond the route's limit.
         """
         if self.body is None:
             self.check_declared_length()
             limit = self.route.body_limit if self.route is not None else 0
-            self.body = answered((yield ReadBody(limit)), bytes) if self.request.has_body else b""
+            behind = Trailers() if trailers else None
+            self.body = answered((yield ReadBody(limit, behind)), bytes) if self.request.has_body else b""
+            if behind is not None and behind.headers is not None:
+                self.head = self.request._replace(trailers=behind.headers)
         return self.body
 
     def read_document(self) -> Generator[Ask, Answer, Value]:

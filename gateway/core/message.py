@@ -155,6 +155,8 @@ class RequestHead(NamedTuple):
     """Length of the body in bytes as declared; None where it was not declared."""
     has_body: bool
     """Whether a body follows the head."""
+    trailers: Headers | None = None
+    """What came behind the body, once that is read and where a signature covers it; not forwarded."""
 
     def __repr__(self) -> str:
         """Without query and values: they may hold personal data."""

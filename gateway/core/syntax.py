@@ -69,7 +69,7 @@ def read_head(
     known_method = KNOWN_METHODS.get(method)
     if known_method is None:
         raise Denied(Reason.METHOD_UNKNOWN, f"method {printable(method)}")
-    headers = (by_llhttp and _unique_fields(fields)) or _read_fields(number, fields)
+    headers = (by_llhttp and _unique_fields(fields)) or read_fields(number, fields)
     path, query, target_authority = _read_target(number, target)
     named, host = _read_host(number, headers, authority, target_authority)
     content_length, has_body = _read_framing(number, headers, ends_with_head=ends_with_head)
@@ -103,7 +103,8 @@ def _unique_fields(fields: RawFields) -> Headers | None:
     return Headers(values=values) if len(values) == len(fields) else None
 
 
-def _read_fields(version: str, fields: RawFields) -> Headers:
+def read_fields(version: str, fields: RawFields) -> Headers:
+    """Read the fields of a head or of trailers. Raises Denied(FIELD_INVALID)."""
     return Headers([_read_field(version, name, value) for name, value in fields])
 
 

@@ -8,6 +8,7 @@ from gateway.core.chain import ReadBody
 from gateway.core.decision import Decision
 from gateway.core.message import RequestHead
 from gateway.core.reasons import Denied, Reason
+from gateway.core.syntax import RawFields
 from gateway.engine.gate import Handling, Step
 
 HANDLING = "gateway.handling"
@@ -31,6 +32,15 @@ class CoreAddon:
         if handling.waits_for_body:
             await _settled(handling.resume(flow.request.data.content or b""))
             _refuse_websocket(handling)
+
+
+def trailed(handling: Handling, fields: RawFields) -> Denied | None:
+    """Take trailers; give why they are refused."""
+    try:
+        handling.trailed(fields)
+    except Denied as denied:
+        return denied
+    return None
 
 
 async def _settled(step: Step | Awaitable[Step]) -> None:

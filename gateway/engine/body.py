@@ -1,19 +1,23 @@
 """The body of an HTTP/1.1 request, taken out of what comes: by its declared length, or chunk by chunk."""
 
+from collections.abc import Callable
+
 import h11
 from h11._receivebuffer import ReceiveBuffer
 
 from gateway.core.message import RequestHead
 from gateway.core.reasons import Denied, Reason
-from gateway.engine.chunked import ChunkedBody
+from gateway.core.syntax import RawFields
+from gateway.engine.chunked import ChunkedBody, announces_trailers
 
 
 class BodyReader:
     """Reads one body. Sans-io; the same chunk reader as on mitmproxy's layers, so the same bytes are refused."""
 
-    __slots__ = ("_buffer", "_chunks", "_fault", "declared", "ended", "size")
+    __slots__ = ("_buffer", "_chunks", "_fault", "_trailed", "declared", "ended", "size")
 
-    def __init__(self, head: RequestHead) -> None:
+    def __init__(self, head: RequestHead, trailed: Callable[[RawFields], None] | None = None) -> None:
+        """Begin; `trailed` takes trailers, or raises Denied. Without it none are read."""
         self.ended = not head.has_body
         self.size = 0
         """Bytes of the body so far, transfer coding removed."""
@@ -22,7 +26,8 @@ class BodyReader:
         self._fault: Denied | None = None
         self._chunks: ChunkedBody | None = None
         if self.declared is None:
-            self._chunks = ChunkedBody()
+            self._chunks = ChunkedBody(trailers=trailed is not None and announces_trailers(head))
+            self._trailed = trailed
             self._buffer = ReceiveBuffer()
 
     @property
@@ -66,7 +71,16 @@ class BodyReader:
             if part is None:
                 return b"".join(parts), b""
             if isinstance(part, h11.EndOfMessage):
+                if chunks.trailers and self._trailed is not None:
+                    self._take_trailers(self._trailed, chunks.trailers)
                 self.ended = True
                 return b"".join(parts), bytes(self._buffer)
             parts.append(part.data)
             self.size += len(part.data)
+
+    def _take_trailers(self, trailed: Callable[[RawFields], None], fields: RawFields) -> None:
+        try:
+            trailed(fields)
+        except Denied as denied:
+            self._fault = denied
+            raise

@@ -192,9 +192,9 @@ class DataPath(ClientState):
         self._state = State.BUSY
         self._head = head
         self._closes = "connection" in head.headers and wants_close(head)
-        self._body = BodyReader(head)
-        self._collected = []
         self._handling = handling = Handling(self._gate, self._peer)
+        self._body = BodyReader(head, handling.trailed)
+        self._collected = []
         self._ask(handling.begin, head, self._begun)
 
     # 2 the decision

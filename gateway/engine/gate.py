@@ -18,6 +18,8 @@ from gateway.core.holds import Enter, Remember, Reserve, undone
 from gateway.core.message import Address, Instant, Peer, RequestHead, Tls
 from gateway.core.outgoing import Stamp
 from gateway.core.reasons import Denied, Reason, Unavailable
+from gateway.core.syntax import RawFields
+from gateway.core.trailers import take_trailers
 from gateway.engine import problem
 from gateway.engine.clock import Clock
 from gateway.engine.commit import GroupCommit
@@ -129,9 +131,8 @@ class Handling:
         """Who answered what the decision asked; noted only while something fails."""
         self._failed: set[str] | None = None
         """Who failed to."""
-        self._recorded = self._queued = False
+        self._recorded = self._queued = self._finished = False
         self._then: Callable[[], None] | None = None
-        self._finished = False
         self._unread: str | None = None
 
     @property
@@ -182,6 +183,10 @@ class Handling:
             raise RuntimeError("no decision waits for a body")
         self._waiting = None
         return self._advance(self._way, body)
+
+    def trailed(self, fields: RawFields) -> None:
+        """Take trailers, which the decision may wait for with the body. Raises Denied."""
+        take_trailers(self._waiting and self._waiting.trailers, fields)
 
     def deny(self, denied: Denied) -> Decision:
         """End the decision with what went wrong meanwhile; an allow that is not recorded yet is taken back."""

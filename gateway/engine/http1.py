@@ -18,6 +18,7 @@ from mitmproxy.proxy.layers.http._events import (
     RequestEndOfMessage,
     RequestHeaders,
     RequestProtocolError,
+    RequestTrailers,
 )
 from mitmproxy.proxy.layers.http._http1 import Http1Server
 
@@ -25,7 +26,7 @@ from gateway.core.message import RequestHead
 from gateway.core.reasons import Denied, Reason
 from gateway.core.syntax import printable, read_head
 from gateway.engine import translate
-from gateway.engine.chunked import ChunkedBody
+from gateway.engine.chunked import ChunkedBody, announces_trailers
 from gateway.engine.deadlines import DeadlinePassed
 from gateway.engine.request_head import check_raw, skip_empty_lines, split
 
@@ -88,7 +89,8 @@ class StrictHttp1Server(Http1Server):
         if self.state == self.read_headers:  # not answered and lingering already
             # The core has refused every framing but a length and chunked.
             chunked = head.has_body and head.content_length is None
-            self.body_reader = ChunkedBody() if chunked else ContentLengthReader(head.content_length or 0)  # type: ignore[assignment]
+            reader = ChunkedBody(trailers=announces_trailers(head)) if chunked else None
+            self.body_reader = reader or ContentLengthReader(head.content_length or 0)  # type: ignore[assignment]
             self.state = self.read_body
             yield from self.state(events.DataReceived(self.conn, b""))
 
@@ -120,6 +122,9 @@ class StrictHttp1Server(Http1Server):
             if part is None:
                 return
             if isinstance(part, h11.EndOfMessage):
+                trailers = getattr(self.body_reader, "trailers", None)
+                if trailers:
+                    yield ReceiveHttp(RequestTrailers(self.stream_id, http.Headers(trailers)))
                 yield ReceiveHttp(RequestEndOfMessage(self.stream_id))
                 yield from self.mark_done(request=True)
             else:

@@ -30,7 +30,7 @@ from mitmproxy.proxy.layers.http._hooks import HttpRequestHeadersHook, HttpReque
 from gateway.core.message import RequestHead
 from gateway.core.reasons import Denied, Reason
 from gateway.engine import translate
-from gateway.engine.addon import HANDLING, HEAD
+from gateway.engine.addon import HANDLING, HEAD, trailed
 from gateway.engine.deadlines import DeadlinePassed
 from gateway.engine.gate import Handling
 from gateway.engine.http1 import ReadRequestHeaders
@@ -95,8 +95,7 @@ class GateStream(HttpStream):
             handling.refuse(denied, translate.first_line(event.request))
             yield from self._answer(handling.answer(), "2")
             return
-        self.flow.metadata[HANDLING] = handling
-        self.flow.metadata[HEAD] = self.head
+        self.flow.metadata |= {HANDLING: handling, HEAD: self.head}
         yield HttpRequestHeadersHook(self.flow)
         may_go_on = handling.waits_for_body or (handling.decision is not None and handling.decision.allowed)
         if self._gone() or not may_go_on:
@@ -119,7 +118,8 @@ class GateStream(HttpStream):
                 return
             self.request_body_buf += event.data
         elif isinstance(event, RequestTrailers):
-            yield from self._refuse(Denied(Reason.MESSAGE_MALFORMED, "trailers after the body"))
+            if (denied := trailed(self._must_handle(), event.trailers.fields)) is not None:
+                yield from self._refuse(denied)
         elif isinstance(event, RequestEndOfMessage):
             self.connection.deadlines.clear(("body", self.stream_id))
             self.flow.request.data.content = bytes(self.request_body_buf)

@@ -64,6 +64,11 @@ class PresentedJws(NamedTuple):
     """In base64url; empty where it is detached."""
     signature: bytes
 
+    @property
+    def trailers(self) -> bool:
+        """No trailers are signed."""
+        return False
+
     def __repr__(self) -> str:
         """Without the signature."""
         return f"PresentedJws(header={self.header!r}, nonce={self.nonce!r})"

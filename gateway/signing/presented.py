@@ -26,6 +26,11 @@ class Presented(NamedTuple):
     content: Content | None = None
     """The message taken apart, where that was done already."""
 
+    @property
+    def trailers(self) -> bool:
+        """No trailers are signed."""
+        return False
+
     def __repr__(self) -> str:
         """Without the signature: it opens the door until it is claimed."""
         return f"Presented(key_id={self.key_id!r}, timestamp={self.timestamp!r}, nonce={self.nonce!r})"

@@ -23,6 +23,11 @@ class Presented(Protocol):
         """The key it names; None where the scheme names none."""
         ...
 
+    @property
+    def trailers(self) -> bool:
+        """Whether it is over trailers too, so that they may follow the body."""
+        ...
+
 
 class Scheme[P: Presented](Protocol):
     """A way to sign requests: `read`, `admit` and `match` check a signature, `sign` makes one.

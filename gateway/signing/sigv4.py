@@ -52,6 +52,11 @@ class PresentedSigV4(NamedTuple):
     payload_hash: str | None
     signature: str
 
+    @property
+    def trailers(self) -> bool:
+        """No trailers are signed."""
+        return False
+
     def __repr__(self) -> str:
         """Without the signature."""
         return f"PresentedSigV4(key_id={self.key_id!r}, time={self.time!r}, names={self.names!r})"

@@ -8,8 +8,13 @@ from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from gateway.cli.verify import verify
+from gateway.core.message import Headers
 from gateway.core.outgoing import Answered
 from gateway.policy.presets import preset
+from gateway.signing.httpsig.base import Covered
+from gateway.signing.httpsig.digest import write_digest
+from gateway.signing.httpsig.message import Request
+from gateway.signing.httpsig.sign import sign
 from tests import messages, vendors
 from tests.mint import NOW, private_key
 from tests.policy.files import BASE, ENVIRON, make_files
@@ -139,6 +144,21 @@ def test_a_key_that_is_none_of_them(folder: Path) -> None:
     assert result.exit_code == 0, result.output
     (folder / "request").write_text(raw().replace('keyid="ed25519"', 'keyid="other"'))
     assert "signature.mismatch" in run(folder).output
+
+
+def test_trailers_of_a_request_in_a_file(folder: Path) -> None:
+    plain = messages.head(("content-digest", write_digest(messages.BODY)), ("transfer-encoding", "chunked"), body=b"")
+    covered = Covered(messages.components("@method", "@target-uri", "content-digest", '"x-sum";tr'))
+    request = Request.of(plain)._replace(trailers=Headers([("x-sum", "100.00")]))
+    fields = [*plain.headers.fields, *sign(request, covered, messages.terms(), "sig1", messages.signer())]
+    lines = [f"POST {plain.target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields), ""]
+    chunks = [f"{len(messages.BODY):x}", messages.BODY.decode(), "0", "X-Sum: 100.00", "", ""]
+    (folder / "request").write_text("\r\n".join([*lines, *chunks]), newline="")
+    result = run(folder)
+    assert (result.exit_code, '  | "x-sum";tr: 100.00\n' in result.output) == (0, True), result.output
+    (folder / "request").write_text("\r\n".join([*lines, *chunks]).replace("100.00", "100.01"), newline="")
+    result = run(folder)
+    assert (result.exit_code, "signature  signature.mismatch" in result.output) == (1, True), result.output
 
 
 # Answers

@@ -9,10 +9,17 @@ import httpx
 import pytest
 from http_message_signatures import HTTPMessageSigner, HTTPSignatureKeyResolver, algorithms
 
+from gateway.core.message import Headers
+from gateway.core.syntax import read_head
+from gateway.signing.httpsig.base import Covered
+from gateway.signing.httpsig.component import Component
 from gateway.signing.httpsig.digest import write_digest
+from gateway.signing.httpsig.message import Request
+from gateway.signing.httpsig.sign import sign
 from tests import messages, world
 from tests.engine import pki
 from tests.engine.harness import serving
+from tests.engine.http2 import Http2Client
 from tests.engine.services import POLICY, Folder, Served, again
 from tests.mint import private_key
 
@@ -167,3 +174,64 @@ async def test_the_profile_of_fapi_2(tmp_path: Path) -> None:
     assert (allowed.status_code, less.json()["code"]) == (200, "signature.coverage")
     (denied,) = [record for record in folder.records("decision") if record["action_id"] == 2]
     assert 'does not cover "authorization"' in denied["status_detail"]
+
+
+SUM = ("x-sum", "100.00")
+
+
+def trailed(
+    nonce: str, *, covered: tuple[str, ...] = ("x-sum",), trailers: tuple[tuple[str, str], ...] = (SUM,)
+) -> Any:
+    """Give the fields of a request whose signature covers trailers that follow its body."""
+    fields = [
+        ("host", "localhost"), ("authorization", f"Bearer {world.token()}"), ("content-type", "application/json"),
+        ("transfer-encoding", "chunked"), ("content-digest", write_digest(world.BODY)),
+    ]  # fmt: skip
+    plain = read_head(
+        method=b"POST", target=b"/v1/deposits", version="HTTP/1.1",
+        fields=[(name.encode(), value.encode()) for name, value in fields],
+    )._replace(trailers=Headers(trailers))  # fmt: skip
+    components = messages.components("@method", "@target-uri", "authorization", "content-digest")
+    components += tuple(Component.parse(f'"{name}";tr') for name in covered)
+    made = sign(Request.of(plain), Covered(components), messages.terms(nonce=nonce), "sig1", messages.signer())
+    return [*fields, *made]
+
+
+def chunked(fields: list[tuple[str, str]], *trailers: tuple[str, str]) -> bytes:
+    """Write it for HTTP/1.1."""
+    lines = ["POST /v1/deposits HTTP/1.1", *(f"{name}: {value}" for name, value in fields), "", ""]
+    behind = "".join(f"{name}: {value}\r\n" for name, value in trailers)
+    body = b"%x\r\n%b\r\n0\r\n" % (len(world.BODY), world.BODY)
+    return "\r\n".join(lines).encode() + body + behind.encode() + b"\r\n"
+
+
+async def test_trailers_are_verified_and_go_no_further(up: Served) -> None:
+    assert (await up.send(chunked(trailed("n-1"), SUM))).status == 200
+    assert up.upstream.bodies == [world.BODY]
+    assert b"\r\nx-sum:" not in b"".join(up.upstream.heads).lower()
+    for number, (sent, reason) in enumerate(
+        (
+            (chunked(trailed("n-2"), ("x-sum", "100.01")), "signature.mismatch"),
+            (chunked(trailed("n-3")), "signature.coverage"),
+            (chunked(trailed("n-4"), SUM, ("x-more", "1")), "signature.coverage"),
+            (chunked(trailed("n-5", covered=(), trailers=()), SUM), "http.malformed"),
+            (chunked(trailed("n-6"), ("content-length", "3")), "http.field_invalid"),
+            (chunked(trailed("n-7"), *[SUM] * 40), "http.malformed"),
+            (chunked(trailed("n-1"), SUM), "replay.seen"),
+        )
+    ):
+        assert (await up.send(sent)).code == reason, number
+    assert len(up.upstream.bodies) == 1
+
+
+async def test_trailers_in_http2(up: Served) -> None:
+    async with Http2Client(up) as client:
+        for nonce, value, status in (("n-1", "100.00", 200), ("n-2", "100.01", 401)):
+            fields = [(name, text) for name, text in trailed(nonce) if name not in ("host", "transfer-encoding")]
+            head = [(":method", "POST"), (":scheme", "https"), (":path", "/v1/deposits"), (":authority", "localhost")]
+            stream = client.begin([*head, *fields], end=False)
+            client.send(stream, world.BODY, end=False)
+            client.h2.send_headers(stream, [("x-sum", value)], end_stream=True)
+            client.flush()
+            assert (await client.answer(stream)).status == status
+    assert up.upstream.bodies == [world.BODY]

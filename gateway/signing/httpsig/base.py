@@ -23,6 +23,8 @@ class Covered:
     """Structure of fields that are not known by themselves, for `sf`."""
     text: str = field(init=False)
     """The components as they stand in `@signature-params`, without its parameters."""
+    trailers: bool = field(init=False)
+    """Whether trailers are among them."""
     _values: tuple[tuple[str, Value], ...] = field(init=False, repr=False)
     """What stands before each value, and the value."""
 
@@ -34,6 +36,7 @@ class Covered:
             raise ValueError("a component is covered twice (RFC 9421 2)")
         values = tuple((f"{each.identifier}: ", value_of(each, self.kinds)) for each in components)
         object.__setattr__(self, "text", f"({' '.join(each.identifier for each in components)})")
+        object.__setattr__(self, "trailers", any(each.tr and not each.req for each in components))
         object.__setattr__(self, "_values", values)
 
     @classmethod

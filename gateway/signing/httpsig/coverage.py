@@ -33,7 +33,8 @@ class Demand:
             covered=covered,
             missing=tuple(each.identifier for each in self.always if not _covers(covered, each)),
             open_fields=tuple(name for name in self.if_present if not _covers(covered, Component(name))),
-            body=_covers(covered, Component(CONTENT_DIGEST)),
+            body=_covers(covered, Component(CONTENT_DIGEST))
+            or Component(CONTENT_DIGEST, tr=True) in covered.components,
         )
 
 
@@ -47,7 +48,7 @@ class Verdict:
     open_fields: tuple[str, ...]
     """Fields that are not covered, and must be where they are there."""
     body: bool
-    """Whether Content-Digest is covered."""
+    """Whether Content-Digest is covered; as a trailer it must be there too, and is checked before the signature is."""
 
     def uncovered(self, head: RequestHead) -> list[str]:
         """Name what of a request must be covered and is not."""

@@ -22,12 +22,14 @@ class Request(NamedTuple):
     """Without the question mark; None where there is none."""
     headers: Headers
     trailers: Headers | None = None
-    """None where trailers are not taken."""
+    """None where there are none."""
 
     @classmethod
     def of(cls, head: RequestHead, scheme: str = "https") -> "Request":
         """Make one of a head that came over TLS, as every one does that the gate takes."""
-        return cls(head.method, scheme, head.authority, head.target, head.path, head.query, head.headers)
+        return cls(
+            head.method, scheme, head.authority, head.target, head.path, head.query, head.headers, head.trailers
+        )  # fmt: skip
 
     @property
     def normal_authority(self) -> str:

@@ -68,6 +68,11 @@ class PresentedMessage(NamedTuple):
     created: Instant
     signature: bytes
 
+    @property
+    def trailers(self) -> bool:
+        """Whether trailers are covered."""
+        return self.covered.trailers
+
     def __repr__(self) -> str:
         """Without the signature: it opens the door until it is claimed."""
         return f"PresentedMessage(label={self.label!r}, parameters={self.parameters!r})"
@@ -115,8 +120,8 @@ class HttpMessageScheme:
             raise ValueError(f"algorithms {sorted(unknown)} are none of {', '.join(ALGORITHMS)}")
         for component in self.covered:
             if component.name == "@status" or component.req or component.tr:
-                what = "trailers, which are refused" if component.tr else "responses"
-                raise ValueError(f"{component.identifier} is of {what}: no request has it")
+                what = "trailers, which must be covered where there are any" if component.tr else "responses"
+                raise ValueError(f"{component.identifier} is of {what}: no request must have it")
         Covered(self.covered, self.structured_fields)
         demand = Demand(self.covered, self.covered_if_present)
         kinds = self.structured_fields
@@ -258,12 +263,16 @@ class HttpMessageScheme:
     ) -> VerifiedSignature:
         """Check the digests, then the signature.
 
-        Raises Denied: SIGNATURE_DIGEST, SIGNATURE_COVERAGE where a covered component is not there, SIGNATURE_MALFORMED
+        Raises Denied: SIGNATURE_DIGEST, SIGNATURE_COVERAGE where a covered component is not there or a trailer is not
+        covered, SIGNATURE_MALFORMED
         where one cannot be signed, SIGNATURE_MISMATCH.
         """
         parameters = presented.parameters
         try:
             check_digests(head.headers, body)
+            if head.trailers is not None:
+                check_digests(head.trailers, body)
+                _check_covered(head.trailers, presented.covered)
             signed = presented.covered.base(Request.of(head), parameters.text)
         except MismatchError as error:
             raise refusal(Reason.SIGNATURE_DIGEST, str(error)) from None
@@ -350,6 +359,13 @@ class HttpMessageScheme:
             response, self._signer(key), key.id, now, wishes=wishes, whatever_there_is=answer.own
         )
         return Signed([*added, *signature])
+
+
+def _check_covered(trailers: Headers, covered: Covered) -> None:
+    """Raise AbsentError for a trailer that is not covered whole."""
+    for name in dict.fromkeys(name for name, _ in trailers.fields):
+        if not any(each.name == name and each.tr and each.key is None for each in covered.components):
+            raise AbsentError(f"does not cover the trailer {name}")
 
 
 def _verifies(key: SigningKey, signed: bytes, signature: bytes) -> bool:

@@ -69,7 +69,7 @@ class Reading:
         """Give the values of a field's lines."""
         section: Headers | None = self.message.trailers if component.tr else self.message.headers
         if section is None:
-            raise AbsentError(f"covers {component.identifier}, and trailers are not taken")
+            raise AbsentError(f"covers {component.identifier}, and the message has no trailers")
         found = section.all(component.name)
         if not found and component.name == "host" and isinstance(self.message, Request) and not component.tr:
             return (self.message.authority,)  # :authority in HTTP/2, which stands for Host (RFC 9113 8.3.1)

@@ -1,9 +1,12 @@
+from pathlib import Path
+
 import click
 import pytest
 
-from gateway.cli.answers import response_in, verify_answer
+from gateway.cli.answers import answer_keys, response_in, verify_answer
 from gateway.cli.messages import Message
 from tests import messages, world
+from tests.engine.services import Folder
 from tests.messages import NOW, WINDOW
 
 GET = Message(messages.head(method="GET", body=b""), b"")
@@ -31,7 +34,25 @@ def test_what_is_no_answer(raw: bytes) -> None:
         response_in(raw, GET)
 
 
-def test_answers_of_vendors_are_signed_as_their_requests_are() -> None:
+def test_an_answer_in_chunks_with_trailers() -> None:
+    raw = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 1\r\n\r\n"
+    response, body = response_in(raw, GET)
+    assert (body, response.trailers and response.trailers.fields) == (b"ok", (("x-sum", "1"),))
+
+
+def test_an_answer_without_signature(capsys: pytest.CaptureFixture[str]) -> None:
     response, body = response_in(RAW, GET)
-    with pytest.raises(click.UsageError, match="none of RFC 9421"):
-        verify_answer(world.scheme(), response, body, lambda _: {}, WINDOW, NOW)
+    assert not verify_answer(messages.scheme(), response, body, lambda _: {}, WINDOW, NOW)
+    assert "signature.missing: the answer is not signed" in capsys.readouterr().out
+
+
+def test_the_keys_of_a_policys_answers(tmp_path: Path) -> None:
+    folder = Folder(tmp_path, 9_000)
+    folder.write()
+    scheme = world.scheme()
+    with pytest.raises(click.UsageError, match="no answers signed by scheme lines"):
+        answer_keys(folder.policy, scheme, None)
+    folder.put_policy(**{"schemes:\n": "sign_responses: {scheme: lines, key: partner}\n\nschemes:\n"})
+    assert list(answer_keys(folder.policy, scheme, None)) == list(answer_keys(folder.policy, scheme, "acme-casino"))
+    with pytest.raises(click.UsageError, match="no answers signed"):
+        answer_keys(folder.policy, scheme, "somebody-else")

@@ -57,7 +57,7 @@ def test_nothing_is_read_of_a_body_without_bytes() -> None:
     [
         (b"3;a=b\r\n", "chunk size that is not plain hexadecimal"),
         (b"3\r\nabcd", "chunk longer than its size"),
-        (b"0\r\nx-a: 1\r\n", "trailers after the body"),
+        (b"0\r\nx-a: 1\r\n", "trailers after the body that no signature covers"),
     ],
 )
 def test_a_malformed_chunk_is_refused(sent: bytes, words: str) -> None:
@@ -106,3 +106,24 @@ def test_nothing_ends_a_body_that_was_malformed(at_once: bool) -> None:
     assert (body.skip(sent), body.ended) == (sent, False)
     with pytest.raises(Denied):
         body.feed(sent)
+
+
+def test_trailers_go_to_whoever_takes_them() -> None:
+    signed = head((b"transfer-encoding", b"chunked"), (b"signature-input", b'a=("x-a";tr)'))
+    taken: list[object] = []
+    body = BodyReader(signed, taken.append)
+    assert body.feed(b"3\r\nabc\r\n0\r\nx-a: 1\r\n\r\nGET ") == (b"abc", b"GET ")
+    assert (body.ended, taken) == (True, [[(b"x-a", b" 1")]])
+
+
+def test_trailers_that_are_refused_end_the_reading() -> None:
+    def refused(_: object) -> None:
+        raise Denied(Reason.MESSAGE_MALFORMED, "not these")
+
+    signed = head((b"transfer-encoding", b"chunked"), (b"signature-input", b'a=("x-a";tr)'))
+    body = BodyReader(signed, refused)
+    for sent in (b"0\r\nx-a: 1\r\n\r\n", b"GET "):
+        with pytest.raises(Denied, match="not these"):
+            body.feed(sent)
+    with pytest.raises(Denied, match="no signature covers"):
+        BodyReader(signed).feed(b"0\r\nx-a: 1\r\n\r\n")

@@ -4,7 +4,8 @@ from h11._receivebuffer import ReceiveBuffer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.engine.chunked import ChunkedBody
+from gateway.engine.chunked import ChunkedBody, announces_trailers
+from tests import vendors
 
 
 def read(*pieces: bytes) -> tuple[list[bytes], bool, bytes]:
@@ -91,3 +92,40 @@ def test_pieces_make_no_difference(chunks: list[bytes], after: bytes, data: st.D
     pieces[-1] += after
     parts, ended, rest = read(*pieces)
     assert (b"".join(parts), ended, rest) == (b"".join(chunks), True, after)
+
+
+SIGNED = vendors.request("POST", "/", {"signature-input": 'sig1=("x-a";tr);created=1'}, b"{}").head
+
+
+def test_trailers_are_read_where_a_signature_announces_them() -> None:
+    assert announces_trailers(SIGNED)
+    assert not announces_trailers(vendors.request("POST", "/", {"signature-input": 'sig1=("x-a")'}, b"{}").head)
+    assert not announces_trailers(vendors.request("POST", "/", {}, b"{}").head)
+
+
+def test_trailers_byte_by_byte() -> None:
+    chunks, buffer = ChunkedBody(trailers=True), ReceiveBuffer()
+    sent = b"3\r\nabc\r\n0\r\nX-A: 1\r\nx-b:\r\n\r\n"
+    for at in range(len(sent)):
+        buffer += sent[at : at + 1]
+        found = chunks(buffer)
+        assert isinstance(found, h11.EndOfMessage) == (at == len(sent) - 1)
+    assert chunks.trailers == [(b"X-A", b" 1"), (b"x-b", b"")]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"0\r\nno colon\r\n\r\n",
+        b"0\r\nx-a: 1\nx-b: 2\r\n\r\n",
+        b"0\r\nx-a: 1\rb\r\n\r\n",
+        b"0\r\nx-a: \x00\r\n\r\n",
+        b"0\r\nx-a: " + b"a" * 20_000,
+        b"0\r\n" + b"x-a: 1\r\n" * 40 + b"\r\n",
+    ],
+)
+def test_trailers_are_bounded_and_strict(sent: bytes) -> None:
+    buffer = ReceiveBuffer()
+    buffer += sent
+    with pytest.raises(h11.RemoteProtocolError, match=r"RFC 9112 7\.1\.2"):
+        ChunkedBody(trailers=True)(buffer)
