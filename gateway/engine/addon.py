@@ -9,6 +9,7 @@ from gateway.core.decision import Decision
 from gateway.core.message import RequestHead
 from gateway.core.reasons import Denied, Reason
 from gateway.core.syntax import RawFields
+from gateway.core.trailers import take_trailers
 from gateway.engine.gate import Handling, Step
 
 HANDLING = "gateway.handling"
@@ -36,8 +37,9 @@ class CoreAddon:
 
 def trailed(handling: Handling, fields: RawFields) -> Denied | None:
     """Take trailers; give why they are refused."""
+    waits = handling.waiting
     try:
-        handling.trailed(fields)
+        take_trailers(waits and waits.trailers, fields)
     except Denied as denied:
         return denied
     return None

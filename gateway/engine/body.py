@@ -1,23 +1,33 @@
 """The body of an HTTP/1.1 request, taken out of what comes: by its declared length, or chunk by chunk."""
 
-from collections.abc import Callable
+from typing import Protocol
 
 import h11
 from h11._receivebuffer import ReceiveBuffer
 
+from gateway.core.chain import ReadBody
 from gateway.core.message import RequestHead
 from gateway.core.reasons import Denied, Reason
 from gateway.core.syntax import RawFields
+from gateway.core.trailers import take_trailers
 from gateway.engine.chunked import ChunkedBody, announces_trailers
+
+
+class Waits(Protocol):
+    """A request's handling, as far as its body matters."""
+
+    @property
+    def waiting(self) -> ReadBody | None:
+        """What the decision has asked for and waits for."""
 
 
 class BodyReader:
     """Reads one body. Sans-io; the same chunk reader as on mitmproxy's layers, so the same bytes are refused."""
 
-    __slots__ = ("_buffer", "_chunks", "_fault", "_trailed", "declared", "ended", "size")
+    __slots__ = ("_buffer", "_chunks", "_fault", "_waits", "declared", "ended", "size")
 
-    def __init__(self, head: RequestHead, trailed: Callable[[RawFields], None] | None = None) -> None:
-        """Begin; `trailed` takes trailers, or raises Denied. Without it none are read."""
+    def __init__(self, head: RequestHead, waits: Waits | None = None) -> None:
+        """Begin; `waits` says whether trailers are waited for. Without it none are read."""
         self.ended = not head.has_body
         self.size = 0
         """Bytes of the body so far, transfer coding removed."""
@@ -26,8 +36,8 @@ class BodyReader:
         self._fault: Denied | None = None
         self._chunks: ChunkedBody | None = None
         if self.declared is None:
-            self._chunks = ChunkedBody(trailers=trailed is not None and announces_trailers(head))
-            self._trailed = trailed
+            self._chunks = ChunkedBody(trailers=waits is not None and announces_trailers(head))
+            self._waits = waits
             self._buffer = ReceiveBuffer()
 
     @property
@@ -71,16 +81,16 @@ class BodyReader:
             if part is None:
                 return b"".join(parts), b""
             if isinstance(part, h11.EndOfMessage):
-                if chunks.trailers and self._trailed is not None:
-                    self._take_trailers(self._trailed, chunks.trailers)
+                if chunks.trailers and self._waits is not None:
+                    self._take_trailers(self._waits.waiting, chunks.trailers)
                 self.ended = True
                 return b"".join(parts), bytes(self._buffer)
             parts.append(part.data)
             self.size += len(part.data)
 
-    def _take_trailers(self, trailed: Callable[[RawFields], None], fields: RawFields) -> None:
+    def _take_trailers(self, ask: ReadBody | None, fields: RawFields) -> None:
         try:
-            trailed(fields)
+            take_trailers(ask and ask.trailers, fields)
         except Denied as denied:
             self._fault = denied
             raise

@@ -193,7 +193,7 @@ class DataPath(ClientState):
         self._head = head
         self._closes = "connection" in head.headers and wants_close(head)
         self._handling = handling = Handling(self._gate, self._peer)
-        self._body = BodyReader(head, handling.trailed)
+        self._body = BodyReader(head, handling)
         self._collected = []
         self._ask(handling.begin, head, self._begun)
 

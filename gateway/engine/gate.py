@@ -18,8 +18,6 @@ from gateway.core.holds import Enter, Remember, Reserve, undone
 from gateway.core.message import Address, Instant, Peer, RequestHead, Tls
 from gateway.core.outgoing import Stamp
 from gateway.core.reasons import Denied, Reason, Unavailable
-from gateway.core.syntax import RawFields
-from gateway.core.trailers import take_trailers
 from gateway.engine import problem
 from gateway.engine.clock import Clock
 from gateway.engine.commit import GroupCommit
@@ -108,8 +106,9 @@ class Handling:
     """
 
     __slots__ = (
-        "_answered", "_failed", "_finished", "_now", "_queued", "_recorded", "_then", "_unread", "_waiting", "_way",
+        "_answered", "_failed", "_finished", "_now", "_queued", "_recorded", "_then", "_unread", "_way",
         "capture", "decision", "gate", "in_force", "peer", "request_id", "response_bytes", "sent_upstream", "started",
+        "waiting",
     )  # fmt: skip
 
     def __init__(self, gate: Gate, peer: Peer) -> None:
@@ -126,7 +125,7 @@ class Handling:
         """Takes note of upstream's answer, where the request holds something in the store."""
         self._way: Way | None = None
         self._now = gate.clock.now()
-        self._waiting: ReadBody | None = None
+        self.waiting: ReadBody | None = None
         self._answered: set[str] | None = None
         """Who answered what the decision asked; noted only while something fails."""
         self._failed: set[str] | None = None
@@ -148,13 +147,13 @@ class Handling:
     @property
     def waits_for_body(self) -> bool:
         """Whether the decision goes on once the body is there."""
-        return self._waiting is not None and self.decision is None
+        return self.waiting is not None and self.decision is None
 
     @property
     def body_limit(self) -> int:
         """Bytes of body that may be read."""
-        if self._waiting is not None:
-            return self._waiting.limit
+        if self.waiting is not None:
+            return self.waiting.limit
         route = None if self.decision is None else self.decision.exchange.route
         return 0 if route is None else route.body_limit
 
@@ -179,14 +178,10 @@ class Handling:
 
     def resume(self, body: bytes) -> Step | Awaitable[Step]:
         """Go on with the body that was asked for. It is not asked for twice."""
-        if self._way is None or self._waiting is None:
+        if self._way is None or self.waiting is None:
             raise RuntimeError("no decision waits for a body")
-        self._waiting = None
+        self.waiting = None
         return self._advance(self._way, body)
-
-    def trailed(self, fields: RawFields) -> None:
-        """Take trailers, which the decision may wait for with the body. Raises Denied."""
-        take_trailers(self._waiting and self._waiting.trailers, fields)
 
     def deny(self, denied: Denied) -> Decision:
         """End the decision with what went wrong meanwhile; an allow that is not recorded yet is taken back."""
@@ -219,7 +214,7 @@ class Handling:
                 ask = way.send(answer)
         except StopIteration as stop:
             return self._decided(stop.value)
-        self._waiting = ask
+        self.waiting = ask
         return ask
 
     async def _wait(self, way: Way, ask: Question, answer: Awaitable[Answer]) -> Step:

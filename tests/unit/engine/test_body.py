@@ -2,9 +2,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.core.chain import ReadBody
 from gateway.core.message import RequestHead
 from gateway.core.reasons import Denied, Reason
 from gateway.core.syntax import read_head
+from gateway.core.trailers import Trailers
 from gateway.engine.body import BodyReader
 
 
@@ -108,22 +110,28 @@ def test_nothing_ends_a_body_that_was_malformed(at_once: bool) -> None:
         body.feed(sent)
 
 
-def test_trailers_go_to_whoever_takes_them() -> None:
-    signed = head((b"transfer-encoding", b"chunked"), (b"signature-input", b'a=("x-a";tr)'))
-    taken: list[object] = []
-    body = BodyReader(signed, taken.append)
+class Waits:
+    """A decision that waits for a body, with trailers or without."""
+
+    def __init__(self, behind: Trailers | None) -> None:
+        self.waiting = ReadBody(10, behind)
+
+
+SIGNED = ((b"transfer-encoding", b"chunked"), (b"signature-input", b'a=("x-a";tr)'))
+
+
+def test_trailers_go_to_whoever_waits_for_them() -> None:
+    behind = Trailers()
+    body = BodyReader(head(*SIGNED), Waits(behind))
     assert body.feed(b"3\r\nabc\r\n0\r\nx-a: 1\r\n\r\nGET ") == (b"abc", b"GET ")
-    assert (body.ended, taken) == (True, [[(b"x-a", b" 1")]])
+    assert behind.headers is not None
+    assert (body.ended, behind.headers.fields) == (True, (("x-a", "1"),))
 
 
 def test_trailers_that_are_refused_end_the_reading() -> None:
-    def refused(_: object) -> None:
-        raise Denied(Reason.MESSAGE_MALFORMED, "not these")
-
-    signed = head((b"transfer-encoding", b"chunked"), (b"signature-input", b'a=("x-a";tr)'))
-    body = BodyReader(signed, refused)
+    body = BodyReader(head(*SIGNED), Waits(None))
     for sent in (b"0\r\nx-a: 1\r\n\r\n", b"GET "):
-        with pytest.raises(Denied, match="not these"):
+        with pytest.raises(Denied, match="no signature covers"):
             body.feed(sent)
     with pytest.raises(Denied, match="no signature covers"):
-        BodyReader(signed).feed(b"0\r\nx-a: 1\r\n\r\n")
+        BodyReader(head(*SIGNED)).feed(b"0\r\nx-a: 1\r\n\r\n")

@@ -239,7 +239,7 @@ async def test_a_fault_once_written_ends_one_connection_alone(
 async def test_a_body_that_is_asked_for_twice_ends_the_connection(
     run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(Handling, "resume", lambda *_: run.path._handling and run.path._handling._waiting)
+    monkeypatch.setattr(Handling, "resume", lambda *_: run.path._handling and run.path._handling.waiting)
     feed(run, request())
     await turns()
     assert (run.client.aborted, run.forwarded()) == (True, b"")
