@@ -120,8 +120,10 @@ class HttpMessageScheme:
             raise ValueError(f"algorithms {sorted(unknown)} are none of {', '.join(ALGORITHMS)}")
         for component in self.covered:
             if component.name == "@status" or component.req or component.tr:
-                what = "trailers, which must be covered where there are any" if component.tr else "responses"
-                raise ValueError(f"{component.identifier} is of {what}: no request must have it")
+                what = "trailers: those that come must be covered, none can be asked for"
+                raise ValueError(
+                    f"{component.identifier} is of {what if component.tr else 'responses: no request has it'}"
+                )
         Covered(self.covered, self.structured_fields)
         demand = Demand(self.covered, self.covered_if_present)
         kinds = self.structured_fields
