@@ -200,8 +200,9 @@ async def test_a_gate_whose_clock_is_wrong_harms_itself_only(pair: Pair, hours: 
     assert pair.passed.keys() >= {f"later-{number}" for number in range(5)}
 
 
-async def test_limits_hold_for_both_together(tmp_path: Path, store: Server) -> None:
-    few = {RATE: f"rate_limit: [{{limit: {LIMIT}/minute, per: partner, window: fixed}}]"}
+@pytest.mark.parametrize("kind", [f"limit: {LIMIT}/minute, window: fixed", f"limit: 1/hour, burst: {LIMIT}"])
+async def test_limits_hold_for_both_together(tmp_path: Path, store: Server, kind: str) -> None:
+    few = {RATE: f"rate_limit: [{{{kind}, per: partner}}]"}
     async with AsyncExitStack() as stack:
         pair = await up(stack, tmp_path, store, **few)
         await asyncio.gather(*(pair.storm([f"n-{number}"], times=1) for number in range(LIMIT)))
