@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli.limits import limits
@@ -10,6 +11,8 @@ from gateway.state.resets import Reset, add
 from tests import world
 from tests.engine.harness import get
 from tests.engine.services import again, served
+
+pytestmark = pytest.mark.direct  # once: what counts is the same on both
 
 QUOTA = {"1000/second per partner": "2/calendar-month per partner"}
 
