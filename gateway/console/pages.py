@@ -51,6 +51,7 @@ def cell(value: object) -> str | Markup:
             made = number(value)
         case float():
             made = f"{value:,.2f}".rstrip("0").rstrip(".")
+            made = "0" if made == "-0" else made
         case list():
             made = Markup(", ").join(cell(item) for item in value)
         case dict():

@@ -25,6 +25,8 @@ class Signed:
     trusted: bool
     """Whether the key came from elsewhere than the log."""
     origin: str = ""
+    key: str = ""
+    """Name and number of the key."""
     size: int = 0
     """Records that it counts."""
     root: str = ""
@@ -54,7 +56,16 @@ def signed(folder: Path, keys: Sequence[Key], findings: Findings | None = None) 
         read = read_checkpoint(text, known(folder / FOLDER, _keys_of(folder, keys)).keys)
     except InvalidNoteError as error:
         return Signed(f"{path.name}: {error}", bool(keys), at=at)
-    return Signed("", bool(keys), read.origin, read.size, base64.b64encode(read.root).decode(), at, findings)
+    return Signed(
+        "",
+        bool(keys),
+        read.origin,
+        f"{read.key.name}+{read.key.id.hex()}",
+        read.size,
+        base64.b64encode(read.root).decode(),
+        at,
+        findings,
+    )
 
 
 def verified(folder: Path, keys: Sequence[Key], progress: Progress | None = None) -> Findings | None:

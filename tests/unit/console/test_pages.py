@@ -17,6 +17,7 @@ from gateway.console.pages import cell, number, page, plot, size, when, words
         (["a", "<b>"], "a, &lt;b&gt;"),
         ({"control": "<replay>"}, "control: &lt;replay&gt;"),
         ("text", "text"),
+        (-0.0004, "0"),
         (datetime(2026, 1, 2, 3, 4, 5), '<time datetime="2026-01-02T03:04:05.000Z">2026-01-02 03:04:05</time>'),  # noqa: DTZ001
     ],
 )
