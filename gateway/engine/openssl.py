@@ -10,10 +10,12 @@ What must not be read is overwritten there, and the handshake fails with the rea
 
 import _ssl
 import ctypes
+import hashlib
 import ssl
 import threading
 from functools import cache
 
+from gateway.core.memo import Bounded
 from gateway.core.reasons import Denied, Reason
 from gateway.pki.offered import MAX_BYTES, examine
 
@@ -50,6 +52,10 @@ _FUNCTIONS = (
     ("ERR_clear_error", None),
 )  # fmt: skip
 """Name, result and arguments, as ssl.h, crypto.h and err.h have them."""
+
+
+_taken: Bounded[tuple[int, bytes], None] = Bounded()
+"""What was looked at before and taken, by its digest: partners come with the same certificates again."""
 
 
 class OfferRefused(ssl.SSLError):
@@ -219,7 +225,10 @@ def _refused(message: int, version: int, body: bytes) -> Denied | None:
     try:
         if message == _COMPRESSED_CERTIFICATE:
             return Denied(Reason.TLS_CERTIFICATE_COSTLY, "compressed, which was not offered")
-        examine(body, with_context=version >= _TLS13)
+        digest = hashlib.sha256(body).digest()
+        if (version, digest) not in _taken:
+            examine(body, with_context=version >= _TLS13)
+            _taken.keep((version, digest), None)
     except Denied as denied:
         return denied
     except BaseException as error:  # noqa: BLE001 - nobody could catch it, and OpenSSL would read on

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gateway.core.memo import Bounded
 from gateway.core.policy import ListenerTls
 from gateway.core.reasons import Denied, Reason
 from gateway.engine import openssl
@@ -211,12 +212,29 @@ def test_nothing_is_looked_at_after_the_handshake(settings: ListenerTls, tmp_pat
         assert set(called) == {"read", "write"}
 
 
+def test_what_was_taken_once_is_not_looked_at_again(
+    settings: ListenerTls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bytes] = []
+    real = openssl.examine
+    monkeypatch.setattr(openssl, "_taken", Bounded())
+    monkeypatch.setattr(openssl, "examine", lambda body, **how: (seen.append(body), real(body, **how)))
+    for _ in range(2):
+        pair(settings, pki.client_context(tmp_path)).shake_hands()
+    assert len(seen) == 1
+    for _ in range(2):
+        with pytest.raises(OfferRefused):
+            pair(settings, offers.client(tmp_path, offers.certificate(offers.spelt_out()))).shake_hands()
+    assert len(seen) == 3
+
+
 def test_whatever_goes_wrong_over_a_message_it_is_not_read(
     settings: ListenerTls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
+    monkeypatch.setattr(openssl, "_taken", Bounded())
     monkeypatch.setattr(openssl, "examine", fail)
     with pytest.raises(OfferRefused) as caught:
         pair(settings, pki.client_context(tmp_path)).shake_hands()
