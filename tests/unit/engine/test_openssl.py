@@ -13,7 +13,7 @@ from gateway.core.memo import Bounded
 from gateway.core.policy import ListenerTls
 from gateway.core.reasons import Denied, Reason
 from gateway.engine import openssl
-from gateway.engine.openssl import Context, OfferRefused
+from gateway.engine.openssl import Context, OfferRefused, client_context
 from gateway.engine.tls_contexts import server_contexts
 from gateway.pki.offered import MAX_BYTES, MAX_CERTIFICATES
 from tests import offers
@@ -255,7 +255,9 @@ def test_a_handshake_that_succeeds_all_the_same_does_not(
 def test_a_compressed_certificate_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     body = ctypes.create_string_buffer(b"\x19\0\0\x05\0\1abc", 9)
     ended: list[object] = []
-    library: Any = type("Library", (), {"SSL_set_msg_callback": lambda *facts: ended.append(facts)})
+    library: Any = type(
+        "Library", (), {"SSL_set_msg_callback": lambda *facts: ended.append(facts), "SSL_is_server": bool}
+    )
     monkeypatch.setattr(openssl, "_library", lambda: library)
     openssl._arrived(0, 0x0304, 22, ctypes.addressof(body), 9, 1, 0)
     assert body.raw == b"\x19\0\0\x05" + b"\xff" * 5
@@ -263,6 +265,34 @@ def test_a_compressed_certificate_is_refused(monkeypatch: pytest.MonkeyPatch) ->
     assert isinstance(refused, Denied)
     assert refused.reason is Reason.TLS_CERTIFICATE_COSTLY
     assert len(ended) == 1
+
+
+# Towards servers
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.usefixtures("settings")
+def test_a_servers_keys_are_looked_at_too(tmp_path: Path, version: ssl.TLSVersion) -> None:
+    context = client_context(tmp_path / "operator-ca.pem")
+    context.maximum_version = version
+    assert context.check_hostname
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    with pytest.raises(OfferRefused, match="spelt out"):
+        Pair(offers.server(tmp_path, offers.certificate(offers.spelt_out())), context).shake_hands()
+
+
+@pytest.mark.usefixtures("settings")
+def test_a_server_may_have_many_names_and_certificates(tmp_path: Path) -> None:
+    along = [offers.certificate(offers.good_key(), extra=9_000)] * 9
+    Pair(offers.server(tmp_path, *along), client_context(tmp_path / "operator-ca.pem")).shake_hands()
+
+
+def test_a_ca_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        client_context(tmp_path / "none.pem")
+
+
+# Groups
 
 
 @pytest.mark.parametrize(
