@@ -1,6 +1,6 @@
 """Sets of IP networks with a look-up whose cost does not grow with their number, and the client's address."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from gateway.core.memo import Memo
@@ -42,8 +42,8 @@ class NetworkSet:
 
     def __init__(self, networks: Iterable[Network] = ()) -> None:
         self.networks = tuple(networks)
-        self._v4 = _by_shift(network for network in self.networks if network.version == 4)
-        self._v6 = _by_shift(network for network in self.networks if network.version == 6)
+        self._v4 = _by_shift([network for network in self.networks if isinstance(network, IPv4Network)])
+        self._v6 = _by_shift([network for network in self.networks if isinstance(network, IPv6Network)])
 
     def __contains__(self, address: Address) -> bool:
         number = int(address)
@@ -60,8 +60,10 @@ class NetworkSet:
         return f"NetworkSet({', '.join(map(str, self.networks[:8]))}{', …' if len(self.networks) > 8 else ''})"
 
 
-def _by_shift(networks: Iterable[Network]) -> tuple[tuple[int, frozenset[int]], ...]:
+def _by_shift(networks: Sequence[Network]) -> tuple[tuple[int, frozenset[int]], ...]:
     table: dict[int, set[int]] = {}
+    if not networks:
+        return ()
     for network in networks:
         shift = network.max_prefixlen - network.prefixlen
         table.setdefault(shift, set()).add(int(network.network_address) >> shift)

@@ -149,10 +149,9 @@ class Reader:
             value = self.value(item, parse)
             if value is None:
                 continue
-            if value in found:
-                self.error(item, "stands twice in the list", f"first in line {found[value].place.line}")
-                continue
-            found[value] = item
+            first = found.setdefault(value, item)
+            if first is not item:
+                self.error(item, "stands twice in the list", f"first in line {first.place.line}")
         return list(found) if self.errors == errors else None
 
     def whole_number(self, node: Node | None, least: int, most: int) -> int | None:
