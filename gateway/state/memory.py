@@ -96,14 +96,19 @@ class MemoryState:
         """Take a place among requests in flight."""
         return self._in_flight.enter(ask, now)
 
-    def settle(self, settlement: Settlement, now: Instant) -> None:
+    def settle(self, settlement: Settlement, now: Instant) -> Awaitable[None] | None:
         """Note what became of a hold. Raises Unavailable(STATE_UNAVAILABLE): a charge that cannot be written."""
         if isinstance(settlement, Charge):
             self._rates.charge(settlement.takes, now)
+            quotas = self._rates.quotas
+            if quotas.behind:
+                behind, quotas.behind = quotas.behind, []
+                return quotas.synced(behind)
         elif isinstance(settlement, Leave):
             self._in_flight.leave(settlement)
         else:
             self._money.settle(settlement)
+        return None
 
     def restore(self, directory: Path, now: Instant, widest: Window | None) -> Restored:
         """Take over what the last run left in `directory`, and open for claims. Call it once.

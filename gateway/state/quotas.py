@@ -104,11 +104,13 @@ class Quotas:
     def charge(self, name: str, take: Take, now: Instant) -> None:
         """Take whether there is room or not, of the day or month that it is now.
 
-        It is on disk before anything further is admitted. Raises Unavailable(STATE_UNAVAILABLE) as `take` does.
+        It is on disk once `synced` has passed. Raises Unavailable(STATE_UNAVAILABLE) as `take` does.
         """
         counter, left = _counter(name, take.limit, now)
         quota = self._quotas.get(counter) or self._begin(counter, now, left)
         self._use(counter, quota, quota.used + take.cost, take.limit)
+        if quota.used > quota.synced:
+            self.behind.append(quota)
 
     def forget(self, which: Callable[[str], bool]) -> int:
         """Have those begin anew whose name it says; gives how many. Raises Unavailable(STATE_UNAVAILABLE)."""

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core.chain import Claim, ClaimOnce, RateLimit, Take, TakeRate
+from gateway.core.chain import Claim, ClaimOnce, RateLimit, RateTaken, Take, TakeRate
+from gateway.core.holds import Charge
 from gateway.core.message import Instant
 from gateway.core.reasons import Reason, Unavailable
 from gateway.core.stores import StateSettings
@@ -59,6 +60,27 @@ def stop(state: MemoryState, now: float = NOW) -> None:
 def crash(state: MemoryState) -> None:
     """Leave the directory as the end of a process does."""
     state.close()
+
+
+# Quotas
+
+
+async def test_a_charge_of_a_quota_is_on_disk_once_it_is_settled(gates: Gates) -> None:
+    quota = RateLimit("quota", 1_000, 86_400, sliding=False, calendar="day")
+    take = Take(quota, ("psp", "deposit", "quota", "acme"))
+    state = gates.start()
+    taken = state.take(TakeRate((take,)), NOW)
+    assert not isinstance(taken, RateTaken)
+    assert (await taken).allowed
+    within = state.settle(Charge((take._replace(cost=5),)), NOW)
+    assert within is None  # of what is on disk already
+    beyond = state.settle(Charge((take._replace(cost=50),)), NOW)
+    assert beyond is not None
+    await beyond
+    crash(state)
+    again = gates.start()
+    (left,) = (await again.take(TakeRate((take,)), NOW)).states  # type: ignore[misc]
+    assert left.remaining <= 1_000 - 57
 
 
 # Restarts
