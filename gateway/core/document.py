@@ -1,9 +1,10 @@
 """A request's body as JSON, read so that nobody downstream can read another text out of it.
 
 Refused is whatever programs read differently: a body that its fields declare to be something else, such as a form or
-compressed, as a text can be both; members that stand twice in an object, also where they differ in case
-alone (some readers take either for the other), NaN and Infinity, bytes that are not UTF-8, a byte order mark, nesting
-beyond what a stack holds. Numbers are kept as they are written: nothing here ever becomes a binary fraction.
+compressed, as a text can be both; members that stand twice in an object, also where they differ in case alone (some
+readers take either for the other); names with a NUL or the like; NaN and Infinity, bytes that are not UTF-8, a byte
+order mark, nesting beyond what a stack holds. Numbers are kept as they are written: nothing here ever becomes a binary
+fraction.
 """
 
 import json
@@ -19,6 +20,9 @@ MAX_TEXT = 256
 
 _VISIBLE = re.compile(r"[\x21-\x7e]{1,256}\Z")
 """Visible ASCII: whatever has several forms in Unicode, upstream may take for the same, or for another."""
+
+_CUT = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+"""In a member's name: where some readers end it, or leave it out, so that it becomes another member's."""
 
 _WHOLE = re.compile(r"(?:0|-?[1-9][0-9]{0,63})\Z")
 _INDEX = re.compile(r"(?:0|[1-9][0-9]{0,8})\Z")
@@ -146,6 +150,8 @@ def _object(pairs: list[tuple[str, Value]]) -> dict[str, Value]:
     made = dict(pairs)
     if len({name.casefold() for name in made}) < len(pairs):
         raise Denied(Reason.BODY_MEMBER_REPEATED, "an object of the body has a member twice, in whichever case")
+    if _CUT.search("".join(made)):
+        raise Denied(Reason.BODY_NOT_JSON, "a member's name has a control character or half a surrogate pair")
     return made
 
 

@@ -157,6 +157,16 @@ def test_a_kind_has_a_name() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["amount\\u0000", "amount\\u0000x", "\\u0001amount", "amount\\ud800", "am\\u007fount"])
+def test_a_name_that_some_readers_end_early_is_refused(name: str) -> None:
+    assert refused(b'{"amount":1,"%b":900000}' % name.encode()) is Reason.BODY_NOT_JSON
+    assert refused(b'[{"%b":1}]' % name.encode()) is Reason.BODY_NOT_JSON
+
+
+def test_names_in_any_script_are_read() -> None:
+    assert read_document('{"betr\u00e4ge":{"\u91d1\u984d":"1","\\ud83d\\ude00":true}}'.encode()) is not None
+
+
 # What the fields declare
 
 
