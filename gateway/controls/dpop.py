@@ -1,5 +1,6 @@
 """DPoP (RFC 9449): a token is of use only to who has its key, for one request, now."""
 
+import re
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from hmac import compare_digest
@@ -25,6 +26,10 @@ NONCE_SECONDS = 60
 
 NONCE_TURNS = 5
 """Nonces that are taken: the one of now, and those before it. So one is good for four to five minutes."""
+
+_NO_URI = re.compile(r"[^!-~]")
+_ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
+_UNRESERVED = re.compile(r"[A-Za-z0-9\-._~]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +118,43 @@ def _turn_of(nonce: str | None) -> int | None:
 
 
 def _is_uri_of(request: RequestHead, uri: str) -> bool:
-    """Whether it is the URI of a request but for query and fragment (RFC 9449 4.3, point 9)."""
+    """Whether it is the URI of a request but for query and fragment (RFC 9449 4.3, point 9).
+
+    Both are normalised as RFC 9449 4.3 recommends (RFC 3986 6.2.2 and 6.2.3). What no URI has in it is not skipped, as
+    `urlsplit` would do.
+    """
+    if _NO_URI.search(uri):
+        return False
     try:
         parts = urlsplit(uri)
     except ValueError:
         return False
-    theirs, ours = parts.netloc.lower().removesuffix(":443"), request.authority.lower().removesuffix(":443")
-    return parts.scheme == "https" and theirs == ours and (parts.path or "/") == request.path
+    if parts.scheme != "https" or _server(parts.netloc) != _server(request.authority):
+        return False
+    return _normal(parts.path or "/") == _normal(request.path)
+
+
+def _server(authority: str) -> str:
+    """Give host and port as they are compared: the host in lower case, without the port of https."""
+    return authority.lower().removesuffix(":443").removesuffix(":")
+
+
+def _normal(path: str) -> str:
+    """Give a path in its normal form: unreserved characters as they are, other escapes in upper case, no dots."""
+    if "%" in path:
+        path = _ESCAPE.sub(_unescaped, path)
+    if "/." not in path:
+        return path
+    *segments, last = path.split("/")[1:]
+    kept: list[str] = []
+    for segment in (*segments, last):
+        if segment == "..":
+            kept = kept[:-1]
+        elif segment != ".":
+            kept.append(segment)
+    return "/" + "/".join([*kept, *([""] if last in (".", "..") else [])])
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    character = chr(int(escape[0][1:], 16))
+    return character if _UNRESERVED.match(character) else escape[0].upper()

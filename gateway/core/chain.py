@@ -142,6 +142,8 @@ class Introspect(NamedTuple):
     token: str
     digest: bytes
     """SHA-256 of the token, by which an answer is known."""
+    caller: str = ""
+    """Who brought it, as failures are counted; the engine MAY bound how many questions one caller brings about."""
 
     def __repr__(self) -> str:
         """Without the token."""

@@ -2,11 +2,12 @@
 
 import asyncio
 from base64 import b64encode
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Mapping
 from typing import Protocol
 from urllib.parse import quote_plus
 
+from gateway.controls.claims import LATEST
 from gateway.core.chain import Introspect, Introspected
 from gateway.core.issuer import Introspection
 from gateway.core.reasons import Reason, Unavailable
@@ -19,6 +20,9 @@ MOST_KEPT = 10_000
 
 MOST_ASKED = 256
 """Questions at the same time; beyond that requests are refused rather than piled up."""
+
+MOST_OF_ONE = 32
+"""Questions at the same time that one caller brings about: made-up tokens must not keep everybody else's waiting."""
 
 
 class Posts(Protocol):
@@ -45,6 +49,8 @@ class Introspector:
         self._bad = _Kept()
         """Of their own, so that nobody can drive the good ones out with tokens that are made up."""
         self._asked: dict[bytes, asyncio.Task[Introspected]] = {}
+        self._callers: Counter[str] = Counter()
+        """How many of these questions each caller brought about."""
         self._fields = {"accept": "application/json", **_authorization(settings)}
 
     def __repr__(self) -> str:
@@ -60,9 +66,19 @@ class Introspector:
         if task is None:
             if len(self._asked) >= MOST_ASKED:
                 raise self._unavailable(f"{MOST_ASKED} questions wait already")
+            if self._callers[ask.caller] >= MOST_OF_ONE:
+                # Told already: the caller's doing, and no failure of the issuer's to be recorded as one.
+                raise self._unavailable(f"{MOST_OF_ONE} questions of this caller wait already", told=True)
             task = self._asked[ask.digest] = asyncio.get_running_loop().create_task(self._ask(ask))
-            task.add_done_callback(lambda _: self._asked.pop(ask.digest, None))
+            self._callers[ask.caller] += 1
+            task.add_done_callback(lambda _: self._answered(ask))
         return self._wait(task)
+
+    def _answered(self, ask: Introspect) -> None:
+        self._asked.pop(ask.digest, None)
+        self._callers[ask.caller] -= 1
+        if not self._callers[ask.caller]:
+            del self._callers[ask.caller]
 
     async def close(self, *, cut: bool = True) -> None:
         """End what is under way, or wait for its end, and close the connections."""
@@ -114,12 +130,13 @@ class Introspector:
             self._bad.keep(digest, answer, now + self._settings.cache_negative)
             return
         expires = answer.claims.get("exp")
-        if isinstance(expires, int | float) and not isinstance(expires, bool):
+        if isinstance(expires, int | float) and not isinstance(expires, bool) and 0 <= expires <= LATEST:
             left = expires - self._clock.now()
             self._good.keep(digest, answer, now + min(self._settings.cache, left))
 
-    def _unavailable(self, detail: str) -> Unavailable:
-        return Unavailable(Reason.TOKEN_INTROSPECTION_UNAVAILABLE, f"introspection at issuer {self._name}: {detail}")
+    def _unavailable(self, detail: str, *, told: bool = False) -> Unavailable:
+        detail = f"introspection at issuer {self._name}: {detail}"
+        return Unavailable(Reason.TOKEN_INTROSPECTION_UNAVAILABLE, detail, told=told)
 
 
 class _Kept:

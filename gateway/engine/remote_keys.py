@@ -189,7 +189,11 @@ class RemoteKeys:
         if _NOT_KEPT.search(control):
             return SHORTEST
         stated = _MAX_AGE.search(control)
-        return self.source.refresh if stated is None else min(max(float(stated[1]), SHORTEST), LONGEST)
+        if stated is None:
+            return self.source.refresh
+        age = fetched.fields.get("age", "")  # in a cache between (RFC 9111 5.1)
+        spent = float(age) if age.isascii() and age.isdigit() and len(age) <= 9 else 0.0
+        return min(max(float(stated[1]) - spent, SHORTEST), LONGEST)
 
     async def _discover(self) -> str:
         """Give the URL of the keys that the issuer's metadata names (RFC 8414 3). Raises FetchError."""

@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from gateway.controls import dpop as module
 from gateway.controls.dpop import NONCE_SECONDS, NONCE_TURNS, Proofs
 from gateway.controls.signature import widest_window
 from gateway.core.chain import Claim, ClaimOnce
@@ -63,6 +64,47 @@ def test_a_token_with_its_proof_is_taken_and_the_proof_claimed() -> None:
 )
 def test_uris_are_compared_as_uris_without_query_and_fragment(uri: str) -> None:
     assert checked(made(htu=uri), target=b"/v1/deposits?x=y").claims is not None
+
+
+@pytest.mark.parametrize(
+    ("path", "uri"),
+    [
+        ("/", ""),
+        ("/", "/"),
+        ("/p/~a-b", "/p/%7Ea%2Db"),
+        ("/p/%c3%a4", "/p/%C3%A4"),
+        ("/p/%C3%A4", "/p/%c3%a4"),
+        ("/p/a%20b", "/p/a%20b"),
+        ("/p/c", "/p/a/b/../.././c"),
+        ("/p/", "/p/a/.."),
+        ("/p/", "/p/."),
+        ("/p", "/../p"),
+        ("/p/.well-known", "/p/.well-known"),
+        ("/p/a", "/p/%2e/a"),
+    ],
+)
+def test_uris_are_normalised_before_they_are_compared(path: str, uri: str) -> None:
+    head = world.World().head()._replace(path=path)
+    for server in (world.HOST, world.HOST.upper(), f"{world.HOST}:443", f"{world.HOST}:"):
+        assert module._is_uri_of(head, f"https://{server}{uri}")
+
+
+@pytest.mark.parametrize(
+    ("path", "uri"),
+    [
+        ("/p/a", "/p/a/"), ("/p/a", "/P/a"), ("/p/a", "/p//a"), ("/p/a", "/p%2Fa"), ("/p/a", "/p/a%20"),
+        ("/p/a", "/p/ a"), ("/p/a", "/p/\na"), ("/p/a", "\t/p/a"), ("/p/a", "/p/b/..\\a"), ("/p/a", "/p/a/%"),
+        ("/p/a", "/p/ä"), ("/p/a", ";@evil.example/p/a"),
+    ],
+)  # fmt: skip
+def test_uris_that_differ_stay_different(path: str, uri: str) -> None:
+    assert not module._is_uri_of(world.World().head()._replace(path=path), f"https://{world.HOST}{uri}")
+
+
+@pytest.mark.parametrize("server", ["user@{}", "{}:80", "{}:0443", "[{}]", "{}.", "", "{}@evil.example"])
+def test_servers_that_differ_stay_different(server: str) -> None:
+    head = world.World().head()
+    assert not module._is_uri_of(head, f"https://{server.format(world.HOST)}{head.path}")
 
 
 @pytest.mark.parametrize(

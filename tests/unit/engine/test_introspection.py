@@ -17,6 +17,7 @@ from gateway.engine import introspection as module
 from gateway.engine.clock import Clock
 from gateway.engine.fetch import Fetched, FetchError
 from gateway.engine.introspection import Introspector
+from tests.unit.engine.closing import check_closing
 from tests.world import NOW
 
 GOOD = {"active": True, "sub": "acme", "exp": NOW + 100}
@@ -51,8 +52,8 @@ class Made:
         clock = Clock(now=lambda: Instant(NOW + self.now), monotonic=lambda: self.now)
         self.introspector = Introspector("operator", settings, self.server, clock)
 
-    def begin(self, token: str = "opaque") -> Introspected | Awaitable[Introspected]:  # noqa: S107 - made up
-        return self.introspector.answer(Introspect("operator", token, sha256(token.encode()).digest()))
+    def begin(self, token: str = "opaque", caller: str = "acme") -> Introspected | Awaitable[Introspected]:  # noqa: S107 - made up
+        return self.introspector.answer(Introspect("operator", token, sha256(token.encode()).digest(), caller))
 
     async def ask(self, token: str = "opaque") -> Introspected:  # noqa: S107 - made up
         given = self.begin(token)
@@ -95,7 +96,7 @@ async def test_an_answer_never_counts_beyond_the_tokens_end() -> None:
     assert len(made.server.sent) == 2
 
 
-@pytest.mark.parametrize("exp", [None, "soon", True, NOW - 1])
+@pytest.mark.parametrize("exp", [None, "soon", True, NOW - 1, -1, 10**400])
 async def test_an_answer_without_a_good_end_is_not_kept(exp: object) -> None:
     made = Made()
     made.server.page = {"active": True, "exp": exp}
@@ -153,6 +154,28 @@ async def test_questions_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None
     assert (await first).active
 
 
+async def test_one_caller_cannot_keep_everybody_elses_questions_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_OF_ONE", 2)
+    made = Made()
+    made.server.held = asyncio.Event()
+    flood = [made.begin(f"made-up-{number}", "203.0.113.9") for number in range(2)]
+    with pytest.raises(Unavailable, match="2 questions of this caller wait already") as caught:
+        made.begin("made-up-2", "203.0.113.9")
+    assert caught.value.told  # no failure of the issuer's
+    other = made.begin("opaque", "acme")
+    again = made.begin("made-up-0", "203.0.113.9")  # shares a question that waits
+    made.server.held.set()
+    assert isinstance(other, Awaitable)
+    assert isinstance(again, Awaitable)
+    assert (await other).active
+    assert (await again).active
+    for waiting in flood:
+        assert isinstance(waiting, Awaitable)
+        await waiting
+    assert made.introspector._callers == {}
+    assert (await made.ask("made-up-3")).active
+
+
 @pytest.mark.parametrize(
     ("status", "page", "said"),
     [
@@ -184,18 +207,8 @@ async def test_what_is_no_answer_is_not_taken_for_one(status: int, page: Any, sa
 async def test_closing(cut: bool) -> None:
     made = Made()
     made.server.held = asyncio.Event()
-    waiting = asyncio.ensure_future(made.ask())
-    await asyncio.sleep(0)
-    closing = asyncio.ensure_future(made.introspector.close(cut=cut))
-    await asyncio.sleep(0)
-    made.server.held.set()
-    await closing
+    await check_closing(made.introspector, made.ask(), made.server.held, cut=cut)
     assert made.server.closed
-    if cut:
-        with pytest.raises(Unavailable):
-            await waiting
-    else:
-        assert (await waiting).active
 
 
 def test_without_a_secret_the_certificate_authenticates_the_gate() -> None:

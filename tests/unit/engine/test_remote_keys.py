@@ -13,6 +13,7 @@ from gateway.engine.fetch import Fetched, FetchError
 from gateway.engine.remote_keys import FIRST_RETRY, LAST_RETRY, LONGEST, OUT_OF_TURN, SHORTEST, RemoteKeys
 from gateway.signing.jwks import KeySet
 from tests import world
+from tests.unit.engine.closing import check_closing
 
 ASK = FetchKeys("operator")
 URL = "https://idp.example/jwks"
@@ -133,6 +134,16 @@ async def test_the_answer_says_when_it_is_fetched_anew(control: str | None, seco
     made.now += 0.5
     await made.tick()
     assert len(made.server.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("age", "seconds"), [("100", 500.0), ("599", SHORTEST), ("9999", SHORTEST), ("soon", 600.0), ("-5", 600.0)]
+)
+async def test_time_spent_in_a_cache_between_counts(age: str, seconds: float) -> None:
+    made = Made()
+    made.server.fields = {"cache-control": "max-age=600", "age": age}
+    await made.ask()
+    assert made.keys.known.due == made.now + seconds
 
 
 async def test_the_same_text_is_the_same_key_set_so_that_verified_tokens_stay() -> None:
@@ -294,16 +305,6 @@ async def test_a_new_policy_goes_on_with_the_keys_of_the_same_source() -> None:
 async def test_closing_ends_the_fetch_or_waits_for_it(cut: bool) -> None:
     made = Made()
     made.server.gate = asyncio.Event()
-    waiting = asyncio.ensure_future(made.ask())
-    await asyncio.sleep(0)
-    closing = asyncio.ensure_future(made.keys.close(cut=cut))
-    await asyncio.sleep(0)
-    made.server.gate.set()
-    await closing
+    await check_closing(made.keys, made.ask(), made.server.gate, cut=cut)
     assert made.server.closed
-    if cut:
-        with pytest.raises(Unavailable):
-            await waiting
-    else:
-        assert await waiting
     assert repr(made.keys) == "RemoteKeys(operator)"
