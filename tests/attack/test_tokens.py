@@ -146,6 +146,9 @@ ATTACKS = {
     "another issuer": (world.token(world.claims(iss="https://evil.example")), Reason.TOKEN_ISSUER),
     "another audience": (world.token(world.claims(aud="pam")), Reason.TOKEN_AUDIENCE),
     "expired": (world.token(world.claims(exp=int(world.NOW) - 11, iat=int(world.NOW) - 100)), Reason.TOKEN_EXPIRED),
+    "issued in 11 s": (world.token(world.claims(iat=int(world.NOW) + 11)), Reason.TOKEN_NOT_YET_VALID),
+    "issued in a minute": (world.token(world.claims(iat=int(world.NOW) + 61)), Reason.TOKEN_NOT_YET_VALID),
+    "valid in 11 s": (world.token(world.claims(nbf=int(world.NOW) + 11)), Reason.TOKEN_NOT_YET_VALID),
     "not yet valid": (world.token(world.claims(nbf=int(world.NOW) + 60)), Reason.TOKEN_NOT_YET_VALID),
     "too long-lived": (world.token(world.claims(exp=int(world.NOW) + 10_000)), Reason.TOKEN_LIFETIME),
     "no expiry": (world.token(world.claims(exp=None)), Reason.TOKEN_CLAIM),
@@ -189,6 +192,13 @@ async def test_two_tokens_are_none(up: Running) -> None:
 
     assert (await up.send(made)).code == "http.field_repeated"
     assert up.upstream.untouched
+
+
+@pytest.mark.parametrize("claim", ["iat", "nbf"])
+async def test_an_issuer_whose_clock_is_10_s_ahead(up: Running, claim: str) -> None:
+    token = world.token(world.claims(**{claim: int(world.NOW) + 10}))
+
+    assert (await up.send(get(authorization=f"Bearer {token}"))).status == 200
 
 
 async def test_a_token_remembered_as_good_expires_all_the_same(up: Running) -> None:

@@ -41,6 +41,8 @@ class IdentityProvider(FakeUpstream):
         """Changes to the metadata."""
         self.asked: list[str] = []
         """Path of each request."""
+        self.served: list[frozenset[str]] = []
+        """Ids of the keys in each answer that had them, or that said they were still the same."""
         self.sent: list[tuple[dict[str, str], dict[str, str]]] = []
         """Fields and form of each request to the introspection endpoint."""
         self.tokens: dict[str, dict[str, Any]] = {}
@@ -82,6 +84,7 @@ class IdentityProvider(FakeUpstream):
         if path == "/jwks":
             text = json.dumps(KeySet(self.keys).as_dict(private=False)).encode()
             tag = f'"{hash(text)}"'
+            self.served.append(frozenset(str(key.kid) for key in self.keys))
             if fields.get("if-none-match") == tag:
                 return page(304, b"", {"etag": tag, **self.fields})
             return page(200, text, {"etag": tag, **self.fields})
