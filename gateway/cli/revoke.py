@@ -136,12 +136,21 @@ def token(*, ids: tuple[str, ...], issuer: str | None, subject: bool, stdin: boo
         if ids or subject or issuer or options.get("file"):
             raise click.UsageError("--stdin takes no ids, no --issuer and no --subject")
         tokens = [line.strip() for line in sys.stdin.read(MAX_LIST_BYTES).splitlines() if line.strip()]
-        digests = [hashlib.sha256(each.removeprefix("Bearer ").encode()).hexdigest() for each in tokens]
-        _revoke(Thing.TOKEN_DIGEST, digests, options)
+        _revoke(Thing.TOKEN_DIGEST, [_token_digest(each) for each in tokens], options)
         return
     if issuer is None:
         raise click.UsageError("--issuer is missing: ids are an issuer's own")
     _revoke(Thing.SUBJECT if subject else Thing.TOKEN, ids, options, lambda text: f"{issuer}/{text}")
+
+
+def _token_digest(text: str) -> str:
+    """Give the digest that names a token: a JWT is named without its signature, of which there may be others."""
+    scheme, _, token = text.rpartition(" ")
+    if scheme.strip().lower() not in ("", "bearer", "dpop"):
+        raise click.UsageError("a line of standard input is no token")
+    if token.count(".") == 2:
+        token = token[: token.rindex(".")]
+    return hashlib.sha256(token.encode()).hexdigest()
 
 
 @revoke.command()
@@ -160,9 +169,13 @@ def lift_all(state: Path, numbers: Sequence[int], by: str, because: str, what: s
         raise click.ClickException(f"nothing is {what} under number {', '.join(map(str, missing))}")
     now = Instant(time.time())
     found = [living[number] for number in dict.fromkeys(numbers)]
-    _add(state, [Entry(0, "lift", one.thing, one.value, now, None, by, because, of=one.number) for one in found])
+    _add(state, [_lifting(one, now, by, because) for one in found])
     for one in found:
         click.echo(f"lifted: {one.thing.value} {one.value} (number {one.number})")
+
+
+def _lifting(entry: Entry, now: Instant, by: str, because: str) -> Entry:
+    return Entry(0, "lift", entry.thing, entry.value, now, None, by, because, of=entry.number, lock=entry.lock)
 
 
 @revoke.command("list")

@@ -19,6 +19,7 @@ from gateway.controls.credentials import (
 from gateway.controls.demands import BodyTie, Demand, PathTie
 from gateway.controls.dpop import Proofs
 from gateway.controls.verified import VerifiedToken, VerifiedTokens
+from gateway.core.barred import caller_of
 from gateway.core.chain import Answer, Ask, FetchKeys, Introspect, Introspected, answered
 from gateway.core.facts import Claims, Confirmation
 from gateway.core.issuer import Issuer, KeySource
@@ -113,17 +114,15 @@ class TokenControl:
                     if self._rotates and jws.key_id is not None and keys.find(jws.key_id, jws.algorithm) is None:
                         keys = answered((yield FetchKeys(self.issuer.name, jws.key_id)), KeySet)
                         self.verified.find(digest, keys, exchange.now)
-                    verified = self._verify(jws, keys)
+                    verified = self._verify(jws, keys, digest)
                     self.verified.remember(digest, keys, verified)
                 if self.issuer.introspection is not None:
-                    _active((yield Introspect(self.issuer.name, token, digest)))
+                    _active((yield Introspect(self.issuer.name, token, digest, caller_of(exchange).value)))
             else:
-                answer = _active((yield Introspect(self.issuer.name, token, digest)))
+                answer = _active((yield Introspect(self.issuer.name, token, digest, caller_of(exchange).value)))
                 if self.max_lifetime is not None:
                     time_claim(answer.claims, "iat")
                 verified = self.verified.introspected(digest, answer, self.issuer.issuer)
-            if exchange.barred is not None:
-                exchange.barred.check_token(self.issuer.name, verified.key_id, digest, exchange.now)
             proof = self._accept(exchange, verified, digest, dpop=dpop)
             if proof is not None and self.proofs is not None and exchange.partner is not None:
                 yield from self.proofs.once(proof, exchange.partner.name)
@@ -158,7 +157,7 @@ class TokenControl:
             raise Denied(Reason.TOKEN_ALGORITHM, f"alg {jws.algorithm[:32]!r} is not allowed for {self.issuer.name}")
         return jws
 
-    def _verify(self, jws: CompactJws, keys: KeySet) -> VerifiedToken:
+    def _verify(self, jws: CompactJws, keys: KeySet, digest: bytes) -> VerifiedToken:
         key = keys.find(jws.key_id, jws.algorithm) if jws.key_id is not None else None
         if key is None:
             raise Denied(Reason.TOKEN_KEY_UNKNOWN, f"kid {(jws.key_id or '')[:64]!r} is no key of {self.issuer.name}")
@@ -172,7 +171,8 @@ class TokenControl:
             claims = MappingProxyType(read_object(jws.payload))
         except ValueError as error:
             raise Denied(Reason.TOKEN_MALFORMED, f"claims: {error}") from None
-        return VerifiedToken(jws.algorithm, claims, time_claim(claims, "exp"), key.kid)
+        digests = sha256(jws.signing_input).digest(), digest
+        return VerifiedToken(jws.algorithm, claims, time_claim(claims, "exp"), key.kid, digests)
 
     def _accept(self, exchange: "Exchange", verified: VerifiedToken, digest: bytes, *, dpop: bool) -> Proof | None:
         """Accept the token; gives the proof that came with it, which is still to be claimed."""

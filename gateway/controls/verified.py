@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from types import MappingProxyType
 
@@ -26,6 +26,8 @@ class VerifiedToken:
     claims: Mapping[str, object]
     expires: Instant
     key_id: str | None = None
+    digests: tuple[bytes, ...] = ()
+    """By which the token is known (`Claims.digests`)."""
     _passed: Bounded[ClaimRules, Claims] = field(
         default_factory=lambda: Bounded(capacity=8, size=lambda _: 0), init=False, repr=False, compare=False
     )
@@ -36,7 +38,8 @@ class VerifiedToken:
         known = self._passed.get(rules)
         if known is not None and rules.still_hold(known, now):
             return known
-        return self._passed.keep(rules, rules.check(self.claims, now))
+        found = replace(rules.check(self.claims, now), key_id=self.key_id, digests=self.digests)
+        return self._passed.keep(rules, found)
 
 
 class VerifiedTokens:
@@ -95,7 +98,7 @@ class VerifiedTokens:
         if known is not None and known[0] is answer:
             return known[1]
         claims = MappingProxyType({"iss": issuer, "iat": answer.at, **answer.claims})
-        token = VerifiedToken("", claims, time_claim(claims, "exp"))
+        token = VerifiedToken("", claims, time_claim(claims, "exp"), digests=(digest,))
         return self._introspected.keep(digest, (answer, token))[1]
 
     def remember(self, digest: bytes, keys: KeySet, token: VerifiedToken) -> None:

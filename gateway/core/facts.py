@@ -34,6 +34,10 @@ class Claims:
     """None: a bearer token, which is anyone's who has it."""
     authenticated_at: Instant | None = None
     """The auth_time claim, where the route asks for it."""
+    key_id: str | None = None
+    """The issuer's key that verified the token; None where the issuer was asked about it."""
+    digests: tuple[bytes, ...] = ()
+    """SHA-256 of the token's text, and of a JWT without its signature before that."""
 
     def __repr__(self) -> str:
         """Without the claims themselves: they may hold personal data."""

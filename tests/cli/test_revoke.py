@@ -50,11 +50,24 @@ def test_each_kind_of_thing_can_be_revoked(tmp_path: Path, arguments: list[str],
 
 def test_a_token_is_read_from_standard_input_and_kept_as_its_digest(tmp_path: Path) -> None:
     token = world.token()
-    result = run(tmp_path, "token", "--stdin", *WHY, stdin=f"Bearer {token}\n\n")
+    signed, _, signature = token.rpartition(".")
+    sent = f"Bearer {token}\ndpop  {signed}.another\n\nopaque-7f3a\n"
+    result = run(tmp_path, "token", "--stdin", *WHY, stdin=sent)
     assert result.exit_code == 0
-    (entry,) = read_all(tmp_path)
-    assert (entry.thing, entry.value) == (Thing.TOKEN_DIGEST, hashlib.sha256(token.encode()).hexdigest())
-    assert token.encode() not in (tmp_path / NAME).read_bytes()
+    # A JWT without its signature, which whoever has it may be able to write in another way.
+    assert [(entry.thing, entry.value) for entry in read_all(tmp_path)] == [
+        (Thing.TOKEN_DIGEST, hashlib.sha256(text.encode()).hexdigest()) for text in (signed, "opaque-7f3a")
+    ]
+    for secret in (token, signature, "opaque"):
+        assert secret.encode() not in (tmp_path / NAME).read_bytes()
+        assert secret not in result.output
+
+
+def test_what_is_no_token_is_not_taken_for_one(tmp_path: Path) -> None:
+    result = run(tmp_path, "token", "--stdin", *WHY, stdin="Authorization: Bearer abc\n")
+    assert result.exit_code == 2
+    assert "no token" in result.output
+    assert "abc" not in result.output
 
 
 def test_a_certificate_may_be_named_by_its_file(tmp_path: Path) -> None:
