@@ -84,26 +84,14 @@ def client(directory: Path, *along: bytes, first: bytes | None = None) -> ssl.SS
         private = pki.pki().clients["partner"].key
         own = ssl.DER_cert_to_PEM_cert(first)
         own += private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-    (directory / "offer.pem").write_text(own + pem(*along))
+    pem = "".join(
+        f"-----BEGIN CERTIFICATE-----\n{base64.encodebytes(der).decode()}-----END CERTIFICATE-----\n" for der in along
+    )
+    (directory / "offer.pem").write_text(own + pem)
     context = ssl.create_default_context(cafile=str(directory / "operator-ca.pem"))
     context.set_ciphers("DEFAULT@SECLEVEL=0")  # of its own certificates too
     context.load_cert_chain(directory / "offer.pem")
     return context
-
-
-def server(directory: Path, *along: bytes) -> ssl.SSLContext:
-    """Give a server that sends certificates along with its own."""
-    (directory / "offer.pem").write_text((directory / "upstream.pem").read_text() + pem(*along))
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.set_ciphers("DEFAULT@SECLEVEL=0")
-    context.load_cert_chain(directory / "offer.pem", directory / "upstream.key")
-    return context
-
-
-def pem(*ders: bytes) -> str:
-    return "".join(
-        f"-----BEGIN CERTIFICATE-----\n{base64.encodebytes(der).decode()}-----END CERTIFICATE-----\n" for der in ders
-    )
 
 
 def good_key() -> bytes:

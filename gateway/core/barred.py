@@ -4,8 +4,9 @@ Looked up in dictionaries, so that a list of 100,000 costs a request no more tha
 """
 
 from collections.abc import Iterable, Mapping
+from copy import copy
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from gateway.core.facts import Claims
 from gateway.core.memo import Bounded
@@ -30,7 +31,11 @@ class Thing(Enum):
     TOKEN = "token"  # noqa: S105 - a name
     """Issuer and jti."""
     TOKEN_DIGEST = "token-digest"  # noqa: S105 - a name
-    """SHA-256 of a token's text, lower-case hex."""
+    """SHA-256 of a token's text, lower-case hex; of a JWT, without its signature.
+
+    Whoever has a JWT by ES256 can write another signature that verifies just as well (r, n - s), and would have another
+    text for the same token.
+    """
     SUBJECT = "subject"
     """Issuer and sub."""
     LOCKED_PARTNER = "locked-partner"
@@ -42,6 +47,10 @@ class Thing(Enum):
 
 
 LOCKED = frozenset({Thing.LOCKED_PARTNER, Thing.LOCKED_ADDRESS})
+
+MOST_LOCKED = 10_000
+"""Lock-outs that are held at once; beyond that the oldest is forgotten. Whoever has more addresses than that to spare
+gains nothing by it: each new one is as good."""
 
 
 class Bar(NamedTuple):
@@ -56,8 +65,11 @@ class Bar(NamedTuple):
 class Barred:
     """All that is barred now. Immutable: a change makes another one of these."""
 
-    def __init__(self, bars: Mapping[tuple[Thing, str], Bar]) -> None:
-        self.bars = bars
+    def __init__(self, bars: Mapping[tuple[Thing, str], Bar], uncounted: str = "") -> None:
+        self.bars = {key: bar for key, bar in bars.items() if key[0] not in LOCKED}
+        """What was revoked."""
+        self.uncounted = uncounted
+        """Why failed authentications cannot be counted, and nobody's credentials are looked at; empty: they can be."""
         by_thing: dict[Thing, dict[str, Bar]] = {thing: {} for thing in Thing}
         for (thing, value), bar in bars.items():
             by_thing[thing][value] = bar
@@ -69,12 +81,25 @@ class Barred:
         self._digests = by_thing[Thing.TOKEN_DIGEST]
         self._subjects = by_thing[Thing.SUBJECT]
         self._of_tokens = bool(self._issuer_keys or self._digests)
-        self._locked = {key: bar for key, bar in bars.items() if key[0] in LOCKED}
+        self.locked = _newest({key: bar for key, bar in bars.items() if key[0] in LOCKED})
+        """Who is locked out, oldest first."""
         self._passed: Bounded[tuple[int, int, int], object] = Bounded(size=lambda _: 0)
         """Callers whom nothing bars, by what is known of them; each is held here, so that its identity is its own."""
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({len(self.bars)})"
+        return f"{type(self).__name__}({len(self.bars) + len(self.locked)})"
+
+    def locking(self, caller: "Caller", bar: Bar) -> Self:
+        """Give the same, and one caller locked out: for no more than a copy of the lock-outs."""
+        made = copy(self)
+        made.locked = _newest({**self.locked, (caller.thing, caller.value): bar})
+        return made
+
+    def counting(self, uncounted: str) -> Self:
+        """Give the same, and why failed authentications cannot be counted; empty where they can be."""
+        made = copy(self)
+        made.uncounted = uncounted
+        return made
 
     def check(self, exchange: "Exchange") -> None:
         """Look at all that was verified of a request so far.
@@ -98,6 +123,11 @@ class Barred:
             if claims.token_id is not None:
                 _refuse(self._tokens, f"{claims.issuer}/{claims.token_id}", now, Reason.REVOKED_TOKEN)
             _refuse(self._subjects, f"{claims.issuer}/{claims.subject}", now, Reason.REVOKED_TOKEN)
+            if self._of_tokens:
+                for digest in claims.digests:
+                    _refuse(self._digests, digest.hex(), now, Reason.REVOKED_TOKEN)
+                if claims.key_id is not None:
+                    _refuse(self._issuer_keys, f"{claims.issuer}/{claims.key_id}", now, Reason.REVOKED_KEY)
 
     def check_connection(self, certificate: Certificate, partners: Iterable[str], now: Instant) -> None:
         """Look at a connection that stands, by its certificate and all partners that this fits.
@@ -117,16 +147,15 @@ class Barred:
             raise refused
 
     def check_locked(self, exchange: "Exchange") -> None:
-        """Raise Denied(LOCKED_OUT) for a caller who failed too often, before its credentials are looked at."""
-        if self._locked:
-            _refuse(self._locked, caller_of(exchange), exchange.now, Reason.LOCKED_OUT)
+        """Look at a caller before its credentials are looked at.
 
-    def check_token(self, issuer: str, key_id: str | None, digest: bytes, now: Instant) -> None:
-        """Look at a token whose signature was verified: Denied(REVOKED_TOKEN, REVOKED_KEY)."""
-        if self._of_tokens:
-            _refuse(self._digests, digest.hex(), now, Reason.REVOKED_TOKEN)
-            if key_id is not None:
-                _refuse(self._issuer_keys, f"{issuer}/{key_id}", now, Reason.REVOKED_KEY)
+        Raises Denied: LOCKED_OUT for one who failed too often, STATE_UNAVAILABLE where it could not be counted if this
+        one fails.
+        """
+        if self.locked:
+            _refuse(self.locked, caller_of(exchange), exchange.now, Reason.LOCKED_OUT)
+        if self.uncounted:
+            raise Denied(Reason.STATE_UNAVAILABLE, self.uncounted)
 
 
 class Unreadable(Barred):
@@ -161,6 +190,15 @@ def network_of(address: Address) -> str:
     if address.version == 4:
         return str(address)
     return f"{type(address)(int(address) >> 64 << 64)}/64"
+
+
+def _newest(locked: dict[tuple[Thing, str], Bar]) -> dict[tuple[Thing, str], Bar]:
+    """Leave out the oldest of too many. Partners stay: there are as many as the policy has."""
+    if len(locked) <= MOST_LOCKED:
+        return locked
+    addresses = [key for key in locked if key[0] is Thing.LOCKED_ADDRESS]
+    gone = set(addresses[: len(locked) - MOST_LOCKED])
+    return {key: bar for key, bar in locked.items() if key not in gone}
 
 
 def _refuse[K](bars: Mapping[K, Bar], value: K, now: Instant, reason: Reason) -> None:

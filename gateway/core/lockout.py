@@ -39,6 +39,16 @@ class Lockout:
     """Addresses that are never locked out, as many callers share them."""
 
 
+def failed_by(decision: Decision, lockout: Lockout) -> Caller | None:
+    """Give who is to be counted for a decision; None where it is no failure, or that of an address left out."""
+    if decision.reason not in COUNTED:
+        return None
+    caller = caller_of(decision.exchange)
+    if caller.thing is Thing.LOCKED_ADDRESS and decision.exchange.client_address in lockout.excepted:
+        return None
+    return caller
+
+
 class Failures:
     """Counts failures of callers, in bounded memory."""
 
@@ -50,19 +60,19 @@ class Failures:
 
     def decided(self, decision: Decision, lockout: Lockout, now: Instant) -> Caller | None:
         """Take note of a decision; gives the caller who is to be locked out by it."""
-        reason = decision.reason
-        if reason is Reason.ALLOWED:
+        if decision.reason is Reason.ALLOWED:
             if self._times:
-                self._times.pop(caller_of(decision.exchange), None)
+                self.forget(caller_of(decision.exchange))
             return None
-        if reason not in COUNTED:
-            return None
-        caller = caller_of(decision.exchange)
-        if caller.thing is Thing.LOCKED_ADDRESS and decision.exchange.client_address in lockout.excepted:
-            return None
-        return caller if self._count(caller, lockout, now) else None
+        caller = failed_by(decision, lockout)
+        return caller if caller is not None and self.count(caller, lockout, now) else None
 
-    def _count(self, caller: Caller, lockout: Lockout, now: Instant) -> bool:
+    def forget(self, caller: Caller) -> None:
+        """Begin the count of a caller anew: it has authenticated."""
+        self._times.pop(caller, None)
+
+    def count(self, caller: Caller, lockout: Lockout, now: Instant) -> bool:
+        """Count a failure; tells whether it was the last one that the caller may have."""
         times = self._times.get(caller)
         if times is None:
             while len(self._times) >= MOST_COUNTED:

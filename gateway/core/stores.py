@@ -74,6 +74,7 @@ class FailModes:
 
     rate_limit: OnFailure = OnFailure.DENY
     replay: OnFailure = OnFailure.DENY
+    lockout: OnFailure = OnFailure.DENY
     nodes: int = 1
     """Processes that are expected to share the store: each has so small a part of every limit meanwhile."""
     because: tuple[tuple[str, str], ...] = ()

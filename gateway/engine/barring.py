@@ -10,9 +10,10 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 from gateway.audit.events import BarChanged
-from gateway.core.barred import LOCKED, Unreadable
+from gateway.core.barred import LOCKED, Barred, Unreadable
 from gateway.engine.gate import Gate
 from gateway.state.revocations import Entry, JournalError, Reader, barred
 
@@ -27,16 +28,32 @@ RECORDED = "revocations.recorded"
 MOST_RECORDS = 1_000
 """Of entries that are recorded one by one when many come at once; the others are in the journal."""
 
+MOST_ROUNDS = 3
+"""Times that what is barred is made anew beside the requests while lock-outs change it."""
+
 NAME = "revocations"
 """Under which failures are recorded."""
+
+
+class Noticed(Protocol):
+    """Hears of the journal's entries."""
+
+    def __call__(self, entries: list[Entry], *, fresh: bool) -> None:
+        """Take note; `fresh` entries take the place of all before."""
+        ...
 
 
 class Barring:
     """Keeps `gate.barred` as the journal says."""
 
-    def __init__(self, gate: Gate, shared: Path, own: Path) -> None:
-        """Follow the journal in `shared`, the folder of the state that all workers share; `own` is this gate's."""
+    def __init__(self, gate: Gate, shared: Path, own: Path, noticed: Noticed, *, records: bool) -> None:
+        """Follow the journal in `shared`, the folder of the state that all workers share; `own` is this gate's.
+
+        One of the workers `records` what all of them follow.
+        """
         self._gate = gate
+        self._noticed = noticed
+        self._records = records
         self._reader = Reader(shared)
         self._own = own / RECORDED
         self._recorded = self._read_recorded()
@@ -51,6 +68,7 @@ class Barring:
             self._reader.restart()
         fresh, entries = self._reader.read()
         self._gate.barred = barred(entries)
+        self._noticed(entries, fresh=True)
         self._loaded = fresh, entries
 
     def start(self) -> None:
@@ -73,7 +91,7 @@ class Barring:
             return
         try:
             fresh, entries = await asyncio.to_thread(self._reader.read)
-            gate.barred = await asyncio.to_thread(barred, entries, None if fresh else gate.barred)
+            await self._bar(entries, fresh=fresh)
         except JournalError as error:
             self._failed(str(error))
             return
@@ -81,12 +99,28 @@ class Barring:
             self._failed(type(error).__name__)
             return
         gate.health.worked([NAME], gate.clock.now(), gate.in_force.facts)
+        self._noticed(entries, fresh=fresh)
         self._record(entries, fresh=fresh)
         if self.cut is not None and any(one.action == "revoke" and one.thing not in LOCKED for one in entries):
             try:
                 self.cut()
             except Exception:  # requests are refused all the same, and the journal is followed on
                 logger.exception("cutting connections of what was revoked")
+
+    async def _bar(self, entries: list[Entry], *, fresh: bool) -> None:
+        """Put in force what the journal says, and keep what changed while it was read."""
+        gate = self._gate
+        for _ in range(MOST_ROUNDS):
+            before = gate.barred
+            made = await asyncio.to_thread(barred, entries, _staying(before, fresh=fresh))
+            if gate.barred is before:
+                break
+        else:
+            before = gate.barred
+            made = barred(entries, _staying(before, fresh=fresh))
+        if before is not None and before.uncounted:
+            made = (made or Barred({})).counting(before.uncounted)
+        gate.barred = made
 
     def _failed(self, detail: str) -> None:
         gate = self._gate
@@ -107,7 +141,8 @@ class Barring:
         if not new:
             return
         now, facts = self._gate.clock.now(), self._gate.in_force.facts
-        for entry in new[:MOST_RECORDS]:
+        own = [entry for entry in new if self._records and not entry.elsewhere]
+        for entry in own[:MOST_RECORDS]:
             logger.info("%s", described(entry))
             self._gate.record(
                 BarChanged(
@@ -115,8 +150,8 @@ class Barring:
                     entry.because,
                 )
             )  # fmt: skip
-        if len(new) > MOST_RECORDS:
-            logger.info("and %d more revocations: `gateway revoke list` has them all", len(new) - MOST_RECORDS)
+        if len(own) > MOST_RECORDS:
+            logger.info("and %d more revocations: `gateway revoke list` has them all", len(own) - MOST_RECORDS)
         self._recorded = new[-1].number
         written = self._own.with_name(f".{RECORDED}.new")
         with suppress(OSError):  # at worst they are recorded twice
@@ -128,6 +163,13 @@ class Barring:
             return int(self._own.read_text(encoding="ascii"))
         except (OSError, ValueError):
             return 0
+
+
+def _staying(before: Barred | None, *, fresh: bool) -> Barred | None:
+    """Give what stays of what was barred: where the journal is another one, lock-outs that it does not have yet."""
+    if before is None or not fresh:
+        return before
+    return Barred({key: bar for key, bar in before.locked.items() if not bar.number})
 
 
 def described(entry: Entry) -> str:

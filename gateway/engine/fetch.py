@@ -11,7 +11,6 @@ from typing import Protocol, Self
 import httpx
 
 from gateway.core.policy import ClientCertificate
-from gateway.engine.openssl import OfferRefused, client_context
 
 MAX_BYTES = 262_144
 """Bytes of an answer. Key sets are bounded by the same."""
@@ -61,7 +60,7 @@ class Fetcher:
         Raises OSError or ssl.SSLError.
         """
         self._most = most
-        context = client_context(ca)
+        context = ssl.create_default_context(cafile=None if ca is None else str(ca))
         if client is not None:
             # An empty passphrase: OpenSSL would ask the terminal for one.
             context.load_cert_chain(client.certificate, client.key, password="")
@@ -130,8 +129,6 @@ def _words(error: BaseException) -> str:
     """Say what went wrong: the words of TLS, which name what did not fit, or else the kind of the error."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, OfferRefused):
-            return f"TLS: {cause.denied.detail}"
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"TLS: {cause.verify_message}"
         if isinstance(cause, ssl.SSLError):

@@ -10,14 +10,10 @@ What must not be read is overwritten there, and the handshake fails with the rea
 
 import _ssl
 import ctypes
-import hashlib
 import ssl
 import threading
-from collections.abc import Callable
 from functools import cache
-from pathlib import PurePath
 
-from gateway.core.memo import Bounded
 from gateway.core.reasons import Denied, Reason
 from gateway.pki.offered import MAX_BYTES, examine
 
@@ -51,22 +47,16 @@ _FUNCTIONS = (
     ("SSL_CTX_ctrl", ctypes.c_long, ctypes.c_void_p, ctypes.c_int, ctypes.c_long, ctypes.c_char_p),
     ("SSL_CTX_set_msg_callback", None, ctypes.c_void_p, _MESSAGE),
     ("SSL_set_msg_callback", None, ctypes.c_void_p, _MESSAGE),
-    ("SSL_is_server", ctypes.c_int, ctypes.c_void_p),
     ("ERR_clear_error", None),
 )  # fmt: skip
 """Name, result and arguments, as ssl.h, crypto.h and err.h have them."""
 
 
-_taken: Bounded[tuple[int, bool, bytes], None] = Bounded()
-"""What was looked at before and taken, by its digest: partners come with the same certificates again."""
-
-
 class OfferRefused(ssl.SSLError):
-    """A peer's certificates were not even read."""
+    """A client's certificates were not even read."""
 
     def __init__(self, denied: Denied) -> None:
         super().__init__(1, denied.detail)
-        self.reason = denied.detail
         self.denied = denied
 
 
@@ -152,21 +142,16 @@ class _ServerContext(ssl.SSLContext):
         return connection
 
 
-def client_context(ca: PurePath | None) -> ssl.SSLContext:
-    """Make one towards servers whose chain leads to `ca`, or to the system's CAs. Raises OSError, ssl.SSLError."""
-    return Context(lambda: ssl.create_default_context(cafile=None if ca is None else str(ca))).context
-
-
 class Context:
-    """A context, and where OpenSSL has it."""
+    """A context of a server, and where OpenSSL has it."""
 
-    def __init__(self, make: Callable[[], ssl.SSLContext] | None = None) -> None:
-        """Make one that reads only what is cheap to read; by default a server's. Raises ssl.SSLError."""
+    def __init__(self) -> None:
+        """Make one that reads only certificates that are cheap to read. Raises ssl.SSLError."""
         self._library = _library()
         made: list[int] = []
         _here.made = made
         try:
-            self.context = _ServerContext(ssl.PROTOCOL_TLS_SERVER) if make is None else make()
+            self.context: ssl.SSLContext = _ServerContext(ssl.PROTOCOL_TLS_SERVER)
         finally:
             _here.made = None
         if len(set(made)) != 1:
@@ -176,8 +161,7 @@ class Context:
         options = library.SSL_CTX_set_options(place, _NO_CERTIFICATE_COMPRESSION)
         if options & 0x7FFFFFFF != int(self.context.options) & 0x7FFFFFFF:
             raise _failed("OpenSSL's context is not the one that was made")
-        if make is None:
-            library.SSL_CTX_ctrl(place, _SET_MAX_CERT_LIST, MAX_BYTES, None)
+        library.SSL_CTX_ctrl(place, _SET_MAX_CERT_LIST, MAX_BYTES, None)
         library.SSL_CTX_set_msg_callback(place, _ON_MESSAGE)
         self.context.sslobject_class = GuardedConnection
 
@@ -206,9 +190,7 @@ def _library() -> ctypes.CDLL:
 
 
 def _failed(message: str) -> ssl.SSLError:
-    error = ssl.SSLError(1, message)
-    error.reason = message
-    return error
+    return ssl.SSLError(1, message)
 
 
 def _made(parent: int, *_: object) -> None:
@@ -225,8 +207,7 @@ def _arrived(written: int, version: int, kind: int, place: int, length: int, con
     if message == _CLIENT_HELLO and _here.alone:
         _library().SSL_set_msg_callback(connection, _NOTHING)  # until it is answered
     if message in _CERTIFICATES:
-        by_server = not _library().SSL_is_server(connection)
-        refused = _refused(message, version, ctypes.string_at(place, length)[_HEADER_BYTES:], by_server=by_server)
+        refused = _refused(message, version, ctypes.string_at(place, length)[_HEADER_BYTES:])
         if refused is not None:
             _here.refused = refused
             ctypes.memset(place + _HEADER_BYTES, 0xFF, length - _HEADER_BYTES)
@@ -234,14 +215,11 @@ def _arrived(written: int, version: int, kind: int, place: int, length: int, con
         _library().SSL_set_msg_callback(connection, _NOTHING)
 
 
-def _refused(message: int, version: int, body: bytes, *, by_server: bool) -> Denied | None:
+def _refused(message: int, version: int, body: bytes) -> Denied | None:
     try:
         if message == _COMPRESSED_CERTIFICATE:
             return Denied(Reason.TLS_CERTIFICATE_COSTLY, "compressed, which was not offered")
-        digest = hashlib.sha256(body).digest()
-        if (version, by_server, digest) not in _taken:
-            examine(body, with_context=version >= _TLS13, keys_only=by_server)
-            _taken.keep((version, by_server, digest), None)
+        examine(body, with_context=version >= _TLS13)
     except Denied as denied:
         return denied
     except BaseException as error:  # noqa: BLE001 - nobody could catch it, and OpenSSL would read on

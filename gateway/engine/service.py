@@ -20,7 +20,7 @@ from gateway.audit.log import AuditLog
 from gateway.controls.signature import widest_window
 from gateway.core.policy import Policy
 from gateway.core.reasons import Unavailable
-from gateway.engine.barring import Barring
+from gateway.engine.barring import Barring, Noticed
 from gateway.engine.clock import Clock
 from gateway.engine.counting import Counting
 from gateway.engine.expiry import Expiries
@@ -28,13 +28,13 @@ from gateway.engine.gate import Gate
 from gateway.engine.in_force import InForce
 from gateway.engine.issuers import Issuers
 from gateway.engine.kernel_clock import ClockWatch
-from gateway.engine.lockouts import Lockouts
 from gateway.engine.master import GateMaster, make_contexts
 from gateway.engine.mode import spec_of
 from gateway.engine.resetting import Resetting
 from gateway.engine.revocation import RevocationCheck, record_staleness
 from gateway.engine.revocation_remote import Remote
 from gateway.engine.revocation_store import KeptLists
+from gateway.engine.shared_lockouts import lockouts_of
 from gateway.engine.start import StartError, check_environment, explained, listeners_of
 from gateway.engine.states import States, same_store
 from gateway.engine.tls import ServerContext
@@ -133,9 +133,11 @@ class Service:
             self.watch = Watch(loaded.files, began)
             self.transparency = Transparency(key, self.gate)
             try:
-                self.barring = open_barring(self.gate, self.settings)
-                self.resetting = Resetting(self.gate, self.settings.shared or self.settings.state, self.settings.state)
-                self.lockouts = Lockouts(self.gate, self.settings.shared or self.settings.state)
+                shared, worker = self.settings.shared or self.settings.state, self.settings.worker
+                self.lockouts = lockouts_of(self.gate, self.state, shared, worker)
+                self.barring = open_barring(self.gate, self.settings, self.lockouts.noticed)
+                self.resetting = Resetting(self.gate, shared, self.settings.state)
+                await self.lockouts.start()
                 self.issuers = Issuers(policy, self.gate)
                 kept = KeptLists(self.settings.state / "revocation")
                 self.remote = Remote(self.clock, self.gate.hear, kept)
@@ -375,9 +377,10 @@ def close_log(log: AuditLog) -> None:
         logger.error("audit log: %s", error.detail)  # noqa: TRY400
 
 
-def open_barring(gate: Gate, settings: Settings) -> Barring:
-    """Read what was taken out of use. Raises StartError."""
-    barring = Barring(gate, settings.shared or settings.state, settings.state)
+def open_barring(gate: Gate, settings: Settings, noticed: Noticed) -> Barring:
+    """Read what was taken out of use; the first of several workers records it. Raises StartError."""
+    records = settings.worker is None or settings.worker.number == 1
+    barring = Barring(gate, settings.shared or settings.state, settings.state, noticed, records=records)
     try:
         barring.load()
     except JournalError as error:

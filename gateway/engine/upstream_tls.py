@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import PurePath
 
 from gateway.core.policy import ClientCertificate, Upstream
-from gateway.engine.openssl import client_context
 
 
 class UpstreamTls:
@@ -27,7 +26,7 @@ class UpstreamTls:
         own = upstream.client
         key = upstream.ca, own
         if key not in self._contexts:
-            context = client_context(upstream.ca)
+            context = ssl.create_default_context(cafile=None if upstream.ca is None else str(upstream.ca))
             context.set_alpn_protocols(["http/1.1"])
             if own is not None:
                 # An empty passphrase: OpenSSL would ask the terminal for one.

@@ -1,4 +1,4 @@
-"""What a peer sends as its certificates, looked at before any library reads it.
+"""What a client sends as its certificates, looked at before any library reads it.
 
 Reading a certificate can cost more than all that follows: an elliptic curve that is spelt out, point by point, takes
 OpenSSL a quarter of a second in 800 bytes, before it asks who issued it. So the gate reads first, and only what tells
@@ -52,22 +52,20 @@ class Cost:
     """Bytes beside keys and signatures."""
 
 
-def examine(message: bytes, *, with_context: bool, keys_only: bool = False) -> Cost:
+def examine(message: bytes, *, with_context: bool) -> Cost:
     """Look at the body of a Certificate message; `with_context`: as TLS 1.3 has it.
-
-    `keys_only`: it is a server's, which may name hundreds of hosts; what else is costly comes after its signatures.
 
     Raises Denied(TLS_CERTIFICATE_COSTLY), (TLS_CERTIFICATE_WEAK) for keys that would be refused later anyhow, and
     (TLS_CERTIFICATE_INVALID) where it cannot be read.
     """
     try:
         offered = _offered(message, with_context=with_context)
-        if len(offered) > MAX_CERTIFICATES and not keys_only:
+        if len(offered) > MAX_CERTIFICATES:
             raise _costly(f"{len(offered)} certificates, at most {MAX_CERTIFICATES} are taken")
         stated = sum(map(_stated, offered))
     except (ValueError, IndexError) as error:
         raise Denied(Reason.TLS_CERTIFICATE_INVALID, f"cannot be read: {error}") from None
-    if stated > MAX_STATED and not keys_only:
+    if stated > MAX_STATED:
         raise _costly(f"{stated:,} bytes of names and extensions, at most {MAX_STATED:,} are taken")
     return Cost(len(offered), stated)
 

@@ -172,6 +172,9 @@ class _Parts:
 
     def _check(self, *, shared_state: bool) -> None:
         reader, everyone = self._reader, self._partners.values
+        lockout = self._document.single("lockout")
+        if lockout is not None and not shared_state and self._state.store is None:
+            rules.refuse_shared_lockout(reader, lockout)
         for route in self._routes:
             rules.check_route(reader, route, everyone)
             if not shared_state and self._state.store is None:

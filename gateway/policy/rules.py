@@ -160,6 +160,11 @@ def refuse_shared_state(reader: Reader, route: RouteEntry) -> None:
         reader.error(route.nodes["token"], message, SHARED_STATE_HINT)
 
 
+def refuse_shared_lockout(reader: Reader, section: Node) -> None:
+    """Complain likewise of the section `lockout`: each worker would give a caller as many tries again."""
+    reader.error(section, "several workers need a store they share to count failed authentications", SHARED_STATE_HINT)
+
+
 def check_partner_limits(reader: Reader, routes: Sequence[RouteEntry], everyone: Mapping[str, PartnerEntry]) -> None:
     """Complain of tiers and routes that partners name for their limits, and that there are not."""
     known = [

@@ -30,6 +30,11 @@ _REMOTE = ("layout", "service", "sentinel", "user", "password", "ca", "client", 
 _WHY = 'the reason in words, such as {allow: "the upstream limits as well"}'
 _NODES = "expected how many processes share the store: workers, on all machines"
 
+_LETS_PASS = {
+    "": "{} lets everything pass while the store cannot answer",
+    "lockout": "failed authentications are not counted while the store cannot answer",
+}
+
 _STORE = ("embedded", "sync", "timeout", "on_store_failure", "nodes", "after_loss", *_REMOTE)
 _BOUNDS = ("replay_entries", "idempotency", "velocity", "secret")
 _EXPECTED = "expected a URL such as valkeys://state.internal:6379, or unix:///run/valkey.sock"
@@ -77,7 +82,7 @@ def _read_store(
 
 def _read_modes(reader: Reader, fields: Mapping[str, Node]) -> FailModes:
     """Read what controls do without their store, and for how many processes each limit must be enough then."""
-    given = reader.fields(fields.get("on_store_failure"), optional=("rate_limit", "replay")) or {}
+    given = reader.fields(fields.get("on_store_failure"), optional=("rate_limit", "replay", "lockout")) or {}
     because: list[tuple[str, str]] = []
     modes: dict[str, OnFailure] = {}
     for control, node in given.items():
@@ -85,12 +90,12 @@ def _read_modes(reader: Reader, fields: Mapping[str, Node]) -> FailModes:
             reason = reader.text((reader.fields(node, required=("allow",)) or {}).get("allow"), _WHY)
             modes[control] = OnFailure.ALLOW
             because.append((control, reason or ""))
-            reader.warning(node, f"{control} lets everything pass while the store cannot answer", reason or "")
+            reader.warning(node, _LETS_PASS.get(control, _LETS_PASS[""]).format(control), reason or "")
             continue
         choice = reader.choice(node, ("deny", "local"), "mode")
         modes[control] = OnFailure.DENY if choice is None else OnFailure(choice)
     nodes = reader.whole_number(fields.get("nodes"), 1, 10_000)
-    if nodes is None and "nodes" not in fields and modes.get("rate_limit") is OnFailure.LOCAL:
+    if nodes is None and "nodes" not in fields and OnFailure.LOCAL in (modes.get("rate_limit"), modes.get("lockout")):
         reader.error(fields["on_store_failure"], "`local` without `nodes`", _NODES)
     return FailModes(**modes, nodes=nodes or 1, because=tuple(because))
 

@@ -105,7 +105,7 @@ class Fallback:
         modes, because = self._modes, dict(self._modes.because)
         said = [
             f"{name}: {mode.value}{f' ({because[name]})' if name in because else ''}"
-            for name, mode in (("rate_limit", modes.rate_limit), ("replay", modes.replay))
+            for name, mode in (("rate_limit", modes.rate_limit), ("replay", modes.replay), ("lockout", modes.lockout))
             if mode is not OnFailure.DENY
         ]
         return ", ".join(said)

@@ -7,14 +7,14 @@ written, or was cut off by a crash: it does not count, and the next writer remov
 
 import fcntl
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import orjson
 
-from gateway.core.barred import Bar, Barred, Thing
+from gateway.core.barred import MOST_LOCKED, Bar, Barred, Thing
 from gateway.core.message import Instant
 
 NAME = "revocations.jsonl"
@@ -47,6 +47,10 @@ class Entry:
     because: str
     of: int | None = None
     """Number of the revocation that is lifted."""
+    lock: str | None = None
+    """Name of the lock-out in the store that gates share, where there is one."""
+    elsewhere: bool = False
+    """Whether another gate of that store made the entry, and records it."""
 
     def line(self) -> bytes:
         """Write it."""
@@ -61,6 +65,7 @@ class Entry:
                 int(fields["number"]), str(fields["action"]), Thing(fields["thing"]), str(fields["value"]),
                 Instant(float(fields["at"])), None if fields["until"] is None else Instant(float(fields["until"])),
                 str(fields["by"]), str(fields["because"]), None if fields["of"] is None else int(fields["of"]),
+                None if fields.get("lock") is None else str(fields["lock"]), bool(fields.get("elsewhere")),
             )  # fmt: skip
         except (ValueError, KeyError, TypeError) as error:
             raise JournalError(f"a line is damaged ({type(error).__name__})") from None
@@ -142,7 +147,7 @@ def in_force(entries: Iterable[Entry]) -> dict[tuple[Thing, str], Entry]:
 
 def barred(entries: Iterable[Entry], before: Barred | None = None) -> Barred | None:
     """Give what is barred by the entries, after what was barred before; None where nothing is."""
-    bars = {} if before is None else dict(before.bars)
+    bars = {} if before is None else {**before.bars, **before.locked}
     for entry in entries:
         if entry.action == "revoke":
             bars[entry.thing, entry.value] = Bar(entry.number, entry.until)
@@ -151,16 +156,22 @@ def barred(entries: Iterable[Entry], before: Barred | None = None) -> Barred | N
     return Barred(bars) if bars else None
 
 
-def add(folder: Path, entries: Sequence[Entry]) -> list[Entry]:
+type Choose = Callable[[Sequence[Entry], Sequence[Entry]], Sequence[Entry]]
+"""Gives which entries to add, by those that are there and those that may be added."""
+
+
+def add(folder: Path, entries: Sequence[Entry], choose: Choose | None = None) -> list[Entry]:
     """Add entries with the next numbers, whole and on the disk when this returns; gives them with their numbers.
 
-    Raises JournalError where the journal cannot be read, and OSError where it cannot be written.
+    `choose` is asked while nobody else can write. Raises JournalError where the journal cannot be read, and OSError
+    where it cannot be written.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _locked(folder):
         known = read_all(folder)
         last = known[-1].number if known else 0
-        made = [replace(entry, number=last + place) for place, entry in enumerate(entries, 1)]
+        chosen = entries if choose is None else choose(known, entries)
+        made = [replace(entry, number=last + place) for place, entry in enumerate(chosen, 1)]
         if made and _is_crowded(known, made[-1].at):
             _replace(folder, [*_kept(known, made[-1].at), *made])
         else:
@@ -234,13 +245,19 @@ def _is_crowded(entries: Sequence[Entry], now: Instant) -> bool:
 
 
 def _kept(entries: Sequence[Entry], now: Instant) -> list[Entry]:
-    """Give what still counts, and what has not been over for KEPT_SECONDS; numbers stay as they are."""
+    """Give what still counts, and what has not been over for KEPT_SECONDS; numbers stay as they are.
+
+    Of lock-outs of addresses, which whoever has many addresses can make many of, no more than the latest.
+    """
     living = in_force(entries)
     recent = now - KEPT_SECONDS
+    locked = [entry.number for entry in entries if entry.thing is Thing.LOCKED_ADDRESS]
+    latest = locked[-MOST_LOCKED] if len(locked) > MOST_LOCKED else 0
     return [
         entry
         for entry in entries
-        if entry.at >= recent or (living.get((entry.thing, entry.value)) is entry and entry.counts(Instant(recent)))
+        if (entry.at >= recent or (living.get((entry.thing, entry.value)) is entry and entry.counts(Instant(recent))))
+        and (entry.thing is not Thing.LOCKED_ADDRESS or entry.number >= latest)
     ]
 
 

@@ -8,7 +8,6 @@ import pytest
 
 from gateway.core.policy import ClientCertificate
 from gateway.core.reasons import Reason
-from tests import offers
 from tests.engine import pki
 from tests.engine.harness import Running, get, read_response, request, running, serving
 from tests.engine.http2 import Http2Client, get_fields
@@ -49,19 +48,6 @@ async def answers_on_all_of_loopback(up: Running) -> None:
     """Have the upstream listen under addresses that its certificate does not name, too."""
     await up.upstream.stop()
     await up.upstream.start(host="0.0.0.0", port=up.upstream.port)  # noqa: S104 - loopback's other addresses
-
-
-async def test_an_upstream_whose_certificate_is_there_to_be_slow(tmp_path: Path) -> None:
-    async with running(tmp_path, upstream_tls=True) as up:
-        await up.upstream.stop()
-        slow = offers.server(tmp_path, offers.certificate(offers.spelt_out()))
-        await up.upstream.start(slow, port=up.upstream.port)
-
-        response = await up.send(request())
-
-        assert (response.status, response.code) == (502, "upstream.unreachable")
-        (outcome,) = up.outcomes()
-        assert outcome.detail.startswith("TLS: an elliptic curve that is spelt out rather than named")
 
 
 async def test_an_upstream_that_speaks_no_tls(tmp_path: Path) -> None:

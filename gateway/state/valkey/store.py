@@ -37,6 +37,7 @@ from gateway.state.valkey.node import Access, Address, Node, connect, look
 from gateway.state.valkey.operator import Operator
 from gateway.state.valkey.places import Cluster, MakeNode, Places, Sentinels, Single, fixed
 from gateway.state.valkey.script import Script
+from gateway.state.valkey.tally import SCRIPTS, Tally
 from gateway.state.valkey.tls import context_of
 from gateway.state.valkey.wire import LostError, Reply, Wire
 
@@ -72,7 +73,8 @@ class ValkeyState:
         take = Script.read("take", clock)
         money = scripts(clock)
         flight = (Script.read("enter", clock), Script.read("leave", clock))
-        self._scripts = (take, self._claim_script, self._open_script, *money, *flight)
+        tally = tuple(Script.read(name, clock) for name in SCRIPTS)
+        self._scripts = (take, self._claim_script, self._open_script, *money, *flight, *tally)
         self._opened: dict[int, bytes] = {}
         """For which run of which server each house was found open."""
         self._unopened: dict[int, list[Asked[Any]]] = {}
@@ -93,6 +95,8 @@ class ValkeyState:
         self._buckets = Buckets(self.places, take)
         self._in_flight = InFlight(self.places, *flight)
         self.operator = Operator(self.places, clock)
+        self.tally = Tally(self.places, policy, *tally)
+        """Failed authentications, and who is locked out by them."""
         self._money = Money(self.places, self._houses, settings, self._wait_for, money)
 
     # Store

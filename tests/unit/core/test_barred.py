@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from gateway.core.barred import LOCKED, Bar, Barred, Thing, Unreadable
+from gateway.core import barred as module
+from gateway.core.barred import LOCKED, Bar, Barred, Caller, Thing, Unreadable
 from gateway.core.decision import Decision
 from gateway.core.exchange import decide
 from gateway.core.message import Instant
@@ -116,3 +117,39 @@ def test_a_connection_that_stands_is_looked_at_by_its_certificate(
     with expected as caught:
         Barred(bars).check_connection(tls.certificate, partners, NOW)
     assert caught is None or caught.value.reason is reason
+
+
+def address(number: int) -> Caller:
+    return Caller(Thing.LOCKED_ADDRESS, f"203.0.113.{number}")
+
+
+def test_locking_out_leaves_the_rest_as_it_was() -> None:
+    first = Barred(bar(Thing.PARTNER, "acme"))
+    second = first.locking(address(1), Bar(0, NOW))
+    assert (first.locked, second.locked) == ({}, {address(1): Bar(0, NOW)})
+    assert first.bars == second.bars == bar(Thing.PARTNER, "acme")
+    assert repr(second) == "Barred(2)"
+
+
+def test_of_too_many_lock_outs_the_oldest_address_is_forgotten_and_no_partner(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_LOCKED", 3)
+    partner = Caller(Thing.LOCKED_PARTNER, "acme")
+    barred = Barred({partner: Bar(1, NOW)})
+    for number in range(5):
+        barred = barred.locking(address(number), Bar(0, NOW))
+    assert list(barred.locked) == [partner, address(3), address(4)]
+    assert list(Barred({**barred.locked, address(9): Bar(2, NOW)}).locked) == [partner, address(4), address(9)]
+
+
+def test_while_failures_cannot_be_counted_no_credentials_are_looked_at() -> None:
+    uncounted = Barred({}).counting("the store is away")
+    decision = decided(uncounted, World(token="forged"))
+    assert (decision.reason, decision.control) == (Reason.STATE_UNAVAILABLE, "token")
+    assert decision.detail == "the store is away"
+    assert decided(uncounted.counting("")).allowed
+
+
+def test_who_is_locked_out_is_told_so_even_then() -> None:
+    partner = Caller(Thing.LOCKED_PARTNER, world.PARTNER)
+    uncounted = Barred({partner: Bar(4, Instant(NOW + 9))}).counting("the store is away")
+    assert decided(uncounted).reason is Reason.LOCKED_OUT

@@ -4,26 +4,33 @@ from pathlib import Path
 import pytest
 
 from gateway.audit.events import BarChanged, ControlFailed, ControlRecovered
-from gateway.core.barred import Thing, Unreadable
+from gateway.core.barred import Bar, Barred, Caller, Thing, Unreadable
+from gateway.core.message import Instant
 from gateway.engine import barring as module
 from gateway.engine.barring import RECORDED, Barring, described
-from gateway.state.revocations import NAME, Entry, JournalError, add
+from gateway.state.revocations import NAME, Entry, JournalError, add, barred
 from tests.unit.engine.gates import Made
 from tests.world import NOW
 
 ONE = Entry(0, "revoke", Thing.PARTNER, "acme-casino", NOW, None, "maria", "INC-1")
 LIFT = Entry(0, "lift", Thing.PARTNER, "acme-casino", NOW, None, "maria", "found", of=1)
 
+NOW_AND = Instant(NOW + 60)
+
 
 class Followed:
     """A gate that follows a journal; its looks are the test's."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, records: bool = True) -> None:
         self.made = Made()
         self.gate = self.made.gate
-        self.barring = Barring(self.gate, folder, folder)
+        self.noticed: list[tuple[int, bool]] = []
+        self.barring = Barring(self.gate, folder, folder, self._notice, records=records)
         self.barring.load()
         self.barring._record(self.barring._loaded[1], fresh=self.barring._loaded[0])
+
+    def _notice(self, entries: list[Entry], *, fresh: bool) -> None:
+        self.noticed += [(entry.number, fresh) for entry in entries]
 
     @property
     def recorded(self) -> list[tuple[str, int]]:
@@ -150,3 +157,44 @@ async def test_a_failure_over_connections_does_not_end_the_following(
         await up.barring.look()
     assert up.gate.barred is None
     assert "cutting connections" in caplog.text
+
+
+async def test_one_worker_records_what_all_follow(tmp_path: Path) -> None:
+    up = Followed(tmp_path, records=False)
+    add(tmp_path, [ONE])
+    await up.barring.look()
+    assert up.gate.barred is not None
+    assert up.recorded == []
+    assert (tmp_path / RECORDED).read_text() == "1\n"  # it knows that there was a journal
+
+
+async def test_what_another_gate_of_the_store_recorded_is_not_recorded_here(tmp_path: Path) -> None:
+    up = Followed(tmp_path)
+    locked = Entry(0, "revoke", Thing.LOCKED_PARTNER, "acme-casino", NOW, NOW_AND, "gate", "x", lock="e-1")
+    add(tmp_path, [replace(locked, elsewhere=True), ONE])
+    await up.barring.look()
+    assert up.recorded == [("revoke", 2)]
+    assert up.noticed == [(1, True), (2, True)]
+
+
+async def test_a_lock_out_that_comes_while_the_journal_is_read_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    up = Followed(tmp_path)
+    caller, rounds = Caller(Thing.LOCKED_ADDRESS, "203.0.113.9"), []
+
+    def reads(entries: list[Entry], before: Barred | None) -> Barred | None:
+        rounds.append(before)
+        if len(rounds) <= module.MOST_ROUNDS:  # somebody fails meanwhile, each time
+            locked = up.gate.barred or Barred({})
+            up.gate.barred = locked.locking(caller, Bar(0, NOW_AND)).counting("the store is away")
+        return barred(entries, before)
+
+    monkeypatch.setattr(module, "barred", reads)
+    add(tmp_path, [ONE])
+    await up.barring.look()
+    assert len(rounds) == module.MOST_ROUNDS + 1
+    assert up.gate.barred is not None
+    assert up.gate.barred.locked == {caller: Bar(0, NOW_AND)}
+    assert set(up.gate.barred.bars) == {(Thing.PARTNER, "acme-casino")}
+    assert up.gate.barred.uncounted == "the store is away"

@@ -9,7 +9,6 @@ import pytest
 
 from gateway.core.policy import ClientCertificate
 from gateway.engine.fetch import MAX_BYTES, Fetcher, FetchError
-from tests import offers
 from tests.engine import pki
 from tests.engine.upstream import FakeUpstream
 
@@ -124,13 +123,3 @@ async def test_bytes_are_sent_and_answers_bounded_as_the_client_says(server: Fak
     async with Fetcher(tmp_path / "operator-ca.pem", most=1) as fetcher:
         with pytest.raises(FetchError, match="more than 1 bytes"):
             await fetcher.get(url(server))
-
-
-async def test_a_certificate_that_is_there_to_be_slow_is_not_read(tmp_path: Path) -> None:
-    pki.write(tmp_path)
-    found = FakeUpstream()
-    await found.start(offers.server(tmp_path, offers.certificate(offers.spelt_out())))
-    async with Fetcher(tmp_path / "operator-ca.pem") as fetcher:
-        with pytest.raises(FetchError, match="TLS: an elliptic curve that is spelt out"):
-            await fetcher.get(url(found))
-    await found.stop()

@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from gateway.core.memo import Bounded
 from gateway.core.policy import ListenerTls
 from gateway.core.reasons import Denied, Reason
 from gateway.engine import openssl
-from gateway.engine.openssl import Context, OfferRefused, client_context
+from gateway.engine.openssl import Context, OfferRefused
 from gateway.engine.tls_contexts import server_contexts
 from gateway.pki.offered import MAX_BYTES, MAX_CERTIFICATES
 from tests import offers
@@ -212,29 +211,12 @@ def test_nothing_is_looked_at_after_the_handshake(settings: ListenerTls, tmp_pat
         assert set(called) == {"read", "write"}
 
 
-def test_what_was_taken_once_is_not_looked_at_again(
-    settings: ListenerTls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[bytes] = []
-    real = openssl.examine
-    monkeypatch.setattr(openssl, "_taken", Bounded())
-    monkeypatch.setattr(openssl, "examine", lambda body, **how: (seen.append(body), real(body, **how)))
-    for _ in range(2):
-        pair(settings, pki.client_context(tmp_path)).shake_hands()
-    assert len(seen) == 1
-    for _ in range(2):
-        with pytest.raises(OfferRefused):
-            pair(settings, offers.client(tmp_path, offers.certificate(offers.spelt_out()))).shake_hands()
-    assert len(seen) == 3
-
-
 def test_whatever_goes_wrong_over_a_message_it_is_not_read(
     settings: ListenerTls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(openssl, "_taken", Bounded())
     monkeypatch.setattr(openssl, "examine", fail)
     with pytest.raises(OfferRefused) as caught:
         pair(settings, pki.client_context(tmp_path)).shake_hands()
@@ -255,9 +237,7 @@ def test_a_handshake_that_succeeds_all_the_same_does_not(
 def test_a_compressed_certificate_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     body = ctypes.create_string_buffer(b"\x19\0\0\x05\0\1abc", 9)
     ended: list[object] = []
-    library: Any = type(
-        "Library", (), {"SSL_set_msg_callback": lambda *facts: ended.append(facts), "SSL_is_server": bool}
-    )
+    library: Any = type("Library", (), {"SSL_set_msg_callback": lambda *facts: ended.append(facts)})
     monkeypatch.setattr(openssl, "_library", lambda: library)
     openssl._arrived(0, 0x0304, 22, ctypes.addressof(body), 9, 1, 0)
     assert body.raw == b"\x19\0\0\x05" + b"\xff" * 5
@@ -265,34 +245,6 @@ def test_a_compressed_certificate_is_refused(monkeypatch: pytest.MonkeyPatch) ->
     assert isinstance(refused, Denied)
     assert refused.reason is Reason.TLS_CERTIFICATE_COSTLY
     assert len(ended) == 1
-
-
-# Towards servers
-
-
-@pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.usefixtures("settings")
-def test_a_servers_keys_are_looked_at_too(tmp_path: Path, version: ssl.TLSVersion) -> None:
-    context = client_context(tmp_path / "operator-ca.pem")
-    context.maximum_version = version
-    assert context.check_hostname
-    assert context.verify_mode is ssl.CERT_REQUIRED
-    with pytest.raises(OfferRefused, match="spelt out"):
-        Pair(offers.server(tmp_path, offers.certificate(offers.spelt_out())), context).shake_hands()
-
-
-@pytest.mark.usefixtures("settings")
-def test_a_server_may_have_many_names_and_certificates(tmp_path: Path) -> None:
-    along = [offers.certificate(offers.good_key(), extra=9_000)] * 9
-    Pair(offers.server(tmp_path, *along), client_context(tmp_path / "operator-ca.pem")).shake_hands()
-
-
-def test_a_ca_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        client_context(tmp_path / "none.pem")
-
-
-# Groups
 
 
 @pytest.mark.parametrize(

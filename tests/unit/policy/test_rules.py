@@ -136,6 +136,13 @@ def test_controls_that_count_or_remember_need_state_that_is_shared(policy: Path)
     assert all(message.startswith("route `deposit`: ") for _, message in found)
 
 
+def test_lock_outs_need_state_that_is_shared(policy: Path) -> None:
+    (policy / "lockout.yaml").write_text("version: 1\nlockout: {after: 10}\n")
+    found = needs_shared_state(policy)
+    assert ("lockout", "several workers need a store they share to count failed authentications") in found
+    assert said(policy) == []
+
+
 def test_each_control_is_told_of_by_itself(policy: Path) -> None:
     change(policy, "routes.yaml", "replay: required", 'replay: {off: "the upstream remembers"}')
     assert [path for path, _ in needs_shared_state(policy)] == ["routes[0].rate_limit"]

@@ -82,7 +82,15 @@ def modes(text: str) -> FailModes:
 def test_what_controls_do_without_their_store() -> None:
     assert modes("nodes: 4, on_store_failure: {rate_limit: local}") == FailModes(OnFailure.LOCAL, nodes=4)
     assert modes("on_store_failure: {replay: local}") == FailModes(replay=OnFailure.LOCAL)
+    assert modes("nodes: 2, on_store_failure: {lockout: local}") == FailModes(lockout=OnFailure.LOCAL, nodes=2)
     assert modes("timeout: 1s") == FailModes()
+
+
+@pytest.mark.parametrize("control", ["rate_limit", "lockout"])
+def test_what_is_divided_needs_to_be_told_by_how_many(control: str) -> None:
+    used = reader()
+    read_state(used, node(f"{{store: valkey, embedded: true, on_store_failure: {{{control}: local}}}}"))
+    assert ["`local` without `nodes`" in problem for problem in problems(used)] == [True]
 
 
 def test_what_lets_everything_pass_is_warned_of() -> None:
@@ -94,3 +102,10 @@ def test_what_lets_everything_pass_is_warned_of() -> None:
     assert [
         "replay lets everything pass while the store cannot answer (risk R-8)" in one for one in problems(used)
     ] == [True]
+
+
+def test_failures_that_are_not_counted_are_warned_of() -> None:
+    used = reader()
+    read_state(used, node("{store: valkey, embedded: true, on_store_failure: {lockout: {allow: 'risk R-9'}}}"))
+    said = "failed authentications are not counted while the store cannot answer (risk R-9)"
+    assert [said in one for one in problems(used)] == [True]

@@ -3,6 +3,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import orjson
 import pytest
 
 from gateway.core.barred import Bar, Thing
@@ -140,6 +141,23 @@ def test_what_has_long_been_over_leaves_a_crowded_file(tmp_path: Path, monkeypat
     fresh, entries = reader.read()
     assert (fresh, numbers(entries)) == (True, [6, 7])
     assert numbers(add(tmp_path, [ONE])) == [8]
+
+
+def test_of_lock_outs_of_addresses_the_latest_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(revocations, "COMPACT_FROM", 4)
+    monkeypatch.setattr(revocations, "MOST_LOCKED", 2)
+    later = Instant(NOW + 1_800)
+    locked = [replace(ONE, thing=Thing.LOCKED_ADDRESS, value=f"203.0.113.{at}", until=later) for at in range(9)]
+    partner = replace(ONE, thing=Thing.LOCKED_PARTNER, until=later)
+    add(tmp_path, [partner, *locked[:8]])
+    add(tmp_path, [locked[8]])
+    assert numbers(read_all(tmp_path)) == [1, 8, 9, 10]
+
+
+def test_a_journal_of_an_older_gate_is_read() -> None:
+    older = orjson.loads(replace(ONE, number=1).line())
+    del older["lock"], older["elsewhere"]
+    assert Entry.read(orjson.dumps(older)) == replace(ONE, number=1)
 
 
 def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
