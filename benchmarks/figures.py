@@ -138,6 +138,8 @@ class Run:
     growth: Growth | None = None
     verified_per_second: Spread | None = None
     """Records of the log of the row `audit` that `gateway audit verify` holds against what was signed, by CPU time."""
+    asked_seconds: Spread | None = None
+    """For requests of each hour and partner, out of ten million records."""
     notes: tuple[str, ...] = field(default=())
     """What could not be measured, and why."""
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from benchmarks import load, policies
+from benchmarks import load, policies, questions
 from benchmarks.errors import BenchError
 from benchmarks.figures import GROWTH_REQUESTS, Growth, Measured, Row, Sample, Spread
 from benchmarks.lab import Lab
@@ -24,6 +24,7 @@ GROWTH_MOST_SECONDS = 900.0
 
 POLICY_LOADS = 3
 VERIFICATIONS = 3
+QUESTIONS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,12 @@ class Measurer:
             if found.count or not found.signed:
                 raise BenchError(f"the log of the gate is not whole: {found.first}")
         return Spread.of(rates)
+
+    def question(self) -> Spread:
+        """Time a question over ten million records, made of the log that the gate wrote last. Raises BenchError."""
+        self.tell(f"audit: an index of {questions.RECORDS:,} records")
+        place = self.lab.folder / "index"
+        return Spread.of(questions.over(self.lab.folder / Gate.name / "audit", place, QUESTIONS))
 
     def policy_load(self) -> Spread:
         """Time the reading of the policy with 10,000 partners."""

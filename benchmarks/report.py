@@ -64,6 +64,7 @@ def as_json(run: Run) -> str:
             "workloads": {each.workload.name: _workload(each) for each in run.measured},
             "policy_load_seconds": _rounded(run.policy_load_seconds) if run.policy_load_seconds else None,
             "verified_per_second": _rounded(run.verified_per_second) if run.verified_per_second else None,
+            "asked_seconds": _rounded(run.asked_seconds) if run.asked_seconds else None,
             "growth": asdict(run.growth) if run.growth else None,
             "targets": [{**asdict(target), "met": target.met} for target in targets(run)],
             "notes": run.notes,
@@ -171,6 +172,8 @@ def remarks(run: Run) -> Iterator[str]:
         yield f"the policy with 10,000 partners and 100,000 networks loads in {_written(run.policy_load_seconds, 2)} s"
     if run.verified_per_second:
         yield f"gateway audit verify: {_written(run.verified_per_second, 0)} records a second of one core"
+    if run.asked_seconds:
+        yield f"requests of each hour and partner, out of ten million records: {_written(run.asked_seconds, 2)} s"
     yield from _costs(run)
     if run.growth:
         (few, many), (before, after) = run.growth.requests, run.growth.resident_mb

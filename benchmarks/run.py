@@ -48,6 +48,7 @@ def perform(plan: Plan, packages: Packages, tell: Callable[[str], None]) -> Run:
     load: Spread | None = None
     growth: Growth | None = None
     verified: Spread | None = None
+    asked: Spread | None = None
     with _folder(plan.lab) as folder:
         measurer = Measurer(make(folder), cores, plan.rounds, plan.seconds, tell)
         for workload in WORKLOADS:
@@ -56,6 +57,7 @@ def perform(plan: Plan, packages: Packages, tell: Callable[[str], None]) -> Run:
                     measured.append(measurer.measure(workload, contestants))
                     if workload is AUDIT:
                         verified = measurer.verification()
+                        asked = measurer.question()
         if POLICY_SIZE.name in plan.names:
             with _noted("the time to load a policy", notes):
                 load = measurer.policy_load()
@@ -75,6 +77,7 @@ def perform(plan: Plan, packages: Packages, tell: Callable[[str], None]) -> Run:
         policy_load_seconds=load,
         growth=growth,
         verified_per_second=verified,
+        asked_seconds=asked,
         notes=tuple(notes),
     )
 

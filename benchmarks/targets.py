@@ -45,6 +45,8 @@ def _log(run: Run) -> Iterator[Target]:
     yield Target("audit log to none: requests/s", 0.9, True, _rate(run, "audit", "gate-unaudited"))
     verified = run.verified_per_second
     rate = verified.median / 1000 if verified else None
+    asked = run.asked_seconds
+    yield Target("ten million records asked by partner and hour", 5.0, False, asked.median if asked else None, "s")
     yield Target("gateway audit verify: records of one core", 100.0, True, rate, "thousand/s")
 
 

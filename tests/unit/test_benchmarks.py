@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import messages, policies, servers, tokens, workloads
+from benchmarks import messages, policies, questions, servers, tokens, workloads
 from benchmarks.errors import BenchError
 from benchmarks.figures import Growth, Measured, Row, Run, Sample, Spread
 from benchmarks.lab import Lab, _make_keys, make_keys, revocation_list
@@ -16,6 +16,8 @@ from benchmarks.load import read_h2load, read_wrk
 from benchmarks.machine import usage
 from benchmarks.report import remarks
 from benchmarks.targets import targets
+from gateway.audit.query import index
+from gateway.audit.query.database import Database
 from gateway.controls.signature import SignatureControl
 from gateway.controls.token import TokenControl
 from gateway.core.chain import FetchKeys, Introspect, Introspected
@@ -26,6 +28,7 @@ from gateway.policy import load
 from gateway.signing.httpsig.scheme import HttpMessageScheme
 from tests import world
 from tests.mint import NOW
+from tests.unit.audit.published import published
 
 WRK = """Running 3s test @ https://127.0.0.1:9446
   1 threads and 32 connections
@@ -140,12 +143,25 @@ class TestTargets:
         found = met(run(measured("reference", gate=[100.0]), measured("bad-signature", gate=[99.0])))
         assert found == {"bad signatures to good ones: requests/s": False}
 
+    def test_a_log_is_multiplied_to_be_asked(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        log = published(tmp_path / "audit", 30).directory
+        with pytest.raises(BenchError, match="too short"):
+            questions.over(log, tmp_path / "index", 1, 1_000)
+        monkeypatch.setattr(index, "TAIL_BYTES", 0)
+        assert len(questions.over(log, tmp_path / "index", 2, 1_000)) == 2
+        with Database(index.Source((tmp_path / "index/many.parquet",), ())) as database:
+            ((count, hours, requests),) = database.ask(
+                "SELECT count(*), count(DISTINCT date_trunc('hour', time)), count(DISTINCT request_id) FROM records"
+            ).rows
+        assert (count, hours, requests) == (1_020, 34, 510)
+
     @pytest.mark.parametrize(("gate", "verified", "said"), [(910.0, 120_000.0, True), (890.0, 90_000.0, False)])
     def test_what_the_log_may_cost(self, gate: float, verified: float, said: bool) -> None:
         rows = measured("audit", gate=[gate], gate_unaudited=[1_000.0])
-        found = replace(run(rows), verified_per_second=Spread.of([verified]))
+        asked = Spread.of([1.0 if said else 9.0])
+        found = replace(run(rows), verified_per_second=Spread.of([verified]), asked_seconds=asked)
         assert set(met(found).values()) == {said}
-        (verify, share) = list(remarks(found))
+        (verify, _, share) = list(remarks(found))
         assert verify.startswith(f"gateway audit verify: {verified:,.0f}")
         assert "the log takes" in share
 
