@@ -262,7 +262,8 @@ def main(arguments: list[str]) -> None:
     # What stops the gate comes to its whole group: this process ends after the gate's last word.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    os.nice(NICE)
+    with suppress(OSError):  # where system calls are filtered
+        os.nice(NICE)
     directory, key, name = arguments
     serve(Path(directory), Path(key), name, socket.socket(fileno=os.dup(0)))
 
