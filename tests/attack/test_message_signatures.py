@@ -141,3 +141,62 @@ async def test_a_nonce_under_another_label_and_spelling_is_the_same(up: Running)
     answer = await up.send(raw(again))
     assert (answer.status, answer.code) == (409, "replay.seen")
     assert len(up.upstream.requests) == 1
+
+
+RIGHT = 'sig1=("@method" "@target-uri" "authorization" "content-digest")'
+KEYED = ';created=1795352400;keyid="ed25519";nonce="n"'
+MALFORMED = {
+    "no dictionary": "sig1=(",
+    "no inner list": f'sig1="@method"{KEYED}',
+    "unknown parameter": f"{RIGHT}{KEYED};context=1",
+    "parameter twice": f"{RIGHT}{KEYED};created=1795352400",
+    "time as text": f'{RIGHT};created="1795352400";keyid="ed25519";nonce="n"',
+    "time in milliseconds": f'{RIGHT};created=1795352400000;keyid="ed25519";nonce="n"',
+    "label twice": f"{RIGHT}{KEYED}, {RIGHT}{KEYED}",
+    "nine labels": ", ".join(f"{RIGHT}{KEYED}".replace("sig1", f"sig{number}") for number in range(9)),
+    "a hundred components": f"sig1=({' '.join(f'{chr(34)}x-{number}{chr(34)}' for number in range(100))}){KEYED}",
+    "component twice": f'{RIGHT[:-1]} "@method"){KEYED}',
+    "no such component": f'{RIGHT[:-1]} "@body"){KEYED}',
+    "unknown parameter of a component": f'{RIGHT[:-1]} "x-a";of){KEYED}',
+    "upper case": f'{RIGHT[:-1]} "X-A"){KEYED}',
+    "not ASCII": f'{RIGHT[:-1]} "x-\xe9"){KEYED}',
+    "of a response": f'{RIGHT[:-1]} "@status"){KEYED}',
+    "of another request": f'{RIGHT[:-1]} "@method";req){KEYED}',
+    "a structure nobody knows": f'{RIGHT[:-1]} "x-a";sf){KEYED}',
+    "a query parameter twice": f'{RIGHT[:-1]} "@query-param";name="a"){KEYED}',
+    "a value that is not ASCII": f'{RIGHT[:-1]} "x-latin"){KEYED}',
+    "a nonce without end": f"{RIGHT}{KEYED[:-2]}{'n' * 300}{chr(34)}",
+    "expires before created": f"{RIGHT}{KEYED};expires=1",
+}
+COVERS = {
+    "a field that is absent": f'{RIGHT[:-1]} "x-absent"){KEYED}',
+    "a member that is absent": f'{RIGHT[:-1]} "x-dict";key="b"){KEYED}',
+    "a query parameter that is absent": f'{RIGHT[:-1]} "@query-param";name="none"){KEYED}',
+    "trailers that are absent": f'{RIGHT[:-1]} "x-sum";tr){KEYED}',
+    "less than is asked for": f'sig1=("@method" "content-digest"){KEYED}',
+}
+
+
+async def test_bad_input_has_a_reason_each(up: Running) -> None:
+    head = with_fields(signed(), ("x-a", "1"), ("x-latin", "caf\xe9"), ("x-dict", "a=1"))
+    lines = [(inputs, "signature.malformed") for inputs in MALFORMED.values()]
+    lines += [(inputs, "signature.coverage") for inputs in COVERS.values()]
+    lines += [
+        (f'{RIGHT}{KEYED};alg="rsa-v1_5-sha1"', "signature.algorithm"),
+        (f'{RIGHT}{KEYED};alg="ecdsa-p256-sha256"', "signature.algorithm"),
+        (f'{RIGHT};created=1795352400;keyid="none";nonce="n"', "signature.key_unknown"),
+        (f'{RIGHT};keyid="ed25519";nonce="n"', "signature.missing"),
+        (f"{RIGHT}{KEYED}".replace("sig1", "other"), "signature.missing"),
+    ]
+    for inputs, code in lines:
+        sent = with_fields(head, ("signature-input", inputs))
+        answer = await up.send(raw(sent, target=b"/v1/deposits?a=1&a=2"))
+        assert (answer.status, answer.code) == (401, code), inputs
+    assert up.upstream.untouched
+
+
+async def test_a_signature_that_is_no_base64(up: Running) -> None:
+    for signature in ("sig1=:AAA:", "sig1=:AAAA", "sig1=AAAA", 'sig1="AAAA"', "sig1=:A-_A:", "sig1=:AA=:", "sig1"):
+        assert await refused(up, raw(with_fields(signed(), ("signature", signature)))) == "signature.malformed"
+    for absent in ("", "other=:AAAA:"):
+        assert await refused(up, raw(with_fields(signed(), ("signature", absent)))) == "signature.missing"
