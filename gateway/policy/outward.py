@@ -70,6 +70,12 @@ class Outward:
         key = None if shared else self._keys.find(self._reader, key_node)
         if scheme is None or key_node is None or (key is None and not shared):
             return None
+        if getattr(scheme, "carried_in_query", False):
+            hint = "expected a scheme that signs in fields or in the body"
+            self._reader.error(
+                fields["scheme"], f"scheme {quoted(scheme.name)} puts its signature into the query", hint
+            )
+            return None
         secrets = frozenset(scheme.algorithms & SECRET_ALGORITHMS.keys())
         if key is None:
             if not secrets:

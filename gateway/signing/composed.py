@@ -29,7 +29,7 @@ from gateway.signing.content import Content
 from gateway.signing.encoding import Encoding, TimestampFormat, encode, read_timestamp, write_timestamp
 from gateway.signing.layout import Guard, Layout
 from gateway.signing.own import OwnKey, Signed
-from gateway.signing.places import InHeader, InItems, Place, Writing, write
+from gateway.signing.places import InContent, InHeader, InItems, Place, Writing, write
 from gateway.signing.presented import (
     LATER,
     VISIBLE,
@@ -136,6 +136,12 @@ class ComposedScheme:
             ("_covered", covered),
         ):
             object.__setattr__(self, name, value)
+
+    @property
+    def carried_in_query(self) -> bool:
+        """Whether something of it stands in the query, which no response has."""
+        places = (self.signature, self.key_id, self.timestamp, self.nonce)
+        return any(isinstance(place, InContent) and not place.in_body for place in places)
 
     @property
     def names_key(self) -> bool:

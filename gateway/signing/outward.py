@@ -7,7 +7,7 @@ from gateway.core.message import Instant, RequestHead
 from gateway.core.outgoing import Answered, Stamp
 from gateway.core.reasons import Denied, Reason
 from gateway.signing.own import OwnKey, Signed
-from gateway.signing.scheme import Scheme
+from gateway.signing.scheme import Scheme, as_answered
 
 if TYPE_CHECKING:
     from gateway.core.exchange import Exchange
@@ -66,7 +66,8 @@ class SignedAnswers:
             return cast("SignsAnswers", scheme).sign_answer(answer, request, key=key, now=stamp.now)
         if request is None:
             return None
-        signed = self.scheme.sign(request, answer.body, key=key, now=stamp.now, nonce=stamp.nonce)
+        head = as_answered(self.scheme, request, answer.fields)
+        signed = self.scheme.sign(head, answer.body, key=key, now=stamp.now, nonce=stamp.nonce)
         if signed.target is not None:
             raise ValueError(f"scheme {self.scheme.name} puts its signature into the query, which no response has")
         return signed

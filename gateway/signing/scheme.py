@@ -114,10 +114,10 @@ class Scheme[P: Presented](Protocol):
         """Sign a message as a client of the scheme does.
 
         `nonce` is text that was never used before, up to 128 visible ASCII characters; a scheme without nonce leaves it
-        aside. To sign an answer, give the head of its request and the answer's body: that is meant for schemes that
-        sign the body, and what they sign of the head is the request's. Raises ValueError where the key is not for the
-        scheme, or the scheme would refuse the message for its form. What is signed is what `applied` gives: whoever
-        sends the message MUST send that, byte by byte.
+        aside. To sign an answer, give what `as_answered` makes of its request's head, and the answer's body: that is
+        meant for schemes that sign the body, and what they sign of the head is the request's. Raises ValueError where
+        the key is not for the scheme, or the scheme would refuse the message for its form. What is signed is what
+        `applied` gives: whoever sends the message MUST send that, byte by byte.
         """
         ...
 
@@ -129,12 +129,14 @@ def read_whole[P: Presented](scheme: Scheme[P], head: RequestHead, body: bytes, 
 
 
 def as_answered[P: Presented](scheme: Scheme[P], head: RequestHead, fields: Iterable[tuple[str, str]]) -> RequestHead:
-    """Give the head that an answer was signed with by a scheme for requests (see `Scheme.sign`).
+    """Give the head that an answer is signed with by a scheme for requests (see `Scheme.sign`).
 
-    It is the request's, but for what the scheme sets: that stands in the answer's `fields`, and nowhere else.
+    It is the request's, but for what the scheme sets, and for Content-Type, which is about the body: they stand in the
+    answer's `fields`, and nowhere else.
     """
-    own = [(name, value) for name, value in fields if name in scheme.sets]
-    kept = [(name, value) for name, value in head.headers.fields if name not in scheme.sets]
+    answers = scheme.sets | {"content-type"}
+    own = [(name, value) for name, value in fields if name in answers]
+    kept = [(name, value) for name, value in head.headers.fields if name not in answers]
     return head._replace(headers=Headers([*kept, *own]))
 
 

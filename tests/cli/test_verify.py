@@ -15,6 +15,7 @@ from gateway.signing.httpsig.base import Covered
 from gateway.signing.httpsig.digest import write_digest
 from gateway.signing.httpsig.message import Request
 from gateway.signing.httpsig.sign import sign
+from gateway.signing.scheme import as_answered
 from tests import messages, vendors
 from tests.mint import NOW, private_key
 from tests.policy.files import BASE, ENVIRON, make_files
@@ -239,11 +240,13 @@ def exchanged(folder: Path, name: str) -> Result:
     found, by = preset(name), vendors.scheme(name)
     head, body = vendors.signed(name) if name != "aws-sigv4" else vendors.sample(name)
     algorithm = found.key["algorithm"]
-    made = by.sign(head, found.sample.body.encode(), key=vendors.own_key(algorithm), now=NOW, nonce="of-the-answer")
+    kind = [(name, value) for name, value in found.sample.fields.items() if name == "content-type"]
+    asked = as_answered(by, head, kind)
+    made = by.sign(asked, found.sample.body.encode(), key=vendors.own_key(algorithm), now=NOW, nonce="of-the-answer")
     answer = found.sample.body.encode() if made.body is None else made.body
     start, lines = f"{head.method} {head.target} HTTP/1.1", [": ".join(field) for field in head.headers.fields]
     (folder / "request").write_bytes("\r\n".join([start, *lines, "", ""]).encode("latin-1") + body)
-    fields = [": ".join(field) for field in (*made.fields, ("content-length", str(len(answer))))]
+    fields = [": ".join(field) for field in (*kind, *made.fields, ("content-length", str(len(answer))))]
     (folder / "answer").write_bytes("\r\n".join(["HTTP/1.1 200 OK", *fields, "", ""]).encode("latin-1") + answer)
     (folder / "policy.yaml").write_text(f"version: 1\nschemes:\n  {vendors.definition_text(name)}\n")
     return checked_answer(folder, algorithm)

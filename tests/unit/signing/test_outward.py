@@ -8,7 +8,9 @@ from gateway.core.facts import VerifiedSignature
 from gateway.core.message import Instant
 from gateway.core.outgoing import Answered, Stamp
 from gateway.core.reasons import Denied, Reason
+from gateway.signing import parts as p
 from gateway.signing.outward import SignedAnswers, SignedRequests
+from gateway.signing.places import InContent
 from tests import messages, world
 
 STAMP = Stamp(world.NOW, "request-1")
@@ -123,3 +125,15 @@ def test_a_request_that_cannot_be_signed(changes: dict[str, Any], said: str) -> 
     with pytest.raises(Denied, match=said) as caught:
         signer.sign(messages.head(), messages.BODY, STAMP)
     assert caught.value.reason is Reason.REQUEST_UNSIGNABLE
+
+
+def test_the_media_type_of_the_answer_counts() -> None:
+    """A route that is only read gets JSON signed inside, though its requests have no Content-Type."""
+    scheme = world.scheme(
+        parts=(p.Field("json", "/status"), p.Timestamp()), nonce=None, key_id=None, timestamp=InContent("json", "/at"),
+        signature=InContent("json", "/sign"),
+    )  # fmt: skip
+    answer = ANSWER._replace(fields=[("content-type", "application/json")], body=b'{"status":"ok"}')
+    signed = SignedAnswers(scheme, None, SECRETS).sign(exchange(), answer, STAMP)
+    assert signed is not None
+    assert b'"sign":"' in (signed.body or b"")
