@@ -78,7 +78,7 @@ def outcome[T](of: Callable[[], T]) -> T | str:
 
 @given(st.sampled_from(["1.1", "2"]), st.lists(st.tuples(NAMES, VALUES), max_size=4))
 def test_fields_read_at_once_are_those_read_one_by_one(version: str, fields: list[tuple[bytes, bytes]]) -> None:
-    at_once = outcome(lambda: syntax._read_fields(version, fields).fields)
+    at_once = outcome(lambda: syntax.read_fields(version, fields).fields)
     assert at_once == outcome(lambda: tuple(syntax._read_field(version, *field) for field in fields))
 
 
