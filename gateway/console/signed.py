@@ -60,7 +60,7 @@ def signed(folder: Path, keys: Sequence[Key], findings: Findings | None = None) 
         "",
         bool(keys),
         read.origin,
-        f"{read.key.name}+{read.key.id.hex()}",
+        str(read.key),
         read.size,
         base64.b64encode(read.root).decode(),
         at,

@@ -54,6 +54,8 @@ class _Check:
         # In this order, since the gate may be writing: what is read later is never older than what was read before.
         for problem in self._known.problems:
             self._found.problem(problem)
+        for handover in sorted(self._known.handovers, key=lambda each: each.size):
+            self._found.notice(f"at {handover.size} entries the key {handover.new} took over from {handover.old}")
         notes = [*self._history(), *((note, "a checkpoint given") for note in given)]
         own = self._own()
         earlier = [one for note, where in notes if (one := self._read(note, where)) is not None]
@@ -116,9 +118,8 @@ class _Check:
         try:
             return read_checkpoint(note, keys)
         except InvalidNoteError:
-            key = f"{read.key.name}+{read.key.id.hex()}"
             raise InvalidNoteError(
-                f"it counts {read.size} entries, for which {key} is not the key any more, or not yet"
+                f"it counts {read.size} entries, for which {read.key} is not the key any more, or not yet"
             ) from None
 
     # 2

@@ -90,8 +90,5 @@ def known(tlog: Path, keys: Iterable[Key]) -> Known:
         found.handovers.extend(following)
         left = [one for one in left if one not in following]
         found.keys.extend({key for one in following for key in (one.old, one.new)} - set(found.keys))
-    found.problems.extend(
-        f"{tlog.name}/{FILE}: the key {one.new.name}+{one.new.id.hex()} took over from one that nobody knows"
-        for one in left
-    )
+    found.problems.extend(f"{tlog.name}/{FILE}: the key {one.new} took over from one that nobody knows" for one in left)
     return found

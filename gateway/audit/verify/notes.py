@@ -47,6 +47,9 @@ class Key:
             raise InvalidNoteError("the key's id is not that of its name and key")
         return cls(match["name"], found, data[1:])
 
+    def __str__(self) -> str:
+        return f"{self.name}+{self.id.hex()}"
+
     def named(self, name: str) -> "Key":
         """Give the same key under another name, as workers have it."""
         made = hashlib.sha256(f"{name}\n".encode() + b"\x01" + self.public).digest()[:4]

@@ -28,6 +28,10 @@ def test_any_key_of_the_log_vouches_for_the_others(tmp_path: Path, third: Signer
         found = verified(tmp_path, key=one)
         assert [str(problem) for problem in found.problems] == []
         assert (found.size, found.signed) == (15, 3)
+        assert found.notices[:2] == [
+            f"at 5 entries the key {stranger().id} took over from {signer().id}",
+            f"at 10 entries the key {third.id} took over from {stranger().id}",
+        ]
     assert verified(tmp_path, key=Signer.generate(ORIGIN)).count > 0
 
 
