@@ -93,3 +93,12 @@ def test_a_module_is_tested_at_the_mirrored_place(
 )
 def test_a_file_may_have_so_many_lines(count: int, allowed: dict[str, str], long: bool) -> None:
     assert too_long({"a.py": count}, allowed) == ["a.py: 401 lines"] * long
+
+
+def test_decisions_have_a_number_each_and_are_listed_with_their_titles() -> None:
+    records = sorted((ROOT / "docs/adr").glob("[0-9]*.md"))
+    assert [path.name[:4] for path in records] == [f"{number:04}" for number in range(1, len(records) + 1)]
+    titles = [path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ") for path in records]
+    rows = [f"| [{title[:4]}]({path.name}) | {title[5:]} |" for title, path in zip(titles, records, strict=True)]
+    index = (ROOT / "docs/adr/README.md").read_text(encoding="utf-8").splitlines()
+    assert [line for line in index if line.startswith("| [")] == rows
