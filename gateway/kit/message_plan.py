@@ -146,7 +146,7 @@ def sample_digests(scheme: HttpMessageScheme, *, body: bool) -> dict[str, tuple[
             hashes = found.setdefault(component.name, [])
             named = HASHES.get(component.key or "")
             hashes += [named] if named is not None and named not in hashes else []
-    return {name: tuple(hashes or ["sha256"]) for name, hashes in found.items()}
+    return {name: tuple(sorted(hashes) or ["sha256"]) for name, hashes in found.items()}
 
 
 def sample_fields(scheme: HttpMessageScheme) -> Iterator[tuple[str, str]]:
