@@ -14,7 +14,7 @@ from gateway.kit.plan import ENCODINGS
 from gateway.policy import PolicyInvalid, load
 from gateway.policy.document import assemble
 from gateway.policy.folder import read_policy
-from gateway.policy.nodes import Node
+from gateway.policy.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from gateway.policy.reader import Reader
 
 
@@ -29,8 +29,8 @@ def partner() -> None:
 @click.option("--output", metavar="DIR", required=True, type=click.Path(file_okay=False, path_type=Path))
 @click.option("--url", default="https://api.example.com", show_default=True, help="Where the partner reaches the gate.")
 @click.option("--route", metavar="NAME", help="The route that the samples call; the first signed one unless given.")
-@click.option("--encoding", type=click.Choice(ENCODINGS), default="utf-8", help="How the shared secret is written.")
-def kit(*, policy: Path, name: str, output: Path, url: str, route: str | None, encoding: str) -> None:
+@click.option("--encoding", type=click.Choice(ENCODINGS), help="How the shared secret is written; as the policy says.")
+def kit(*, policy: Path, name: str, output: Path, url: str, route: str | None, encoding: str | None) -> None:
     """Write a folder for the partner NAME of POLICY: what it can call, how it signs, samples that run.
 
     It holds nothing of other partners, and no secret. DIR must not be there yet.
@@ -40,9 +40,11 @@ def kit(*, policy: Path, name: str, output: Path, url: str, route: str | None, e
     try:
         loaded = load(policy, os.environ)
         facts = gather(loaded.policy, name, url.rstrip("/"), route=route, now=Instant(time.time()))
-        facts = replace(facts, secret_encoding=encoding)
-        scheme = None if facts.signing is None else facts.signing.scheme.name
-        made = files(facts, None if scheme is None else _definition(policy, scheme))
+        signing = facts.signing
+        if signing is not None:
+            said = _encoding(_definition(policy, "partners", name), signing.key_id)
+            facts = replace(facts, secret_encoding=encoding or said)
+        made = files(facts, None if signing is None else _definition(policy, "schemes", signing.scheme.name))
     except PolicyInvalid as invalid:
         raise click.UsageError("\n".join(map(str, invalid.problems))) from None
     except ValueError as error:
@@ -57,8 +59,19 @@ def kit(*, policy: Path, name: str, output: Path, url: str, route: str | None, e
         raise click.ClickException(f"{error.filename}: {error.strerror}") from None
 
 
-def _definition(policy: Path, scheme: str) -> Node | None:
-    """Give a scheme as the policy writes it."""
+def _definition(policy: Path, section: str, name: str) -> Node | None:
+    """Give a scheme or a partner as the policy writes it."""
     sources, _ = read_policy(policy)
-    found = assemble(sources, Reader(os.environ, None)).named["schemes"].get(scheme)
+    found = assemble(sources, Reader(os.environ, None)).named[section].get(name)
     return None if found is None else found.node
+
+
+def _encoding(partner: Node | None, key_id: str) -> str:
+    """Give how the policy says that a key's secret is written."""
+    keys = partner.values.get("signing_keys") if isinstance(partner, MappingNode) else None
+    for key in keys.items if isinstance(keys, SequenceNode) else ():
+        values = key.values if isinstance(key, MappingNode) else {}
+        named, encoding = values.get("id"), values.get("encoding")
+        if isinstance(named, ScalarNode) and named.text == key_id and isinstance(encoding, ScalarNode):
+            return encoding.text
+    return "utf-8"

@@ -247,3 +247,19 @@ def test_nothing_is_overwritten_and_a_bad_policy_is_told(tmp_path: Path) -> None
     folder.put("policy.yaml", b"version: 1\n")
     result = CliRunner().invoke(kit, [str(folder.policy), "acme-casino", "--output", str(tmp_path / "kit")])
     assert (result.exit_code, "policy.yaml:1:1" in result.output) == (2, True)
+
+
+@pytest.mark.parametrize(("said", "more", "read"), [
+    (", encoding: hex", [], "bytes.fromhex("), ("", [], '.removesuffix(b"\\n")'),
+    ("", ["--encoding", "base64"], "b64decode(read("),
+    (", encoding: hex", ["--encoding", "utf-8"], '.removesuffix(b"\\n")'),
+])  # fmt: skip
+def test_the_secret_is_read_as_the_policy_says(tmp_path: Path, said: str, more: list[str], read: str) -> None:
+    folder = Folder(tmp_path, 9_000)
+    folder.write()
+    folder.put("acme.secret", b"0123456789abcdef" * 4)
+    folder.put_policy(**{'secret: "file:acme.secret"}': f'secret: "file:acme.secret"{said}}}'})
+    arguments = [str(folder.policy), "acme-casino", "--output", str(tmp_path / "kit"), *more]
+    result = CliRunner().invoke(kit, arguments)
+    assert result.exit_code == 0, result.output
+    assert read in (tmp_path / "kit" / "sample" / "sign.py").read_text()
