@@ -153,7 +153,8 @@ class Service:
                 spare_collector()
             except OSError as error:
                 await self.states.close()
-                raise StartError(f"{error.strerror or error}: {error.filename or ''}") from error
+                where = f": {error.filename}" if error.filename else ""
+                raise StartError(f"{error.strerror or error}{where}") from error
             except BaseException:
                 await self.states.close()
                 raise

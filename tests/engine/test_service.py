@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.engine import openssl
 from gateway.engine.service import Service
 from gateway.engine.start import StartError
 from gateway.policy import PolicyInvalid
@@ -174,6 +175,20 @@ async def test_a_policy_with_errors_does_not_start(tmp_path: Path) -> None:
             await Service(folder.settings()).run()
 
         assert not folder.audit.exists()
+
+
+async def test_a_python_whose_openssl_cannot_be_reached_starts_no_gate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openssl, "_FUNCTIONS", (*openssl._FUNCTIONS, ("SSL_of_tomorrow", None)))
+    openssl._library.cache_clear()
+    try:
+        folder = Folder(tmp_path, 9)
+        folder.write()
+        with pytest.raises(StartError, match=r"cannot be reached .*: use another build$"):
+            await Service(folder.settings()).run()
+    finally:
+        openssl._library.cache_clear()
 
 
 async def test_a_taken_port_does_not_start_and_harms_no_later_start(tmp_path: Path) -> None:
