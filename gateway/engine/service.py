@@ -153,8 +153,7 @@ class Service:
                 spare_collector()
             except OSError as error:
                 await self.states.close()
-                where = f": {error.filename}" if error.filename else ""
-                raise StartError(f"{error.strerror or error}{where}") from error
+                raise StartError.of(error) from error
             except BaseException:
                 await self.states.close()
                 raise

@@ -12,6 +12,11 @@ EXIT_USAGE = 2
 class StartError(Exception):
     """The gate cannot start; the message says why and what to do."""
 
+    @classmethod
+    def of(cls, error: OSError) -> "StartError":
+        """Say what the system, or TLS, could not do, and of which file."""
+        return cls(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+
 
 def explained(run: Callable[[], int]) -> int:
     """Run it and give its exit code; where it cannot start, say why on standard error and give EXIT_USAGE."""

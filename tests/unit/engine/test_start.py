@@ -55,3 +55,15 @@ def test_the_supervisor_does_without_what_serves_requests() -> None:
     heavy = "{'mitmproxy', 'uvloop', 'httptools', 'gateway.engine.service', 'gateway.engine.listener'}"
     program = f"import sys, gateway.cli.run, gateway.engine.supervisor; sys.exit(bool({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (FileNotFoundError(2, "No such file or directory", "a.pem"), "No such file or directory: a.pem"),
+        (OSError(98, "Address already in use"), "Address already in use"),
+        (OSError("broken"), "broken"),
+    ],
+)
+def test_what_the_system_could_not_do_is_told_with_its_file(error: OSError, said: str) -> None:
+    assert str(StartError.of(error)) == said
