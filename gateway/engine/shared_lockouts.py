@@ -38,6 +38,9 @@ logger = logging.getLogger(__name__)
 LOOK_SECONDS = 0.1
 """Between looks at what other gates counted: a lock-out holds everywhere within it."""
 
+MOST_OWED = 1_000
+"""Callers whose failures are counted once the store can: those that failed before it was noticed that it cannot."""
+
 LIFTED_SECONDS = 86_400.0
 """For which a lifting is told to the store again after a restart: no lock-out lasts longer."""
 
@@ -60,6 +63,9 @@ class SharedLockouts:
         """Callers that have failed somewhere, and begin anew once they authenticate."""
         self._here = Failures()
         """What is counted while the store cannot answer."""
+        self._owed: OrderedDict[Caller, tuple[What, Lockout]] = OrderedDict()
+        """Failures that the store has not counted: until it does, no credentials are looked at, though it may answer
+        else. A store that is full can be read."""
         self._journal: set[tuple[str, str]] = set()
         """What the journal has: action and name of the lock-out."""
         self._untaken: list[Entry] = []
@@ -126,7 +132,10 @@ class SharedLockouts:
         if isinstance(error, Unavailable):
             self._uncounted(what, lockout, now, error)
             return
-        failed = answer.result()
+        self._came_to(what, answer.result())
+
+    def _came_to(self, what: What, failed: Failed) -> None:
+        """Do what a failure that was counted came to."""
         if failed.lock is None:
             self._remember(caller_key(what.caller))
             return
@@ -171,6 +180,8 @@ class SharedLockouts:
         """Do with a failure what the policy says, where the store could not count it."""
         modes = self._modes
         if modes.lockout is OnFailure.DENY:
+            if len(self._owed) < MOST_OWED:
+                self._owed.setdefault(what.caller, (what, lockout))
             self._listen(unavailable.detail)
         elif modes.lockout is OnFailure.LOCAL:
             share = replace(lockout, after=max(lockout.after // modes.nodes, 1))
@@ -201,6 +212,9 @@ class SharedLockouts:
             self._listen("")
             return
         try:
+            if self._modes.lockout is not OnFailure.DENY:
+                self._owed.clear()
+            await self._settle()
             await self._lift()
             await self._hear()
         except Exception as error:  # noqa: BLE001 - whatever it is, failures cannot be counted
@@ -208,6 +222,12 @@ class SharedLockouts:
             self._listen(why if self._modes.lockout is OnFailure.DENY else "")
         else:
             self._listen("")
+
+    async def _settle(self) -> None:
+        """Have counted what could not be counted before."""
+        for caller, (what, lockout) in list(self._owed.items()):
+            self._came_to(what, await self._tally.fail(what, lockout).go())
+            self._owed.pop(caller, None)
 
     async def _lift(self) -> None:
         for lock, what in list(self._unlifted.items()):

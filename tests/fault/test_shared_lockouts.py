@@ -191,6 +191,18 @@ async def test_without_the_store_nobody_is_listened_to(pair: Pair) -> None:
     await pair.until_good(200, 200)
 
 
+async def test_while_the_store_is_full_no_guess_goes_uncounted(pair: Pair) -> None:
+    pair.put()
+    await pair.up()
+    assert await pair.good() == [200, 200]
+    pair.store.ask("CONFIG", "SET", "maxmemory", 1)
+    codes = await pair.fail(0, 40)
+    assert codes.count("token.signature") <= 2  # before the store has said that it cannot count it
+    assert set(codes[2:]) == {DENIED}
+    pair.store.ask("CONFIG", "SET", "maxmemory", 0)
+    await pair.until_good(200, 200)
+
+
 async def test_without_the_store_each_counts_for_itself_where_the_policy_says_so(pair: Pair) -> None:
     pair.put(", nodes: 2, on_store_failure: {lockout: local}")
     await pair.up()

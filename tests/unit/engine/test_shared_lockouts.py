@@ -232,6 +232,27 @@ async def test_what_was_lifted_long_ago_or_elsewhere_is_not_told(up: Up) -> None
 async def test_without_the_store_credentials_are_not_looked_at(up: Up, told: bool) -> None:
     up.store.failed = Unavailable(Reason.STATE_UNAVAILABLE, "away", told=told)
     assert [await up.fail() for _ in range(2)] == [Reason.TOKEN_SIGNATURE, Reason.STATE_UNAVAILABLE]
+    await up.lockouts.look()  # a store that is full can be read all the same
+    assert await up.good() is Reason.STATE_UNAVAILABLE
+    up.store.failed = Failed(None)
+    await up.lockouts.look()
+    assert await up.good() is Reason.ALLOWED
+    assert up.store.asked == [("fail", 4)] * 3 + [("clear", KEY)]  # what was owed was counted
+
+
+async def test_what_is_owed_may_be_the_last_failure(up: Up) -> None:
+    up.store.failed = AWAY
+    await up.fail()
+    up.store.failed = Failed("e-1", True, 1_800.0)
+    await up.lockouts.look()
+    assert await up.good() is Reason.LOCKED_OUT
+    assert await up.written() == [("revoke", False)]
+
+
+async def test_what_is_owed_is_bounded(up: Up, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_OWED", 0)
+    up.store.failed = AWAY
+    await up.fail()
     await up.lockouts.look()
     assert await up.good() is Reason.ALLOWED
 
