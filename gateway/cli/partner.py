@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from gateway.core.message import Instant
-from gateway.kit.facts import gather
+from gateway.kit.facts import Signing, gather
 from gateway.kit.folder import files
 from gateway.kit.plan import ENCODINGS
 from gateway.policy import PolicyInvalid, load
@@ -16,6 +16,7 @@ from gateway.policy.document import assemble
 from gateway.policy.folder import read_policy
 from gateway.policy.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from gateway.policy.reader import Reader
+from gateway.signing.outward import SignedAnswers
 
 
 @click.group()
@@ -44,7 +45,7 @@ def kit(*, policy: Path, name: str, output: Path, url: str, route: str | None, e
         if signing is not None:
             said = _encoding(_definition(policy, "partners", name), signing.key_id)
             facts = replace(facts, secret_encoding=encoding or said)
-        made = files(facts, None if signing is None else _definition(policy, "schemes", signing.scheme.name))
+        made = files(facts, _schemes(policy, signing))
     except PolicyInvalid as invalid:
         raise click.UsageError("\n".join(map(str, invalid.problems))) from None
     except ValueError as error:
@@ -64,6 +65,16 @@ def _definition(policy: Path, section: str, name: str) -> Node | None:
     sources, _ = read_policy(policy)
     found = assemble(sources, Reader(os.environ, None)).named[section].get(name)
     return None if found is None else found.node
+
+
+def _schemes(policy: Path, signing: Signing | None) -> dict[str, Node]:
+    """Give the schemes that requests and answers of the route are signed by."""
+    if signing is None:
+        return {}
+    names, answers = [signing.scheme.name], signing.route.answers
+    names += [answers.scheme.name] if isinstance(answers, SignedAnswers) else []
+    found = {name: _definition(policy, "schemes", name) for name in names}
+    return {name: node for name, node in found.items() if node is not None}
 
 
 def _encoding(partner: Node | None, key_id: str) -> str:

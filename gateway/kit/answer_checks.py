@@ -42,15 +42,23 @@ class AnswerKey(NamedTuple):
     """PEM."""
 
 
-def answer_key(route: Route) -> AnswerKey | None:
-    """Give how a route's answers are signed; None where not by RFC 9421 with a private key of the gate's."""
+def public_key(route: Route) -> str | None:
+    """Give the key by which a route's answers are checked, in PEM; None where the gate has no private key for them."""
     signer = route.answers
     if not isinstance(signer, SignedAnswers) or signer.key is None or isinstance(signer.key.material, Secret):
         return None
+    public = signer.key.private.key.public_key()
+    return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+def answer_key(route: Route) -> AnswerKey | None:
+    """Give how a route's answers are signed; None where not by RFC 9421 with a private key of the gate's."""
+    signer, pem = route.answers, public_key(route)
+    if not isinstance(signer, SignedAnswers) or signer.key is None or pem is None:
+        return None
     if not isinstance(signer.scheme, HttpMessageScheme):
         return None
-    rules, public = signer.scheme.answers, signer.key.private.key.public_key()
-    pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    rules = signer.scheme.answers
     return AnswerKey(rules.label, [each.identifier for each in rules.covered], signer.key.algorithm, pem)
 
 

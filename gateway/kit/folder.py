@@ -1,11 +1,12 @@
 """The files of a kit, by name."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from gateway.core.reasons import Denied
 from gateway.kit import node, pages, python, recipes, shell
-from gateway.kit.answer_checks import KEY_FILE
+from gateway.kit.answer_checks import KEY_FILE, public_key
 from gateway.kit.example import example_of
 from gateway.kit.facts import Facts, Signing, needs_certificate
 from gateway.kit.plan import Given
@@ -13,8 +14,8 @@ from gateway.policy.nodes import MappingNode, Node, SequenceNode
 from gateway.signing.secret_algorithms import SECRET_ALGORITHMS
 
 
-def files(facts: Facts, definition: Node | None) -> dict[str, str]:
-    """Give the text of each file; `definition` is the scheme as the policy writes it.
+def files(facts: Facts, definitions: Mapping[str, Node]) -> dict[str, str]:
+    """Give the text of each file; `definitions` are the schemes as the policy writes them.
 
     Raises ValueError where the scheme cannot sign the example.
     """
@@ -33,8 +34,8 @@ def files(facts: Facts, definition: Node | None) -> dict[str, str]:
     made["signing.md"] = pages.signing_page(signing, example)
     made["sample/string-to-sign.txt"] = example.string.decode("utf-8", "surrogateescape")
     made["sample/request.http"] = example.request
-    if definition is not None:
-        schemes = {"version": 1, "schemes": {signing.scheme.name: _plain(definition)}}
+    if definitions:
+        schemes = {"version": 1, "schemes": {name: _plain(node) for name, node in definitions.items()}}
         made["schemes.yaml"] = json.dumps(schemes, indent=2, ensure_ascii=False) + "\n"
     return made | _samples(facts, signing)
 
@@ -43,9 +44,9 @@ def _samples(facts: Facts, signing: Signing) -> dict[str, str]:
     plan, sample = signing.plan, signing.sample
     about = f"{sample.method} {sample.path}, signed by scheme {signing.scheme.name} ({plan.algorithm})."
     given = Given(plan, sample, about, facts.base_url, signing.key_id, facts.secret_encoding, facts.answers)
-    key = {} if facts.answers is None else {KEY_FILE: facts.answers.public_key}
+    pem = public_key(signing.route)
     return {
-        **key,
+        **({} if pem is None else {KEY_FILE: pem}),
         "sample/sign.sh": shell.write(given),
         "sample/sign.py": python.write(given),
         "sample/sign.mjs": node.write(given),

@@ -6,11 +6,12 @@ from gateway.controls.mutual_tls import MutualTls
 from gateway.controls.signature import SignatureControl
 from gateway.controls.token import TokenControl
 from gateway.core.policy import Route
-from gateway.kit.answer_checks import KEY_FILE
+from gateway.kit.answer_checks import KEY_FILE, public_key
 from gateway.kit.example import NONCE, SECRET, TOKEN, Example
 from gateway.kit.facts import Facts, Signing, needs_certificate
 from gateway.kit.shell_taken import needs_jq
 from gateway.policy.describe import duration
+from gateway.signing.outward import SignedAnswers
 from gateway.signing.secret_algorithms import SECRET_ALGORITHMS
 
 
@@ -57,6 +58,13 @@ def _overview(facts: Facts) -> Iterator[str]:
         yield "and the method and URL of your request (`;req`, RFC 9421 2.4), and that `Content-Digest` is the body's."
         if facts.answers is not None:
             yield f"The samples in Python and JavaScript do so, by the gate's key in `{KEY_FILE}`."
+        if signing is not None and isinstance(signing.route.answers, SignedAnswers):
+            yield "\nAny answer, kept in a file with its request, is checked by\n"
+            key = f"--public-key {KEY_FILE}" if public_key(signing.route) else "--secret file:YOUR-SECRET"
+            yield "```console"
+            yield f"$ gateway verify schemes.yaml --request request.http --response answer.http {key} \\"
+            yield f"    --scheme {signing.route.answers.scheme.name}"
+            yield "```"
 
 
 def _row(route: Route) -> str:

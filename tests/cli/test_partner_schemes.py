@@ -175,7 +175,7 @@ def written(up: Served, policy: Policy, name: str) -> tuple[Path, str]:
     facts = gather(policy, "acme-casino", f"https://localhost:{up.port}", route=name, now=world.NOW)
     assert facts.signing is not None
     output = up.folder.path / "kits" / name
-    for file, text in files(facts, None).items():
+    for file, text in files(facts, {}).items():
         path = output / file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, newline="")

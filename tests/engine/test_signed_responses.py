@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from http_message_signatures import HTTPMessageVerifier, HTTPSignatureKeyResolver, InvalidSignature, algorithms
 
+from gateway.cli.partner import kit
 from gateway.cli.verify import verify
 from gateway.signing.httpsig.digest import check_digest, write_digest
 from tests import world
@@ -264,6 +265,10 @@ async def test_a_vendors_own_scheme_signs_the_answers_too(tmp_path: Path) -> Non
         assert "key        gate-2026-11, rsa-v1_5-sha256" in told(folder, answer, "hub")
         signature = b64decode(answer.headers["x-hub88-signature"], validate=True)
         rsa.public_key().verify(signature, answer.content, PKCS1v15(), SHA256())
+    made = CliRunner().invoke(kit, [str(folder.policy), "acme-casino", "--output", str(tmp_path / "kit")])
+    assert (made.exit_code, "--scheme hub" in (tmp_path / "kit" / "README.md").read_text()) == (0, True), made.output
+    key = ["--public-key", str(tmp_path / "kit" / "gateway-key.pem")]
+    assert "signature  right" in told(folder, given[0], "hub", tmp_path / "kit" / "schemes.yaml", *key)
 
 
 async def test_a_detached_jws(tmp_path: Path) -> None:
@@ -295,15 +300,15 @@ async def test_answers_by_the_secret_of_the_caller(tmp_path: Path) -> None:
     assert f"key        {world.SIGNING_KEY_ID}, hmac-sha256" in told(folder, answer, "lines")
 
 
-def told(folder: Folder, answer: httpx.Response, scheme: str) -> str:
-    """Have `gateway verify` check an answer by the keys of the policy, and give what it says."""
+def told(folder: Folder, answer: httpx.Response, scheme: str, policy: Path | None = None, *key: str) -> str:
+    """Have `gateway verify` check an answer by the keys of the policy, or by one; give what it says."""
     request, files = answer.request, [folder.path / "request.http", folder.path / "answer.http"]
     starts = (f"{request.method} {request.url.raw_path.decode()} HTTP/1.1", f"HTTP/1.1 {answer.status_code} OK")
     for file, start, message, body in zip(files, starts, (request, answer), (b"", answer.content), strict=True):
         dropped = ("transfer-encoding", "content-encoding")
         lines = [f"{name}: {value}" for name, value in message.headers.items() if name not in dropped]
         file.write_bytes("\r\n".join([start, *lines, "", ""]).encode("latin-1") + body)
-    arguments = [str(folder.policy), "--request", str(files[0]), "--response", str(files[1]), "--scheme", scheme]
-    result = CliRunner().invoke(verify, [*arguments, "--at", "2026-11-22T13:00:00Z"])
+    arguments = [str(policy or folder.policy), *key, "--request", str(files[0]), "--response", str(files[1])]
+    result = CliRunner().invoke(verify, [*arguments, "--scheme", scheme, "--at", "2026-11-22T13:00:00Z"])
     assert (result.exit_code, "signature  right" in result.output) == (0, True), result.output
     return result.output
