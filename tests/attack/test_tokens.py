@@ -222,6 +222,12 @@ async def test_no_token_reaches_log_or_answer(up: Running) -> None:
         response = await up.send(get(authorization=f"Bearer {token}"))
         assert token.encode() not in response.body
 
+    for field in ("cookie", "dpop", "proxy-authorization", "x-access-token"):
+        await up.send(get(**{field: "marker-7f3a"}))
+    await up.send(get("/v1/balance?access_token=marker-7f3a"))
+    await up.send(get("/v1/balance?a=b", authorization="Bearer marker-7f3a, Bearer marker-7f3a"))
+    await up.send(b"GET /v1/balance HTTP/1.1\r\nauthorization : Bearer marker-7f3a\r\n\r\n")
+
     log = b"".join(file.read_bytes() for file in (up.directory / "audit").glob("*.jsonl"))
     assert b"eyJ" not in log
     assert b"marker-7f3a" not in log

@@ -2,11 +2,13 @@
 
 import asyncio
 from dataclasses import replace
+from random import Random
 
 import pytest
 
 from gateway.core.barred import Caller, Thing
-from gateway.core.lockout import Lockout
+from gateway.core.lockout import Failures, Lockout
+from gateway.core.message import Instant
 from gateway.core.reasons import Reason, Unavailable
 from gateway.state.lockouts import What
 from gateway.state.valkey import tally as module
@@ -49,6 +51,30 @@ async def test_of_failures_that_come_at_once_one_locks_out(gate: Gate, server: S
     assert [one.began for one in failed].count(True) == 1
     assert len({one.lock for one in failed}) == 2
     await other.state.stop()
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_the_store_counts_as_a_process_does(gate: Gate, server: Server, seed: int) -> None:
+    random = Random(seed)  # noqa: S311 - to be the same each time
+    rules, memory, locked, now = replace(RULES, seconds=90.0), Failures(), dict[Caller, float](), NOW
+    for _ in range(300):
+        what, kind = at(random.randrange(3)), random.choice(("fail", "fail", "fail", "clear", "wait"))
+        if kind == "fail":
+            (found,) = await fail(gate, 1, what, rules)
+            if now < locked.get(what.caller, 0.0):
+                assert (found.lock is not None, found.began) == (True, False)
+            elif memory.count(what.caller, rules, now):
+                locked[what.caller] = now + rules.seconds
+                assert found.began
+            else:
+                assert found == Failed(None)
+        elif kind == "clear":
+            memory.forget(what.caller)
+            await gate.state.tally.clear(caller_key(what.caller)).go()
+        else:
+            now = Instant(now + random.randrange(1, 40))
+            server.set_clock(now)
+    assert locked
 
 
 async def test_failures_count_within_their_time(gate: Gate, server: Server) -> None:
