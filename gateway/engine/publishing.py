@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
-from gateway.audit.tlog.process import Done, Work, message
+from gateway.audit.tlog.process import HURRY, Done, Work, message
 
 logger = logging.getLogger(__name__)
 
@@ -96,6 +96,12 @@ class PublisherProcess:
                 return line
             break
         raise PublisherGoneError(await self._end())
+
+    def hurry(self) -> None:
+        """Have it leave what can wait."""
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                self._process.send_signal(HURRY)
 
     async def close(self) -> None:
         """End it, once its work is done."""

@@ -105,6 +105,7 @@ class Transparency:
     async def stop(self) -> None:
         """Publish what is left, and end."""
         self._stopping.set()
+        self._process.hurry()
         if self._task is not None:
             await self._task
         await self._process.close()

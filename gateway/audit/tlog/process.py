@@ -14,6 +14,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -48,6 +49,9 @@ KEEP_SECONDS = 3_600.0
 
 NICE = 5
 """Priority below the gate's: a quarter of a core that the gate wants all of, several times what it needs."""
+
+HURRY = signal.SIGUSR1
+"""Tells the process that its gate stops: old files are left for the next run."""
 
 SAY_SECONDS = 1.0
 """How often it is said how far the work is."""
@@ -101,6 +105,10 @@ class GateGoneError(Exception):
     """The gate has ended."""
 
 
+class _HurryError(Exception):
+    """The gate stops: what can wait is left for its next run."""
+
+
 class Channel:
     """The publisher's end."""
 
@@ -142,7 +150,11 @@ class Channel:
 class Desk:
     """Does the work, and remembers what the next one goes on from."""
 
-    def __init__(self, directory: Path, key: Path, name: str, channel: Channel) -> None:
+    def __init__(
+        self, directory: Path, key: Path, name: str, channel: Channel, hurried: Callable[[], bool] = lambda: False
+    ) -> None:
+        """`hurried` tells whether the gate stops, so that only what must be done is to be done."""
+        self._hurried = hurried
         self._directory = directory
         self._key, self._name = key, name
         self._channel = channel
@@ -194,8 +206,17 @@ class Desk:
         """Compress and delete what is old; looked at once an hour."""
         if now < self._kept + KEEP_SECONDS or not self._size:
             return
-        self._kept = now
-        old = OldFiles(self._directory, self._directory / FOLDER, self._channel.progress)
+        with suppress(_HurryError):
+            self._kept = now
+            self._take_care(OldFiles(self._directory, self._directory / FOLDER, self._go_on), age, now)
+
+    def _go_on(self) -> None:
+        """Say how far it is, and give up if the gate stops: a file that is half compressed is no harm."""
+        if self._hurried():
+            raise _HurryError
+        self._channel.progress()
+
+    def _take_care(self, old: OldFiles, age: Retention, now: Instant) -> None:
         sealed, deleted = old.due(age, self._size, now)
         for due in sealed:
             digest = old.seal(due)
@@ -247,10 +268,12 @@ def _attempt[T](control: str, work: Callable[[], T], tried: dict[str, str | None
     return done
 
 
-def serve(directory: Path, key: Path, name: str, end: socket.socket) -> None:
+def serve(
+    directory: Path, key: Path, name: str, end: socket.socket, hurried: Callable[[], bool] = lambda: False
+) -> None:
     """Work until the gate ends."""
     channel = Channel(end)
-    desk = Desk(directory, key, name, channel)
+    desk = Desk(directory, key, name, channel, hurried)
     with suppress(GateGoneError):
         while True:
             channel.say({"done": asdict(desk.do(Work.read(channel.next())))})
@@ -262,10 +285,12 @@ def main(arguments: list[str]) -> None:
     # What stops the gate comes to its whole group: this process ends after the gate's last word.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    hurry = threading.Event()
+    signal.signal(HURRY, lambda *_: hurry.set())
     with suppress(OSError):  # where system calls are filtered
         os.nice(NICE)
     directory, key, name = arguments
-    serve(Path(directory), Path(key), name, socket.socket(fileno=os.dup(0)))
+    serve(Path(directory), Path(key), name, socket.socket(fileno=os.dup(0)), hurry.is_set)
 
 
 if __name__ == "__main__":

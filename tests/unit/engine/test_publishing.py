@@ -120,6 +120,8 @@ async def test_a_real_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert real.process.process_id is not None
     assert b"ACME_SECRET" not in environ_of(real.process.process_id)
     assert nice_of(real.process.process_id) == min(19, nice_of(0) + NICE)
+    real.process.hurry()
+    assert (await real.process.do(Work(20, NOW), lambda _: None)).size == 20
     # One that was killed is started again by the next work.
     os.kill(real.process.process_id, signal.SIGKILL)
     with pytest.raises(PublisherGoneError, match="its process ended by signal 9"):
@@ -150,6 +152,7 @@ async def test_a_process_that_does_not_end_is_killed(tmp_path: Path, monkeypatch
     os.kill(real.process.process_id, signal.SIGSTOP)
     assert await real.process._end() == "its process ended by signal 9"
     assert await real.process._end() == "it did not start"
+    real.process.hurry()  # there is none
 
 
 async def test_a_process_that_cannot_be_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

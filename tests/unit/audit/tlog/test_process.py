@@ -180,6 +180,20 @@ def test_nothing_is_deleted_that_cannot_be_recorded(tmp_path: Path, key: Path) -
     assert len(log_files(log)) == 10
 
 
+def test_old_files_are_left_where_the_gate_stops(tmp_path: Path, key: Path) -> None:
+    log = tmp_path / "log"
+    ten_days(log)
+    work = Work(1000, Instant(NOW + 9 * DAY), retention=Retention(2 * DAY, 5 * DAY))
+    hurried = Desk(log, key, ORIGIN, Gate(), lambda: True)
+    assert hurried.do(work) == Done(1000, {CONTROL: None, "audit.retention": None})
+    hurried.close()
+    assert len(log_files(log)) == 10
+    assert not any(file.path.suffix == ".gz" for file in log_files(log))
+    with desk(log, key) as made:
+        made.desk.do(work)
+    assert len(log_files(log)) == 7
+
+
 def test_one_publisher_at_a_time(tmp_path: Path) -> None:
     first = lock(tmp_path / "tlog")
     turns: list[int] = []
@@ -245,6 +259,7 @@ def test_the_program_ends_with_its_gate_and_not_by_what_stops_the_gate(tmp_path:
         answers = ours.makefile("rb")
         assert json.loads(answers.readline())["done"]["size"] == 3
         child.terminate()
+        child.send_signal(process.HURRY)
         ours.sendall(Work(3, NOW).line())
         assert json.loads(answers.readline())["done"]["size"] == 3
         ours.shutdown(socket.SHUT_RDWR)
