@@ -73,7 +73,7 @@ async def test_what_takes_long_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     played.writer.write(message({"at": 4}) + message({"at": None}) + message({"done": {"size": 9, "tried": {}}}))
     assert (await doing).size == 9
     assert played.told[0].startswith("its process has said nothing for")
-    assert played.told[-1] == "records 5 to 9 still wait for a checkpoint, and later ones too"
+    assert "records 5 to 9 still wait for a checkpoint, and later ones too" in played.told
     await played.process._end()
     played.writer.close()
 
