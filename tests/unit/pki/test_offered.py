@@ -37,6 +37,7 @@ def test_none_is_offered(with_context: bool) -> None:
         offers.rsa(), offers.rsa(MAX_KEY_BITS), offers.rsa(kind=offers.RSA_PSS), offers.curve(offers.P256),
         offers.curve("2b81040022"), offers.curve("2b2403030208010107"), offers.key(offers.ED25519), offers.good_key(),
     ],
+    ids=["RSA", "RSA of the most bits", "RSA-PSS", "P-256", "P-384", "brainpool", "Ed25519", "one that was made now"],
 )  # fmt: skip
 def test_keys_that_are_taken(info: bytes) -> None:
     check_key(info)
@@ -64,6 +65,7 @@ def test_keys_that_are_taken(info: bytes) -> None:
         (offers.key(offers.DSA), Reason.TLS_CERTIFICATE_WEAK, "DSA is no longer taken"),
         (offers.curve(offers.P224), Reason.TLS_CERTIFICATE_WEAK, "a curve below 256 bits"),
     ],
+    ids=lambda one: "key" if isinstance(one, bytes) else None,
 )  # fmt: skip
 def test_keys_that_are_not(info: bytes, reason: Reason, detail: str) -> None:
     assert refused(message(certificate(info))) == (reason, detail)
