@@ -202,14 +202,22 @@ class Listener:
 
 @dataclass(frozen=True, slots=True)
 class IdentityFields:
-    """Fields that only the gate may set towards upstream: a caller's own are removed."""
+    """Fields that only the gate may set towards upstream, or nobody: a caller's own are removed.
+
+    Those that say who calls, and those by which some servers take another method or target than the request's, which
+    the gate has decided about.
+    """
 
     prefix: str = "x-gateway-"
     """Prefix of the fields the gate sets, lower case."""
     names: frozenset[str] = frozenset(
-        {"forwarded", "x-real-ip", "true-client-ip", "x-client-ip", "x-cluster-client-ip", "cf-connecting-ip"}
-    )
-    prefixes: tuple[str, ...] = ("x-gateway-", "x-forwarded-", "x-client-cert", "x-ssl-")
+        {
+            "forwarded", "x-real-ip", "true-client-ip", "x-client-ip", "x-cluster-client-ip", "cf-connecting-ip",
+            "remote-user", "x-remote-user", "client-cert", "client-cert-chain",
+            "x-http-method", "x-http-method-override", "x-method-override", "x-original-url", "x-rewrite-url",
+        }
+    )  # fmt: skip
+    prefixes: tuple[str, ...] = ("x-gateway-", "x-forwarded-", "x-client-cert", "x-ssl-", "ssl-client-", "x-envoy-")
 
     request_id: str = field(init=False)
     """Name of the field that carries the request id."""

@@ -23,6 +23,10 @@ SPOOFED = [
     ("X-Client-Cert", "MII"),
     ("X-Client-Cert-Subject", "CN=blue"),
     ("X-SSL-Client-Verify", "SUCCESS"),
+    ("Client-Cert", ":bm9ib2R5:"),
+    ("X-Remote-User", "blue-bingo"),
+    ("X-HTTP-Method-Override", "DELETE"),
+    ("X-Original-URL", "/admin"),
 ]
 
 OWN = {

@@ -153,8 +153,13 @@ def test_a_signing_key_is_a_secret_or_a_public_key() -> None:
 
 class TestIdentityFields:
     @pytest.mark.parametrize(
-        "name", ["x-gateway-partner", "x-forwarded-for", "x-forwarded-host", "forwarded", "x-real-ip", "x-ssl-verify"]
-    )
+        "name",
+        [
+            "x-gateway-partner", "x-forwarded-for", "x-forwarded-host", "forwarded", "x-real-ip", "x-ssl-verify",
+            "client-cert", "client-cert-chain", "ssl-client-verify", "x-remote-user", "x-envoy-external-address",
+            "x-http-method-override", "x-original-url", "x-rewrite-url",
+        ],
+    )  # fmt: skip
     def test_fields_that_name_an_identity_are_covered(self, name: str) -> None:
         assert IdentityFields().covers(name)
 
