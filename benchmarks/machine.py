@@ -40,8 +40,10 @@ class Usage:
 
 
 def usage(session: int) -> Usage:
-    """Add up the living processes of a session."""
-    ticks = pages = 0
+    """Add up the living processes of a session, and those that they have started, in whichever session."""
+    parents: dict[int, int] = {}
+    taken: dict[int, tuple[int, int]] = {}
+    members: set[int] = set()
     for folder in Path("/proc").iterdir():
         if not folder.name.isdecimal():
             continue
@@ -50,11 +52,21 @@ def usage(session: int) -> Usage:
             fields = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
         except OSError:  # it ended meanwhile
             continue
-        # proc_pid_stat(5), counted from 3: session is 6, utime and stime are 14 and 15, rss is 24
+        # proc_pid_stat(5), counted from 3: ppid is 4, session is 6, utime and stime are 14 and 15, rss is 24
+        process = int(folder.name)
+        parents[process] = int(fields[1])
+        taken[process] = int(fields[11]) + int(fields[12]), int(fields[21])
         if int(fields[3]) == session:
-            ticks += int(fields[11]) + int(fields[12])
-            pages += int(fields[21])
+            members.add(process)
+    ours = [process for process in taken if _is_below(process, members, parents)]
+    ticks, pages = (sum(taken[process][at] for process in ours) for at in (0, 1))
     return Usage(ticks / _TICKS, pages * _PAGE)
+
+
+def _is_below(process: int | None, members: set[int], parents: dict[int, int]) -> bool:
+    while process is not None and process not in members:
+        process = parents.get(process)
+    return process is not None
 
 
 def busy_seconds(core: int) -> float:

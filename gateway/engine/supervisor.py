@@ -226,12 +226,13 @@ class Supervisor:
     async def _start(self, number: int) -> _Child:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
+        held = () if self._embedded is None else self._embedded.held  # its store outlives the supervisor with it
         try:
             with theirs:
                 process = await asyncio.create_subprocess_exec(
                     *self._command(Worker(number, theirs.fileno(), self._listeners)),
                     # Away from the terminal: what it sends to all is the supervisor's to pass on.
-                    stdin=DEVNULL, start_new_session=True, pass_fds=(theirs.fileno(),),
+                    stdin=DEVNULL, start_new_session=True, pass_fds=(theirs.fileno(), *held),
                 )  # fmt: skip
         except BaseException:
             ours.close()

@@ -220,6 +220,27 @@ async def test_workers_end_after_a_supervisor_that_was_killed(tmp_path: Path) ->
             assert (kind_of(last), last["status_detail"]) == ("stop", "the supervisor ended")
 
 
+async def test_a_store_ends_after_the_last_worker_where_the_supervisor_was_killed(tmp_path: Path) -> None:
+    async with supervised(tmp_path, EMBEDDED) as up:
+        await up.until_said("2 workers accept")
+        held = Held(up.upstream)
+        reader, writer = await connect(up.folder)
+        ended = asyncio.ensure_future(read_response(reader))
+        writer.write(current()[0])
+        await held.reached.wait()
+        store = int((up.folder.path / "state" / "valkey" / "valkey.pid").read_text())
+        up.process.kill()
+        await up.process.wait()
+        # The worker that drains still has its store: the other one has ended without it.
+        await until(lambda: sum("stop" in up.kinds(number) for number in (1, 2)) == 1)
+        os.kill(store, 0)
+        held.go_on.set()
+        assert (await ended).status == 200
+        writer.close()
+        await up.until_nobody_is_left()  # the store writes to the supervisor's stderr, too
+        assert not (up.folder.path / "state" / "valkey" / "valkey.pid").exists()  # it ended in good order
+
+
 async def test_a_policy_that_needs_shared_state_does_not_start(tmp_path: Path) -> None:
     async with supervised(tmp_path, {}) as up:
         await up.until_nobody_is_left()

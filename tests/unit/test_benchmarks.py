@@ -280,3 +280,16 @@ def test_a_session_is_known_by_what_it_takes() -> None:
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE, start_new_session=True) as process:
         assert usage(process.pid).resident_bytes > 0
         process.terminate()
+
+
+def test_what_a_session_has_started_in_sessions_of_its_own_belongs_to_it() -> None:
+    started = "import subprocess; c = subprocess.Popen(['cat'], start_new_session=True); print(flush=True); c.wait()"
+    command = [sys.executable, "-c", started]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdout.readline()
+        (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        below = usage(int(child)).resident_bytes
+        assert 0 < below < usage(process.pid).resident_bytes
+        process.stdin.close()

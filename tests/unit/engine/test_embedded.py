@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.core.stores import EmbeddedSettings, Login
-from gateway.engine import embedded
+from gateway.engine import embedded, tether
 from gateway.engine.embedded import Embedded, address_in, find_server, socket_in
 from gateway.engine.start import StartError
 from gateway.state.valkey.node import Access, connect
@@ -74,9 +74,45 @@ async def test_a_server_that_is_killed_is_started_again_with_all_it_confirmed(
         assert await ask(server, b"GET", b"x") == b"1"
 
 
+async def test_the_server_ends_in_good_order_once_its_gate_is_gone(tmp_path: Path) -> None:
+    left = Embedded(tmp_path / "state", "psp", EmbeddedSettings())
+    await left.start()
+    assert await ask(left, b"SET", b"x", b"1") == b"OK"
+    assert left._process is not None
+    assert left._keeper is not None
+    left._keeper.cancel()
+    (held,) = left.held
+    worker = os.dup(held)
+    os.close(held)
+    assert await ask(left, b"GET", b"x") == b"1"  # for as long as somebody holds it
+    os.close(worker)
+    assert await left._process.wait() == 0
+    assert left._lock is not None
+    os.close(left._lock)
+    async with running(tmp_path / "state") as server:
+        assert await ask(server, b"GET", b"x") == b"1"
+
+
+async def test_a_server_that_is_started_again_ends_likewise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.engine.backoff.FIRST_WAIT", 0.0)
+    left = Embedded(tmp_path / "state", "psp", EmbeddedSettings())
+    await left.start()
+    first = left.process_id
+    os.kill(first or 0, signal.SIGKILL)
+    await until(lambda: left.process_id != first)
+    assert left._process is not None
+    assert left._keeper is not None
+    left._keeper.cancel()
+    os.close(left.held[0])  # whether before it could be tied, or after
+    await left._process.wait()
+    assert left._lock is not None
+    os.close(left._lock)
+
+
 async def test_a_server_that_a_killed_gate_left_is_ended_first(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(tether, "CAN_BE_TIED", False)  # as on systems other than Linux
     left = Embedded(tmp_path / "state", "psp", EmbeddedSettings())
     await left.start()
     assert await ask(left, b"SET", b"x", b"1") == b"OK"
