@@ -5,8 +5,8 @@ from typing import Any, Never
 import pytest
 
 from gateway.core.reasons import Reason
+from gateway.engine import http1, translate
 from gateway.engine import stream as stream_module
-from gateway.engine import translate
 from gateway.engine.connection import Connection
 from gateway.engine.gate import Handling
 from gateway.engine.http1 import StrictHttp1Server
@@ -27,7 +27,7 @@ def raises(*_: object, **__: object) -> Never:
 
 BEFORE_THE_ALLOW: list[tuple[Any, str]] = [
     (StrictHttp1Server, "_read_head"),
-    (StrictHttp1Server, "_check"),
+    (http1, "check_raw"),
     (StrictHttp1Server, "read_body"),
     (GateHttpLayer, "make_stream"),
     (GateStream, "state_wait_for_request_headers"),
