@@ -42,7 +42,9 @@ def over(log: Path, place: Path, rounds: int, records: int = RECORDS) -> list[fl
 def multiply(parts: Sequence[Path], target: Path, records: int) -> None:
     """Write the records of the parts as often as it takes, each time an hour later and about other requests."""
     names = ", ".join(f"'{part}'" for part in parts)
-    with duckdb.connect(":memory:") as connection:
+    # What is written keeps no order, so that it need not be held in memory.
+    bounded = {"memory_limit": "2GB", "preserve_insertion_order": "false", "temp_directory": str(target.parent)}
+    with duckdb.connect(":memory:", config=bounded) as connection:
         found = connection.execute(f"SELECT count(*) FROM read_parquet([{names}])").fetchone()  # noqa: S608 - our own
         times = -(-records // max(1, found[0] if found else 0))
         connection.execute(
