@@ -43,8 +43,10 @@ def multiply(parts: Sequence[Path], target: Path, records: int) -> None:
     """Write the records of the parts as often as it takes, each time an hour later and about other requests."""
     names = ", ".join(f"'{part}'" for part in parts)
     # What is written keeps no order, so that it need not be held in memory.
-    bounded = {"memory_limit": "2GB", "preserve_insertion_order": "false", "temp_directory": str(target.parent)}
-    with duckdb.connect(":memory:", config=bounded) as connection:
+    with duckdb.connect(
+        ":memory:",
+        config={"memory_limit": "2GB", "preserve_insertion_order": False, "temp_directory": str(target.parent)},
+    ) as connection:
         found = connection.execute(f"SELECT count(*) FROM read_parquet([{names}])").fetchone()  # noqa: S608 - our own
         times = -(-records // max(1, found[0] if found else 0))
         connection.execute(
